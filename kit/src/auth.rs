@@ -1,0 +1,259 @@
+//! Who is calling. Members carry tokens that the member service signed;
+//! services carry short-lived tokens that they sign themselves with a key that
+//! only services have. Says nothing about what a caller may do: see `access`.
+//!
+//! Tokens are JWTs (RFC 7519) signed with `EdDSA` over Ed25519 (RFC 8037);
+//! public keys are a JWK set (RFC 7517).
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header, Validation,
+    jwk::{Jwk, JwkSet},
+};
+use serde::{Deserialize, Serialize};
+use tonic::metadata::{Ascii, MetadataValue};
+use uuid::Uuid;
+
+use crate::{
+    Error,
+    config::{AuthSettings, Secret},
+    error::Kind,
+};
+
+const ISSUER: &str = "hansang";
+const MEMBERS: &str = "hansang";
+const INTERNAL: &str = "internal";
+const INTERNAL_TTL: Duration = Duration::from_secs(300);
+
+/// Who is calling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// No token.
+    Anonymous,
+    /// A signed-in person.
+    Member {
+        /// The member's id.
+        id: Uuid,
+        /// What the token says they may do.
+        roles: Vec<Role>,
+    },
+    /// Another service.
+    Service(String),
+    /// A person who runs the system.
+    Operator(String),
+}
+
+/// What a member may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Role {
+    /// Any signed-in member.
+    Member,
+    /// Sells.
+    Seller,
+    /// Runs the shop.
+    Admin,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: String,
+    iat: u64,
+    exp: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    roles: Vec<Role>,
+}
+
+impl Claims {
+    fn new(aud: &str, sub: String, roles: Vec<Role>, now: SystemTime, ttl: Duration) -> Self {
+        let iat = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        Self { iss: ISSUER.into(), aud: aud.into(), sub, iat, exp: iat + ttl.as_secs(), roles }
+    }
+}
+
+/// Checks tokens.
+#[derive(Clone)]
+pub struct Verifier(Arc<Keys>);
+
+struct Keys {
+    members: Vec<(Option<String>, DecodingKey)>,
+    services: Option<DecodingKey>,
+}
+
+impl Verifier {
+    /// Reads the public keys.
+    pub fn new(settings: &AuthSettings) -> Result<Self, Error> {
+        let mut members = Vec::new();
+        if !settings.jwks.is_empty() {
+            let set: JwkSet = serde_json::from_str(&settings.jwks)
+                .map_err(|error| unusable("auth.jwks", error))?;
+            for jwk in &set.keys {
+                let key = DecodingKey::from_jwk(jwk).map_err(|e| unusable("auth.jwks", e))?;
+                members.push((jwk.common.key_id.clone(), key));
+            }
+        }
+        let services = if settings.service_key.expose().is_empty() {
+            None
+        } else {
+            let jwk = public_jwk("auth.service_key", &settings.service_key)?;
+            Some(DecodingKey::from_jwk(&jwk).map_err(|e| unusable("auth.service_key", e))?)
+        };
+        Ok(Self(Arc::new(Keys { members, services })))
+    }
+
+    /// Who sent this `authorization` header.
+    pub fn caller(&self, authorization: Option<&str>) -> Result<Caller, Error> {
+        let Some(value) = authorization else { return Ok(Caller::Anonymous) };
+        let token = match value.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+            _ => return Err(unauthenticated("the authorization header must be `Bearer <token>`")),
+        };
+        let header =
+            jsonwebtoken::decode_header(token).map_err(|_| unauthenticated("not a token"))?;
+        // Before any key is looked up: only one algorithm is ever right.
+        if header.alg != Algorithm::EdDSA {
+            return Err(unauthenticated("the token's algorithm is not EdDSA"));
+        }
+        if header.kid.as_deref() == Some(INTERNAL) {
+            let key = self.0.services.as_ref();
+            let key = key.ok_or_else(|| unauthenticated("tokens of services are not taken here"))?;
+            return internal_caller(&decode(token, key, INTERNAL)?.sub);
+        }
+        let key = self.0.members.iter().find(|(kid, _)| kid.is_none() || *kid == header.kid);
+        let (_, key) = key.ok_or_else(|| unauthenticated("the token's key is not known"))?;
+        let claims = decode(token, key, MEMBERS)?;
+        let id = Uuid::try_parse(&claims.sub).map_err(|_| unauthenticated("not a member"))?;
+        Ok(Caller::Member { id, roles: claims.roles })
+    }
+}
+
+fn internal_caller(subject: &str) -> Result<Caller, Error> {
+    match subject.split_once(':') {
+        Some(("service", name)) => Ok(Caller::Service(name.into())),
+        Some(("operator", name)) => Ok(Caller::Operator(name.into())),
+        _ => Err(unauthenticated("neither a service nor an operator")),
+    }
+}
+
+fn decode(token: &str, key: &DecodingKey, audience: &str) -> Result<Claims, Error> {
+    let mut validation = Validation::new(Algorithm::EdDSA);
+    validation.set_audience(&[audience]);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    validation.leeway = 5;
+    jsonwebtoken::decode(token, key, &validation).map(|data| data.claims).map_err(|error| {
+        match error.kind() {
+            jsonwebtoken::errors::ErrorKind::ExpiredSignature => {
+                unauthenticated("the token has expired: sign in again")
+            }
+            _ => unauthenticated("the token is not valid"),
+        }
+    })
+}
+
+/// Signs members' tokens; for the member service alone.
+#[derive(Clone)]
+pub struct Issuer {
+    key: EncodingKey,
+    kid: Option<String>,
+    ttl: Duration,
+}
+
+impl Issuer {
+    /// Reads the private key, and its id from the key set.
+    pub fn new(settings: &AuthSettings) -> Result<Self, Error> {
+        let key = private_key("auth.signing_key", &settings.signing_key)?;
+        let kid = public_jwk("auth.signing_key", &settings.signing_key)?.common.key_id;
+        Ok(Self { key, kid, ttl: Duration::from_secs(settings.token_ttl_s) })
+    }
+
+    /// A token for a member, and when it expires.
+    pub fn issue(
+        &self,
+        member: Uuid,
+        roles: Vec<Role>,
+        now: SystemTime,
+    ) -> Result<(String, SystemTime), Error> {
+        let claims = Claims::new(MEMBERS, member.to_string(), roles, now, self.ttl);
+        Ok((sign(&self.key, self.kid.clone(), &claims)?, now + self.ttl))
+    }
+}
+
+/// A service's own identity towards other services.
+#[derive(Clone)]
+pub struct Identity(Arc<Own>);
+
+struct Own {
+    subject: String,
+    key: EncodingKey,
+    current: Mutex<Option<(MetadataValue<Ascii>, SystemTime)>>,
+}
+
+impl Identity {
+    /// The identity of the service `name`.
+    pub fn service(name: &str, settings: &AuthSettings) -> Result<Self, Error> {
+        Self::new(format!("service:{name}"), settings)
+    }
+
+    /// The identity of a person who runs the system.
+    pub fn operator(name: &str, settings: &AuthSettings) -> Result<Self, Error> {
+        Self::new(format!("operator:{name}"), settings)
+    }
+
+    fn new(subject: String, settings: &AuthSettings) -> Result<Self, Error> {
+        let key = private_key("auth.service_key", &settings.service_key)?;
+        Ok(Self(Arc::new(Own { subject, key, current: Mutex::new(None) })))
+    }
+
+    /// The value of an `authorization` header, good for minutes; made anew when half its time is over.
+    pub fn bearer(&self, now: SystemTime) -> Result<MetadataValue<Ascii>, Error> {
+        let mut current = self.0.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((value, renew_at)) = &*current
+            && now < *renew_at
+        {
+            return Ok(value.clone());
+        }
+        let claims =
+            Claims::new(INTERNAL, self.0.subject.clone(), Vec::new(), now, INTERNAL_TTL);
+        let token = sign(&self.0.key, Some(INTERNAL.into()), &claims)?;
+        let value = MetadataValue::try_from(format!("Bearer {token}"))
+            .map_err(|error| Error::internal(error.to_string()))?;
+        *current = Some((value.clone(), now + INTERNAL_TTL / 2));
+        Ok(value)
+    }
+}
+
+fn sign(key: &EncodingKey, kid: Option<String>, claims: &Claims) -> Result<String, Error> {
+    let header = Header { kid, ..Header::new(Algorithm::EdDSA) };
+    jsonwebtoken::encode(&header, claims, key).map_err(|e| Error::internal(e.to_string()))
+}
+
+/// The public half of an Ed25519 key in PEM, as a JWK whose id is its thumbprint (RFC 7638).
+pub fn public_jwk(name: &str, pem: &Secret) -> Result<Jwk, Error> {
+    let key = private_key(name, pem)?;
+    let mut jwk = Jwk::from_encoding_key(&key, Algorithm::EdDSA).map_err(|e| unusable(name, e))?;
+    let thumbprint = jwk.thumbprint(jsonwebtoken::jwk::ThumbprintHash::SHA256);
+    jwk.common.key_id = Some(thumbprint.map_err(|e| unusable(name, e))?);
+    Ok(jwk)
+}
+
+fn private_key(name: &str, pem: &Secret) -> Result<EncodingKey, Error> {
+    if pem.expose().is_empty() {
+        return Err(unusable(name, "is not set"));
+    }
+    EncodingKey::from_ed_pem(pem.expose().as_bytes()).map_err(|error| unusable(name, error))
+}
+
+fn unusable(name: &str, error: impl std::fmt::Display) -> Error {
+    Error::new(Kind::Invalid, "CONFIGURATION", format!("{name}: {error}"))
+}
+
+fn unauthenticated(detail: &str) -> Error {
+    Error::new(Kind::Unauthenticated, "UNAUTHENTICATED", detail)
+}

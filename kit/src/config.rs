@@ -1,0 +1,331 @@
+//! The one configuration, read once at start: defaults, then a TOML file, then
+//! the environment (`HANSANG__DATABASE__URL`), then flags. A key that does not
+//! exist is an error.
+//!
+//! Any key may be given as `<key>_file`: the file's content is then the value.
+//! That is how secrets come in (`HANSANG__AUTH__SIGNING_KEY_FILE=/run/secrets/key`).
+
+use std::{collections::BTreeMap, fmt, fs, net::SocketAddr, path::Path, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Error, error::Kind};
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Postgres.
+    pub database: DatabaseSettings,
+    /// The gRPC listener, one a process.
+    pub grpc: GrpcSettings,
+    /// The gateway's REST listener.
+    pub http: HttpSettings,
+    /// Where the services are.
+    pub peers: PeerSettings,
+    /// Keys and tokens.
+    pub auth: AuthSettings,
+    /// Logs.
+    pub telemetry: TelemetrySettings,
+    /// How long things may take.
+    pub deadline: DeadlineSettings,
+}
+
+/// Postgres: one database and one role a service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseSettings {
+    /// Where a service's database is; `{service}` stands for its name.
+    pub url: Secret,
+    /// Connections a service may hold.
+    pub pool_size: usize,
+    /// A statement that takes longer is cancelled; below `deadline.request_ms`.
+    pub statement_timeout_ms: u64,
+    /// How long to wait for a free connection, or for Postgres to accept one.
+    pub acquire_timeout_ms: u64,
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        Self {
+            url: Secret("postgres://hansang_{service}@127.0.0.1:5432/hansang_{service}".into()),
+            pool_size: 16,
+            statement_timeout_ms: 4_000,
+            acquire_timeout_ms: 3_000,
+        }
+    }
+}
+
+/// The gRPC listener.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GrpcSettings {
+    /// Address and port; all services of the process answer here.
+    pub listen: SocketAddr,
+}
+
+impl Default for GrpcSettings {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 50051)) }
+    }
+}
+
+/// The gateway's REST listener.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpSettings {
+    /// Address and port.
+    pub listen: SocketAddr,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
+    }
+}
+
+/// Where the services are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PeerSettings {
+    /// The address of any service; `{service}` stands for its name.
+    pub template: String,
+    /// Services that are elsewhere, by name.
+    pub overrides: BTreeMap<String, String>,
+}
+
+impl Default for PeerSettings {
+    fn default() -> Self {
+        Self { template: "http://127.0.0.1:50051".into(), overrides: BTreeMap::new() }
+    }
+}
+
+impl PeerSettings {
+    /// The address of a service.
+    pub fn address(&self, service: &str) -> String {
+        self.overrides
+            .get(service)
+            .cloned()
+            .unwrap_or_else(|| self.template.replace("{service}", service))
+    }
+}
+
+/// Keys and tokens. Verification needs no running member service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthSettings {
+    /// The public keys of members' tokens: a JWK set (RFC 7517).
+    pub jwks: String,
+    /// The private key that signs members' tokens: Ed25519, PKCS#8, PEM. For the member service alone.
+    pub signing_key: Secret,
+    /// The private key that signs and checks the tokens of services: Ed25519, PKCS#8, PEM.
+    pub service_key: Secret,
+    /// How long a member's token is good for, in seconds.
+    pub token_ttl_s: u64,
+}
+
+impl Default for AuthSettings {
+    fn default() -> Self {
+        Self {
+            jwks: String::new(),
+            signing_key: Secret::default(),
+            service_key: Secret::default(),
+            token_ttl_s: 900,
+        }
+    }
+}
+
+/// Logs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetrySettings {
+    /// What to log, as `tracing` filters have it: `info`, `info,kit=debug`.
+    pub log: String,
+    /// How to write it.
+    pub format: LogFormat,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self { log: "info".into(), format: LogFormat::Pretty }
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How long things may take.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeadlineSettings {
+    /// A request, from the gateway on, with all its retries.
+    pub request_ms: u64,
+    /// A call from one service to another.
+    pub peer_ms: u64,
+    /// From the signal to stop until what is still under way is cut off.
+    pub shutdown_ms: u64,
+}
+
+impl Default for DeadlineSettings {
+    fn default() -> Self {
+        Self { request_ms: 5_000, peer_ms: 2_000, shutdown_ms: 10_000 }
+    }
+}
+
+impl DeadlineSettings {
+    /// A request's deadline.
+    pub fn request(&self) -> Duration {
+        Duration::from_millis(self.request_ms)
+    }
+
+    /// The deadline of a call from one service to another.
+    pub fn peer(&self) -> Duration {
+        Duration::from_millis(self.peer_ms)
+    }
+
+    /// The deadline of a graceful stop.
+    pub fn shutdown(&self) -> Duration {
+        Duration::from_millis(self.shutdown_ms)
+    }
+}
+
+/// A value that must not be seen: it prints as `***`.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps a value from being seen.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "unset" } else { "***" })
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if self.0.is_empty() { "" } else { "***" })
+    }
+}
+
+impl Settings {
+    /// Reads all layers. `env` is the whole environment; `flags` are dotted keys with their values.
+    pub fn load(
+        file: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+        flags: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Result<Self, Error> {
+        let mut layers = config::Config::builder();
+        if let Some(path) = file {
+            layers = layers.add_source(config::File::from(path).format(config::FileFormat::Toml));
+        }
+        let env = env.into_iter().collect::<std::collections::HashMap<_, _>>();
+        layers = layers.add_source(
+            config::Environment::with_prefix("HANSANG")
+                .separator("__")
+                .try_parsing(true)
+                .source(Some(env)),
+        );
+        for (key, value) in flags {
+            layers = layers.set_override(key, value).map_err(invalid)?;
+        }
+        let mut tree: Value =
+            layers.build().and_then(config::Config::try_deserialize).map_err(invalid)?;
+        read_files(&mut tree)?;
+        let settings: Self = serde_path_to_error::deserialize(tree)
+            .map_err(|error| invalid(format!("{}: {}", error.path(), error.inner())))?;
+        settings.check()
+    }
+
+    fn check(self) -> Result<Self, Error> {
+        if self.database.statement_timeout_ms >= self.deadline.request_ms {
+            return Err(invalid("database.statement_timeout_ms: must be below deadline.request_ms"));
+        }
+        if self.database.pool_size < 2 {
+            return Err(invalid("database.pool_size: must be 2 or more"));
+        }
+        Ok(self)
+    }
+}
+
+/// Replaces each `<key>_file` by `<key>` with the file's content.
+fn read_files(tree: &mut Value) -> Result<(), Error> {
+    let Value::Object(map) = tree else { return Ok(()) };
+    let keys: Vec<String> = map.keys().filter(|key| key.ends_with("_file")).cloned().collect();
+    for key in keys {
+        let Some(Value::String(path)) = map.remove(&key) else {
+            return Err(invalid(format!("{key}: must be a path")));
+        };
+        let content =
+            fs::read_to_string(&path).map_err(|error| invalid(format!("{key}: {path}: {error}")))?;
+        map.insert(key.trim_end_matches("_file").into(), content.trim_end().into());
+    }
+    map.values_mut().try_for_each(read_files)
+}
+
+fn invalid(error: impl fmt::Display) -> Error {
+    Error::new(Kind::Invalid, "CONFIGURATION", error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
+    }
+
+    #[test]
+    fn the_later_layer_wins() {
+        let dir = tempfile::tempdir().expect("dir");
+        let file = dir.path().join("hansang.toml");
+        fs::write(&file, "[database]\npool_size = 3\nstatement_timeout_ms = 100\n").expect("write");
+        let settings = Settings::load(
+            Some(&file),
+            env(&[("HANSANG__DATABASE__POOL_SIZE", "4"), ("PATH", "/bin")]),
+            [("http.listen", "127.0.0.1:1234".to_owned())],
+        )
+        .expect("loads");
+        assert_eq!(settings.database.pool_size, 4);
+        assert_eq!(settings.database.statement_timeout_ms, 100);
+        assert_eq!(settings.http.listen.port(), 1234);
+        assert_eq!(settings.deadline.request_ms, 5_000);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let error = Settings::load(None, env(&[("HANSANG__DATABASE__POLL_SIZE", "4")]), [])
+            .expect_err("unknown key");
+        assert!(error.to_string().contains("poll_size"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_comes_from_a_file_and_is_not_printed() {
+        let dir = tempfile::tempdir().expect("dir");
+        let file = dir.path().join("url");
+        fs::write(&file, "postgres://u:p@h/d\n").expect("write");
+        let path = file.display().to_string();
+        let settings = Settings::load(None, env(&[("HANSANG__DATABASE__URL_FILE", &path)]), [])
+            .expect("loads");
+        assert_eq!(settings.database.url.expose(), "postgres://u:p@h/d");
+        assert!(!format!("{settings:?}").contains("postgres://u"));
+    }
+}

@@ -1,0 +1,211 @@
+//! One service's own database: a pool, transactions, migrations.
+//!
+//! A transaction is a value that owns its connection. When it is dropped
+//! without a commit it rolls back; when it is dropped in the middle of a query
+//! (the caller's deadline passed), the connection is thrown away.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use tokio::sync::Notify;
+use tokio_postgres::{NoTls, Row, types::ToSql};
+use uuid::Uuid;
+
+use crate::{Error, config::DatabaseSettings, error::Kind, telemetry};
+
+/// Parameters of a statement.
+pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// A pool of connections to one service's database. Cheap to clone.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool,
+    committed: Arc<Notify>,
+}
+
+impl Database {
+    /// A pool for `service`'s database. Connects when first asked for a connection.
+    pub fn new(settings: &DatabaseSettings, service: &str) -> Result<Self, Error> {
+        let mut config = client_config(settings, service)?;
+        config.options(format!(
+            "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=30000 -c jit=off",
+            settings.statement_timeout_ms, settings.statement_timeout_ms
+        ));
+        let manager = Manager::from_config(
+            config,
+            NoTls,
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let wait = Duration::from_millis(settings.acquire_timeout_ms);
+        let pool = Pool::builder(manager)
+            .max_size(settings.pool_size)
+            .runtime(Runtime::Tokio1)
+            .timeouts(Timeouts { wait: Some(wait), create: Some(wait), recycle: Some(wait) })
+            .build()
+            .map_err(|error| Error::internal(error.to_string()))?;
+        Ok(Self { pool, committed: Arc::new(Notify::new()) })
+    }
+
+    /// Begins a transaction, READ COMMITTED.
+    pub async fn begin(&self) -> Result<Tx, Error> {
+        let mut tx = Tx {
+            connection: Some(self.pool.get().await?),
+            busy: false,
+            appended: false,
+            cause: Cause { causation_id: None, headers: telemetry::context_headers() },
+            committed: Arc::clone(&self.committed),
+        };
+        tx.batch("begin").await?;
+        Ok(tx)
+    }
+
+    /// A connection for statements that each stand alone.
+    pub async fn read(&self) -> Result<Reader, Error> {
+        Ok(Reader { connection: Some(self.pool.get().await?), busy: false })
+    }
+
+    /// Notified after each commit that appended events.
+    pub fn committed(&self) -> &Arc<Notify> {
+        &self.committed
+    }
+}
+
+/// The connection settings of `service`: `{service}` in the URL stands for its name.
+pub(crate) fn client_config(
+    settings: &DatabaseSettings,
+    service: &str,
+) -> Result<tokio_postgres::Config, Error> {
+    let url = settings.url.expose().replace("{service}", service);
+    let mut config: tokio_postgres::Config = url.parse().map_err(|error| {
+        Error::new(Kind::Invalid, "DATABASE_URL", format!("database.url: {error}"))
+    })?;
+    config.application_name(format!("hansang-{service}"));
+    config.connect_timeout(Duration::from_millis(settings.acquire_timeout_ms));
+    Ok(config)
+}
+
+/// What went wrong underneath: the driver's own message says little.
+pub(crate) fn cause_of(error: &tokio_postgres::Error) -> String {
+    use std::error::Error as _;
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// Where an effect comes from: goes into the events that it leads to.
+#[derive(Clone, Debug, Default)]
+pub struct Cause {
+    /// The event that is being handled; none when a call is.
+    pub causation_id: Option<Uuid>,
+    /// Propagated context, `traceparent` first of all.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// A transaction. Commit it, or it has not happened.
+pub struct Tx {
+    connection: Option<Object>,
+    busy: bool,
+    appended: bool,
+    cause: Cause,
+    committed: Arc<Notify>,
+}
+
+/// A connection for single statements outside a transaction.
+pub struct Reader {
+    connection: Option<Object>,
+    busy: bool,
+}
+
+/// Statements on a connection, prepared once and cached. A statement that is
+/// dropped before it has answered leaves its connection marked busy.
+macro_rules! statements {
+    ($($name:ident -> $answer:ty),*) => { $(
+        /// Runs a prepared statement.
+        pub async fn $name(
+            &mut self,
+            sql: &'static str,
+            params: Params<'_>,
+        ) -> Result<$answer, tokio_postgres::Error> {
+            self.busy = true;
+            let connection = self.connection.as_ref().expect("present until drop");
+            let answer = match connection.prepare_cached(sql).await {
+                Ok(statement) => connection.$name(&statement, params).await,
+                Err(error) => Err(error),
+            };
+            self.busy = false;
+            answer
+        }
+    )* };
+}
+
+impl Tx {
+    statements!(query -> Vec<Row>, query_opt -> Option<Row>, query_one -> Row, execute -> u64);
+
+    /// Runs statements without parameters, unprepared.
+    pub async fn batch(&mut self, sql: &'static str) -> Result<(), tokio_postgres::Error> {
+        self.busy = true;
+        let connection = self.connection.as_ref().expect("present until drop");
+        let answer = connection.batch_execute(sql).await;
+        self.busy = false;
+        answer
+    }
+
+    /// Says where the effects of this transaction come from.
+    pub fn caused_by(&mut self, cause: Cause) {
+        self.cause = cause;
+    }
+
+    /// Where the effects of this transaction come from.
+    pub fn cause(&self) -> &Cause {
+        &self.cause
+    }
+
+    /// Has the commit wake the sequencer.
+    pub fn mark_appended(&mut self) {
+        self.appended = true;
+    }
+
+    /// Makes it durable. After a connection that broke in here nobody knows whether it happened.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        self.batch("commit").await?;
+        drop(self.connection.take());
+        if self.appended {
+            self.committed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Undoes it, and waits for that.
+    pub async fn rollback(mut self) {
+        if self.batch("rollback").await.is_ok() {
+            drop(self.connection.take());
+        }
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        if self.busy || tokio::runtime::Handle::try_current().is_err() {
+            drop(Object::take(connection));
+            return;
+        }
+        tokio::spawn(async move {
+            if connection.batch_execute("rollback").await.is_err() {
+                drop(Object::take(connection));
+            }
+        });
+    }
+}
+
+impl Reader {
+    statements!(query -> Vec<Row>, query_opt -> Option<Row>, query_one -> Row, execute -> u64);
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && self.busy
+        {
+            drop(Object::take(connection));
+        }
+    }
+}

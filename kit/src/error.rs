@@ -1,0 +1,296 @@
+//! The one error path. A context's refusal says its kind and reason; only this
+//! module builds a `tonic::Status` from it, with the standard error details.
+
+use std::{borrow::Cow, fmt, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+/// `google.rpc.ErrorInfo.domain` of every error of this system.
+pub const DOMAIN: &str = "hansang";
+
+/// What kind of failure it is; each is one gRPC code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The request can never work as it is (`INVALID_ARGUMENT`).
+    Invalid,
+    /// No valid token (`UNAUTHENTICATED`).
+    Unauthenticated,
+    /// The caller's roles do not allow it (`PERMISSION_DENIED`).
+    Forbidden,
+    /// No such resource, or another member's (`NOT_FOUND`).
+    NotFound,
+    /// It is there already (`ALREADY_EXISTS`).
+    AlreadyExists,
+    /// The resource's state does not allow it (`FAILED_PRECONDITION`).
+    Conflict,
+    /// Lost a race; the same call may work now (`ABORTED`).
+    Aborted,
+    /// Too much of it (`RESOURCE_EXHAUSTED`).
+    Exhausted,
+    /// Try again later (`UNAVAILABLE`).
+    Unavailable,
+    /// Took too long; the outcome is unknown (`DEADLINE_EXCEEDED`).
+    DeadlineExceeded,
+    /// A fault of ours (`INTERNAL`).
+    Internal,
+}
+
+impl Kind {
+    const fn code(self) -> Code {
+        match self {
+            Self::Invalid => Code::InvalidArgument,
+            Self::Unauthenticated => Code::Unauthenticated,
+            Self::Forbidden => Code::PermissionDenied,
+            Self::NotFound => Code::NotFound,
+            Self::AlreadyExists => Code::AlreadyExists,
+            Self::Conflict => Code::FailedPrecondition,
+            Self::Aborted => Code::Aborted,
+            Self::Exhausted => Code::ResourceExhausted,
+            Self::Unavailable => Code::Unavailable,
+            Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::Internal => Code::Internal,
+        }
+    }
+
+    const fn from_code(code: Code) -> Self {
+        match code {
+            Code::InvalidArgument | Code::OutOfRange => Self::Invalid,
+            Code::Unauthenticated => Self::Unauthenticated,
+            Code::PermissionDenied => Self::Forbidden,
+            Code::NotFound => Self::NotFound,
+            Code::AlreadyExists => Self::AlreadyExists,
+            Code::FailedPrecondition => Self::Conflict,
+            Code::Aborted => Self::Aborted,
+            Code::ResourceExhausted => Self::Exhausted,
+            Code::Unavailable => Self::Unavailable,
+            // tonic reports its own timeouts as Cancelled.
+            Code::DeadlineExceeded | Code::Cancelled => Self::DeadlineExceeded,
+            Code::Ok | Code::Unknown | Code::Internal | Code::Unimplemented | Code::DataLoss => {
+                Self::Internal
+            }
+        }
+    }
+}
+
+/// A field of the request and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The path as REST clients know it: `lines[0].productId`.
+    pub field: String,
+    /// What would be right.
+    pub description: String,
+}
+
+/// Any failure, ready for the wire.
+#[derive(Clone, Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    kind: Kind,
+    reason: Cow<'static, str>,
+    detail: String,
+    violations: Vec<Violation>,
+    retry_after: Option<Duration>,
+}
+
+impl Error {
+    /// An error with a machine-readable `reason` (`OUT_OF_STOCK`) and a sentence for people.
+    pub fn new(
+        kind: Kind,
+        reason: impl Into<Cow<'static, str>>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            reason: reason.into(),
+            detail: detail.into(),
+            violations: Vec::new(),
+            retry_after: None,
+        }))
+    }
+
+    /// A field that cannot be as it is.
+    pub fn violation(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Self::violations(vec![Violation {
+            field: field.into(),
+            description: description.into(),
+        }])
+    }
+
+    /// Several fields that cannot be as they are; at least one.
+    pub fn violations(violations: Vec<Violation>) -> Self {
+        let detail = violations
+            .iter()
+            .map(|v| format!("{}: {}", v.field, v.description))
+            .collect::<Vec<_>>()
+            .join("; ");
+        let mut error = Self::new(Kind::Invalid, "INVALID_FIELD", detail);
+        error.0.violations = violations;
+        error
+    }
+
+    /// Something this depends on is away for now; worth a retry after a second.
+    pub fn unavailable(
+        reason: impl Into<Cow<'static, str>>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self::new(Kind::Unavailable, reason, detail).retry_after(Duration::from_secs(1))
+    }
+
+    /// A fault of ours; the detail goes to the log and to the caller alike, so it holds no secret.
+    pub fn internal(detail: impl Into<String>) -> Self {
+        Self::new(Kind::Internal, "INTERNAL", detail)
+    }
+
+    /// Says when to try again.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.0.retry_after = Some(after);
+        self
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// The machine-readable reason.
+    pub fn reason(&self) -> &str {
+        &self.0.reason
+    }
+
+    /// True for failures that pass by themselves: not the request's own fault.
+    pub fn is_outage(&self) -> bool {
+        matches!(
+            self.0.kind,
+            Kind::Unavailable | Kind::DeadlineExceeded | Kind::Aborted | Kind::Exhausted
+        )
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.reason, self.0.detail)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let inner = *error.0;
+        if inner.kind == Kind::Internal {
+            tracing::error!(reason = %inner.reason, detail = %inner.detail, "internal error");
+        }
+        let mut details = ErrorDetails::new();
+        details.set_error_info(inner.reason, DOMAIN, std::collections::HashMap::new());
+        for violation in inner.violations {
+            details.add_bad_request_violation(violation.field, violation.description);
+        }
+        if inner.retry_after.is_some() {
+            details.set_retry_info(inner.retry_after);
+        }
+        Status::with_error_details(inner.kind.code(), inner.detail, details)
+    }
+}
+
+impl From<Status> for Error {
+    fn from(status: Status) -> Self {
+        let details = status.get_error_details();
+        let reason = details
+            .error_info()
+            .map_or_else(|| Cow::from(status.code().description()), |i| Cow::from(i.reason.clone()));
+        let mut error = Self::new(Kind::from_code(status.code()), reason, status.message());
+        error.0.retry_after = details.retry_info().and_then(|r| r.retry_delay);
+        error.0.violations = details.bad_request().map_or_else(Vec::new, |bad| {
+            bad.field_violations
+                .iter()
+                .map(|v| Violation { field: v.field.clone(), description: v.description.clone() })
+                .collect()
+        });
+        error
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        use tokio_postgres::error::SqlState;
+        let Some(database) = error.as_db_error() else {
+            return Self::unavailable("DATABASE_UNAVAILABLE", format!("database: {error}"));
+        };
+        let code = database.code();
+        if *code == SqlState::QUERY_CANCELED || *code == SqlState::LOCK_NOT_AVAILABLE {
+            return Self::unavailable("DATABASE_SLOW", "the database took too long");
+        }
+        if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED
+        {
+            return Self::new(Kind::Aborted, "CONFLICT", "lost a race for the same rows; try again");
+        }
+        // 08 connection, 53 out of resources, 57 operator intervention.
+        if ["08", "53", "57"].iter().any(|class| code.code().starts_with(class)) {
+            return Self::unavailable("DATABASE_UNAVAILABLE", database.message());
+        }
+        Self::internal(format!("database: {} ({})", database.message(), code.code()))
+    }
+}
+
+impl From<deadpool_postgres::PoolError> for Error {
+    fn from(error: deadpool_postgres::PoolError) -> Self {
+        match error {
+            deadpool_postgres::PoolError::Timeout(_) => {
+                Self::unavailable("DATABASE_BUSY", "no database connection was free in time")
+            }
+            other => Self::unavailable("DATABASE_UNAVAILABLE", format!("database: {other}")),
+        }
+    }
+}
+
+/// A context's own refusals: what a rule of the domain says no with.
+pub trait Refuse: fmt::Display {
+    /// What kind of failure it is.
+    fn kind(&self) -> Kind;
+    /// The machine-readable reason: `OUT_OF_STOCK`.
+    fn reason(&self) -> &'static str;
+    /// The request's field at fault, if one is.
+    fn field(&self) -> Option<String> {
+        None
+    }
+}
+
+impl<R: Refuse> From<R> for Error {
+    fn from(refusal: R) -> Self {
+        let mut error = Self::new(refusal.kind(), refusal.reason(), refusal.to_string());
+        if let Some(field) = refusal.field() {
+            error.0.violations = vec![Violation { field, description: refusal.to_string() }];
+        }
+        error
+    }
+}
+
+/// The name of the database constraint that an error violates, if it is one.
+pub fn constraint(error: &tokio_postgres::Error) -> Option<&str> {
+    error.as_db_error().and_then(tokio_postgres::error::DbError::constraint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_survives_the_wire() {
+        let sent = Error::violation("lines[0].quantity", "must be 1 or more");
+        let received = Error::from(Status::from(sent.clone()));
+        assert_eq!(received.kind(), Kind::Invalid);
+        assert_eq!(received.0.violations, sent.0.violations);
+    }
+
+    #[test]
+    fn an_outage_says_when_to_try_again() {
+        let received = Error::from(Status::from(Error::unavailable("AWAY", "away")));
+        assert!(received.is_outage());
+        assert_eq!(received.0.retry_after, Some(Duration::from_secs(1)));
+        assert_eq!(received.reason(), "AWAY");
+    }
+}

@@ -1,0 +1,132 @@
+//! A call as a handler sees it: who calls, what they may see, and the message.
+//!
+//! There are three ways in, and each refuses what the contract's access option
+//! does not allow, so that a handler cannot forget it: [`granted`] for methods
+//! open by role, [`owned`] where the request names the owner, [`scoped`] where
+//! only the stored resource tells.
+//!
+//! [`granted`]: Incoming::granted
+//! [`owned`]: Incoming::owned
+//! [`scoped`]: Incoming::scoped
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use prost::Message;
+use tonic::{Request, Response, metadata::MetadataMap};
+use uuid::Uuid;
+
+use crate::{
+    Error,
+    access::{Pass, Scope},
+    auth::Caller,
+    error::Kind,
+};
+
+/// A call that may be handled.
+#[derive(Debug)]
+pub struct Incoming<T> {
+    /// Who calls.
+    pub caller: Caller,
+    /// Whose resources they may touch.
+    pub scope: Scope,
+    /// What they ask.
+    pub message: T,
+    method: Arc<str>,
+    metadata: MetadataMap,
+}
+
+impl<T: Message> Incoming<T> {
+    /// A call by someone whose role, or service, allows it whatever the resource.
+    pub fn granted(request: Request<T>) -> Result<Self, Error> {
+        let incoming = Self::scoped(request)?;
+        match incoming.scope {
+            Scope::All => Ok(incoming),
+            Scope::Own(_) => Err(not_found()),
+        }
+    }
+
+    /// A call about what belongs to a member: by that member, or by someone whose role allows it.
+    /// Answers the owner too; `field` is where the message has the id.
+    pub fn owned(
+        request: Request<T>,
+        field: &str,
+        owner: impl FnOnce(&T) -> &str,
+    ) -> Result<(Self, Uuid), Error> {
+        let incoming = Self::scoped(request)?;
+        let owner = crate::id::parse(field, owner(&incoming.message))?;
+        match incoming.scope {
+            Scope::Own(id) if id != owner => Err(not_found()),
+            _ => Ok((incoming, owner)),
+        }
+    }
+
+    /// A call about what only the stored resource can tell the owner of: `scope` goes into the query.
+    pub fn scoped(request: Request<T>) -> Result<Self, Error> {
+        let (metadata, mut extensions, message) = request.into_parts();
+        let pass: Pass = extensions
+            .remove()
+            .ok_or_else(|| Error::internal("served without an access check"))?;
+        Ok(Self { caller: pass.caller, scope: pass.scope, message, method: pass.method, metadata })
+    }
+
+    /// The member who calls.
+    pub fn member(&self) -> Result<Uuid, Error> {
+        match self.caller {
+            Caller::Member { id, .. } => Ok(id),
+            _ => Err(Error::new(Kind::Forbidden, "MEMBER_REQUIRED", "only members may do this")),
+        }
+    }
+
+    /// Refuses the call when it carries an `If-Match` that is not the resource's etag.
+    pub fn check_etag(&self, current: &str) -> Result<(), Error> {
+        match self.metadata.get("if-match").and_then(|value| value.to_str().ok()) {
+            Some(wanted) if wanted != "*" && wanted != current => Err(Error::new(
+                Kind::Conflict,
+                "STALE_ETAG",
+                format!("the resource has changed: its etag is {current}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The command that this call is, for its idempotency key.
+    pub fn command(&self) -> Command {
+        let key = self.metadata.get("idempotency-key").and_then(|value| value.to_str().ok());
+        let caller = match &self.caller {
+            Caller::Anonymous => "anonymous".to_owned(),
+            Caller::Member { id, .. } => id.to_string(),
+            Caller::Service(name) => format!("service:{name}"),
+            Caller::Operator(name) => format!("operator:{name}"),
+        };
+        let hash = digest::digest(&digest::SHA256, &self.message.encode_to_vec());
+        Command {
+            caller,
+            method: Arc::clone(&self.method),
+            key: key.map(str::to_owned),
+            request_hash: hash.as_ref().to_vec(),
+        }
+    }
+}
+
+/// A command that may come twice: the same caller, method and key mean the same command.
+#[derive(Clone, Debug)]
+pub struct Command {
+    pub(crate) caller: String,
+    pub(crate) method: Arc<str>,
+    pub(crate) key: Option<String>,
+    pub(crate) request_hash: Vec<u8>,
+}
+
+/// The answer of a call that made a resource; `location` is its REST path.
+pub fn created<T>(message: T, location: &str) -> Result<Response<T>, Error> {
+    let mut response = Response::new(message);
+    let location = location.parse().map_err(|_| Error::internal("location"))?;
+    response.metadata_mut().insert("location", location);
+    Ok(response)
+}
+
+/// The one answer for what is not there and for what is someone else's.
+pub fn not_found() -> Error {
+    Error::new(Kind::NotFound, "NOT_FOUND", "there is no such resource")
+}

@@ -1,0 +1,30 @@
+//! What every service stands on: configuration, database, events, calls, the
+//! server. Knows no word of the shop, and imports no crate of the workspace.
+
+pub mod access;
+pub mod auth;
+mod backoff;
+pub mod config;
+pub mod database;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod idempotency;
+pub mod incoming;
+pub mod migrate;
+pub mod money;
+mod observe;
+pub mod page;
+pub mod rpc;
+pub mod server;
+pub mod service;
+pub mod task;
+pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use database::{Cause, Database, Tx};
+pub use error::{Error, Refuse};
+pub use incoming::Incoming;
+pub use money::Money;
+pub use service::{House, Service};

@@ -1,0 +1,50 @@
+//! Brings a service's database up to date: the kit's tables, then its own.
+//!
+//! Under an advisory lock, so that replicas may start at once.
+
+use refinery::{Migration, Runner};
+use tokio_postgres::{Client, NoTls};
+
+use crate::{Error, config::DatabaseSettings, database, service::Migrations};
+
+/// Identity of the advisory lock; any constant would do.
+const LOCK: i64 = 0x6861_6e73_616e_6701;
+
+const KIT: Migrations =
+    crate::migrations!["V1__event_log", "V2__idempotency", "V3__task"];
+
+/// Applies what is missing in `service`'s database. Answers how many migrations that were.
+pub async fn migrate(
+    settings: &DatabaseSettings,
+    service: &str,
+    own: Migrations,
+) -> Result<usize, Error> {
+    let config = database::client_config(settings, service)?;
+    let (mut client, connection) = config.connect(NoTls).await.map_err(|error| {
+        Error::unavailable(
+            "DATABASE_UNAVAILABLE",
+            format!("cannot reach the database of {service}: {}", database::cause_of(&error)),
+        )
+    })?;
+    let connection = tokio::spawn(connection);
+    client.execute("select pg_advisory_lock($1)", &[&LOCK]).await?;
+    let applied = apply(&mut client, "kit_migration", KIT).await?
+        + apply(&mut client, "service_migration", own).await?;
+    // The lock goes with the connection.
+    drop(client);
+    connection.await.ok();
+    Ok(applied)
+}
+
+async fn apply(client: &mut Client, table: &str, migrations: Migrations) -> Result<usize, Error> {
+    let failed = |error: refinery::Error| Error::internal(format!("migration: {error}"));
+    let migrations = migrations
+        .iter()
+        .map(|(name, sql)| Migration::unapplied(name, sql))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(failed)?;
+    let mut runner = Runner::new(&migrations);
+    runner.set_migration_table_name(table);
+    let report = runner.run_async(client).await.map_err(failed)?;
+    Ok(report.applied_migrations().len())
+}

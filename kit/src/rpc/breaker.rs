@@ -1,0 +1,326 @@
+//! Circuit breaker: leaves an upstream alone that mostly fails or mostly
+//! dawdles, and asks it again with a few probes. Differs from retry in caring
+//! for the upstream, not for the call.
+//!
+//! Only the way to the upstream and its silence count: what it answers never
+//! trips the breaker, be it a refusal or its own trouble with a third party.
+
+use std::{
+    future::ready,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tonic::metadata::MetadataValue;
+use tower::{Layer, Service};
+
+use super::{
+    Answer, Call, Failure, Reply, Step,
+    retry::PUSHBACK,
+    window::{Went, Window},
+};
+
+/// When the breaker of an upstream opens, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct BreakerLimits {
+    /// How far back it looks.
+    pub window: Duration,
+    /// Fewer calls than this in the window decide nothing.
+    pub least_calls: u32,
+    /// The share of failed calls that opens it, in percent.
+    pub failed_percent: u32,
+    /// A call that takes this long is slow. Above the deadline of calls between services, so that an
+    /// upstream that waits for a third one is not taken for the culprit.
+    pub slow: Duration,
+    /// The share of slow calls that opens it, in percent.
+    pub slow_percent: u32,
+    /// How long it stays open before it lets probes through.
+    pub open: Duration,
+    /// Probes that must succeed before it closes.
+    pub probes: u32,
+}
+
+impl Default for BreakerLimits {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(10),
+            least_calls: 10,
+            failed_percent: 50,
+            slow: Duration::from_secs(3),
+            slow_percent: 80,
+            open: Duration::from_secs(1),
+            probes: 2,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum State {
+    Closed(Box<Window>),
+    Open {
+        until: Instant,
+    },
+    /// `free` probes may still start, `wanted` must still succeed.
+    HalfOpen {
+        free: u32,
+        wanted: u32,
+    },
+}
+
+/// Puts [`Breaker`] around a service.
+#[derive(Clone)]
+pub(super) struct BreakerLayer {
+    service: &'static str,
+    limits: BreakerLimits,
+    state: Arc<Mutex<State>>,
+}
+
+impl BreakerLayer {
+    pub(super) fn new(service: &'static str, limits: BreakerLimits) -> Self {
+        let state = Arc::new(Mutex::new(State::Closed(Box::default())));
+        Self { service, limits, state }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a call through, or says how long the breaker stays open.
+    fn admit(&self, now: Instant, deadline: Instant) -> Result<Pass, Duration> {
+        let mut state = self.state();
+        if let State::Open { until } = *state {
+            if now < until {
+                return Err(until - now);
+            }
+            *state = State::HalfOpen { free: self.limits.probes, wanted: self.limits.probes };
+        }
+        let probe = match &mut *state {
+            State::HalfOpen { free: 0, .. } => return Err(self.limits.open),
+            State::HalfOpen { free, .. } => {
+                *free -= 1;
+                true
+            }
+            State::Closed(_) | State::Open { .. } => false,
+        };
+        drop(state);
+        Ok(Pass { breaker: self.clone(), probe, begun: now, deadline, told: false })
+    }
+
+    fn record(&self, pass: &Pass, now: Instant, failed: bool) {
+        let slow = now.duration_since(pass.begun) >= self.limits.slow;
+        let went = Went { failed, slow };
+        let open = State::Open { until: now + self.limits.open };
+        let mut state = self.state();
+        match &mut *state {
+            State::Closed(window) => {
+                if window.count(&self.limits, now, went) {
+                    tracing::warn!(service = self.service, "breaker opened");
+                    *state = open;
+                }
+            }
+            // An answer to a call from before the breaker opened decides nothing.
+            State::HalfOpen { .. } if !pass.probe => {}
+            State::HalfOpen { .. } if failed || slow => *state = open,
+            State::HalfOpen { wanted, .. } => {
+                *wanted -= 1;
+                if *wanted == 0 {
+                    tracing::info!(service = self.service, "breaker closed");
+                    *state = State::Closed(Box::default());
+                }
+            }
+            State::Open { .. } => {}
+        }
+    }
+
+    fn open(&self, rest: Duration) -> Failure {
+        let mut failure = Failure::unreachable(self.service, rest, "its breaker is open");
+        if let Failure::NeverRan(status) = &mut failure {
+            status.metadata_mut().insert(PUSHBACK, MetadataValue::from(-1));
+        }
+        failure
+    }
+}
+
+/// A call that the breaker let through, until it is known how it went.
+struct Pass {
+    breaker: BreakerLayer,
+    probe: bool,
+    begun: Instant,
+    deadline: Instant,
+    told: bool,
+}
+
+impl Pass {
+    fn tell(mut self, failed: bool) {
+        self.told = true;
+        self.breaker.record(&self, Instant::now(), failed);
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if self.told {
+            return;
+        }
+        // Given up. At the deadline that is the upstream's failure; else the caller has gone, and a
+        // probe's place is free again.
+        let now = Instant::now();
+        if now >= self.deadline {
+            self.breaker.record(self, now, true);
+        } else if self.probe
+            && let State::HalfOpen { free, .. } = &mut *self.breaker.state()
+        {
+            *free += 1;
+        }
+    }
+}
+
+impl<S> Layer<S> for BreakerLayer {
+    type Service = Breaker<S>;
+
+    fn layer(&self, inner: S) -> Breaker<S> {
+        Breaker { inner, breaker: self.clone() }
+    }
+}
+
+/// Calls an upstream while that makes sense.
+#[derive(Clone)]
+pub(super) struct Breaker<S> {
+    inner: S,
+    breaker: BreakerLayer,
+}
+
+impl<S: Step> Service<Call> for Breaker<S> {
+    type Response = Reply;
+    type Error = Failure;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Answer {
+        match self.breaker.admit(Instant::now(), call.deadline) {
+            Ok(pass) => {
+                let answer = self.inner.call(call);
+                Box::pin(async move {
+                    let answer = answer.await;
+                    pass.tell(answer.as_ref().is_err_and(Failure::of_transport));
+                    answer
+                })
+            }
+            Err(rest) => Box::pin(ready(Err(self.breaker.open(rest)))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+    use crate::rpc::testing::{Upstream, away, call, refused, reply};
+
+    fn breaker(upstream: &Upstream) -> Breaker<Upstream> {
+        BreakerLayer::new("shop", BreakerLimits::default()).layer(upstream.clone())
+    }
+
+    async fn open(stack: &mut Breaker<Upstream>) {
+        for _ in 0..10 {
+            assert!(stack.call(call()).await.is_err());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failing_upstream_is_left_alone_and_then_probed() {
+        let upstream = Upstream::always(Err(away()));
+        let mut stack = breaker(&upstream);
+        open(&mut stack).await;
+        let failure = stack.call(call()).await.expect_err("open");
+        assert!(failure.never_ran());
+        assert_eq!(upstream.calls(), 10);
+
+        sleep(Duration::from_secs(1)).await;
+        assert!(stack.call(call()).await.is_err());
+        assert_eq!(upstream.calls(), 11, "one failed probe opens it again");
+        assert!(stack.call(call()).await.is_err());
+        assert_eq!(upstream.calls(), 11);
+
+        upstream.answer(Ok(reply()));
+        sleep(Duration::from_secs(1)).await;
+        for _ in 0..50 {
+            assert!(stack.call(call()).await.is_ok());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_upstream_answers_never_opens_the_breaker() {
+        let upstream = Upstream::always(Err(refused()));
+        let mut stack = breaker(&upstream);
+        for _ in 0..50 {
+            assert!(stack.call(call()).await.is_err());
+        }
+        assert_eq!(upstream.calls(), 50);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_until_the_deadline_is_a_failure_and_a_caller_gone_is_none() {
+        let upstream = Upstream::silent();
+        let mut stack = breaker(&upstream);
+        for _ in 0..20 {
+            let _ = timeout(Duration::from_millis(1), stack.call(call())).await;
+        }
+        assert_eq!(upstream.calls(), 20);
+        for _ in 0..10 {
+            let mut call = call();
+            call.deadline = Instant::now() + Duration::from_millis(100);
+            let _ = timeout(Duration::from_millis(100), stack.call(call)).await;
+        }
+        assert!(stack.call(call()).await.expect_err("open").never_ran());
+        assert_eq!(upstream.calls(), 30);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_upstream_is_left_alone() {
+        let upstream = Upstream::slow(Duration::from_secs(4));
+        let mut stack = breaker(&upstream);
+        let slow = futures_util::future::join_all((0..10).map(|_| stack.call(call())));
+        assert!(slow.await.iter().all(Result::is_ok));
+        assert!(stack.call(call()).await.is_err());
+        assert_eq!(upstream.calls(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn old_failures_are_forgotten() {
+        let upstream = Upstream::always(Err(away()));
+        let mut stack = breaker(&upstream);
+        for _ in 0..9 {
+            assert!(stack.call(call()).await.is_err());
+        }
+        sleep(Duration::from_secs(11)).await;
+        upstream.answer(Ok(reply()));
+        for _ in 0..5 {
+            assert!(stack.call(call()).await.is_ok());
+        }
+        upstream.answer(Err(away()));
+        assert!(stack.call(call()).await.is_err());
+        upstream.answer(Ok(reply()));
+        assert!(stack.call(call()).await.is_ok(), "one of six has failed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_so_many_probes_run_at_once_and_an_abandoned_one_is_replaced() {
+        let upstream = Upstream::always(Err(away()));
+        let mut stack = breaker(&upstream);
+        open(&mut stack).await;
+        sleep(Duration::from_secs(1)).await;
+        upstream.fall_silent();
+        let mut probes: Vec<_> = (0..2).map(|_| Box::pin(stack.call(call()))).collect();
+        assert!(stack.call(call()).await.expect_err("no place").never_ran());
+        probes.clear();
+        upstream.answer(Ok(reply()));
+        assert!(stack.call(call()).await.is_ok());
+    }
+}

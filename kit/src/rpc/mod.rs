@@ -1,0 +1,124 @@
+//! Calls from one process to another. One call is one value, [`Call`], and
+//! everything between the caller and the wire is a layer that works on it:
+//!
+//! ```text
+//! admission   refuses at once what is too much          (what a queue would only delay)
+//! deadline    one for all tries                         (so that retries cannot outlive it)
+//! retry       of what may run twice, within a budget    (so that an outage is not amplified)
+//! breaker     leaves an upstream alone that fails       (so that waiting callers do not pile up)
+//! transport   the call itself: bytes out, bytes back
+//! ```
+//!
+//! [`Peer`] is that stack for one upstream. Nothing here encodes or decodes a
+//! message but [`Peer::unary`]. A call that did not succeed is a [`Failure`],
+//! which says whether it can have had an effect.
+
+mod admission;
+mod breaker;
+mod deadline;
+mod failure;
+mod peer;
+mod retry;
+#[cfg(test)]
+mod testing;
+mod transport;
+mod window;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use tokio::time::Instant;
+use tonic::metadata::MetadataMap;
+use tower::Service;
+
+pub use breaker::BreakerLimits;
+pub use failure::Failure;
+pub use peer::{Limits, Peer};
+
+/// The metadata key that lets a call be repeated: its callee does it once.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// A method, as far as calling it goes.
+#[derive(Clone, Debug)]
+pub struct Method {
+    /// `/hansang.order.v1.OrderService/GetOrder`.
+    pub path: PathAndQuery,
+    /// Running it twice does no more than running it once.
+    pub idempotent: bool,
+}
+
+impl Method {
+    /// A method by its path. Panics when that is not a path, which the contracts rule out.
+    pub fn new(path: &'static str, idempotent: bool) -> Self {
+        Self { path: PathAndQuery::from_static(path), idempotent }
+    }
+}
+
+/// What may differ from call to call.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// Tries in all; 1 means no retry.
+    pub attempts: u32,
+    /// The longest pause before the first retry; it doubles with each, and the real pause is random
+    /// below it.
+    pub backoff: Duration,
+    /// The longest pause before any retry.
+    pub max_backoff: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            attempts: 3,
+            backoff: Duration::from_millis(50),
+            max_backoff: Duration::from_millis(500),
+        }
+    }
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// What is called.
+    pub method: Method,
+    /// How.
+    pub policy: Policy,
+    /// The request, encoded.
+    pub message: Bytes,
+    /// What is sent along.
+    pub metadata: MetadataMap,
+    /// When the caller stops waiting, however many tries that takes.
+    pub deadline: Instant,
+}
+
+impl Call {
+    /// True when the call may run twice: its method is idempotent, or it carries a key.
+    pub fn repeatable(&self) -> bool {
+        self.method.idempotent || self.metadata.contains_key(IDEMPOTENCY_KEY)
+    }
+}
+
+/// The answer to a call.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The response, encoded.
+    pub message: Bytes,
+    /// What came along, trailers included.
+    pub metadata: MetadataMap,
+}
+
+/// What every layer wraps and is: a service that is always ready, because what
+/// waits does so inside the call, where the deadline sees it.
+trait Step:
+    Service<Call, Response = Reply, Error = Failure, Future: Send> + Clone + Send + 'static
+{
+}
+
+impl<S> Step for S where
+    S: Service<Call, Response = Reply, Error = Failure, Future: Send> + Clone + Send + 'static
+{
+}
+
+type Answer =
+    std::pin::Pin<Box<dyn std::future::Future<Output = Result<Reply, Failure>> + Send + 'static>>;

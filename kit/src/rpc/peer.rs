@@ -1,0 +1,139 @@
+//! A peer: one upstream, and the whole stack in front of it.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use tonic::{
+    metadata::{MetadataKey, MetadataMap, MetadataValue},
+    transport::{Channel, Endpoint},
+};
+use tower::{Service as _, ServiceBuilder};
+
+use super::{
+    BreakerLimits, Call, Failure, Method, Policy, Reply,
+    admission::{Admission, AdmissionLayer},
+    breaker::{Breaker, BreakerLayer},
+    deadline::{Deadline, DeadlineLayer},
+    retry::{Retry, RetryLayer},
+    transport::Transport,
+};
+use crate::{Error, auth::Identity, error::Kind, telemetry};
+
+/// What all calls to one upstream share.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Calls under way at once; one more is refused.
+    pub concurrency: usize,
+    /// Retries in a row, before only one in ten calls may be retried.
+    pub retry_tokens: u32,
+    /// When to leave the upstream alone.
+    pub breaker: BreakerLimits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { concurrency: 1024, retry_tokens: 100, breaker: BreakerLimits::default() }
+    }
+}
+
+/// One upstream. Clones share its connection and its limits.
+#[derive(Clone)]
+pub struct Peer {
+    stack: Admission<Deadline<Retry<Breaker<Transport>>>>,
+    channel: Channel,
+    identity: Option<Identity>,
+}
+
+impl Peer {
+    /// A peer at `address`, with the default limits. Connects when it is first called; needs a tokio
+    /// runtime. `identity` is what [`unary`](Self::unary) calls as.
+    pub fn new(
+        service: &'static str,
+        address: &str,
+        identity: Option<Identity>,
+    ) -> Result<Self, Error> {
+        Self::with_limits(service, address, identity, Limits::default())
+    }
+
+    /// A peer with limits of its own.
+    pub fn with_limits(
+        service: &'static str,
+        address: &str,
+        identity: Option<Identity>,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|error| {
+            let detail = format!("peers: the address of {service}, {address}: {error}");
+            Error::new(Kind::Invalid, "CONFIGURATION", detail)
+        })?;
+        let channel = endpoint
+            .connect_timeout(Duration::from_secs(1))
+            .tcp_nodelay(true)
+            // Finds out within 15 s that the other side has vanished without a word.
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(5))
+            .connect_lazy();
+        let stack = ServiceBuilder::new()
+            // What is too much is refused before it holds anything.
+            .layer(AdmissionLayer::new(service, limits.concurrency))
+            // Around the retries: they share one deadline.
+            .layer(DeadlineLayer { service })
+            // Around the breaker: each try asks it anew.
+            .layer(RetryLayer::new(limits.retry_tokens))
+            // Next to the wire: it sees every try as it went.
+            .layer(BreakerLayer::new(service, limits.breaker))
+            .service(Transport { service, channel: channel.clone() });
+        Ok(Self { stack, channel, identity })
+    }
+
+    /// Makes a call as it is: nothing is added to its metadata but the deadline.
+    pub async fn call(&self, call: Call) -> Result<Reply, Failure> {
+        self.stack.clone().call(call).await
+    }
+
+    /// Calls a method that may be repeated, as all methods between services may: they know the order,
+    /// payment or whatever it is about by its id. Sends the own identity and the current trace.
+    pub async fn unary<Q, R>(
+        &self,
+        path: &'static str,
+        request: &Q,
+        deadline: Duration,
+    ) -> Result<R, Failure>
+    where
+        Q: prost::Message,
+        R: prost::Message + Default,
+    {
+        let call = Call {
+            method: Method::new(path, true),
+            policy: Policy::default(),
+            message: Bytes::from(request.encode_to_vec()),
+            metadata: self.metadata().map_err(|error| Failure::NeverRan(error.into()))?,
+            deadline: Instant::now() + deadline,
+        };
+        let reply = self.call(call).await?;
+        R::decode(reply.message).map_err(|error| {
+            Failure::Unknown(Error::internal(format!("the answer to {path}: {error}")).into())
+        })
+    }
+
+    /// The connection itself, for streams.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    fn metadata(&self) -> Result<MetadataMap, Error> {
+        let mut metadata = MetadataMap::new();
+        if let Some(identity) = &self.identity {
+            metadata.insert("authorization", identity.bearer(SystemTime::now())?);
+        }
+        for (key, value) in telemetry::context_headers() {
+            if let (Ok(key), Ok(value)) =
+                (MetadataKey::from_bytes(key.as_bytes()), MetadataValue::try_from(value))
+            {
+                metadata.insert(key, value);
+            }
+        }
+        Ok(metadata)
+    }
+}

@@ -1,0 +1,203 @@
+//! One process: the services that it runs, on one gRPC listener.
+//!
+//! Reads the contracts' access rules, brings the databases up to date, builds
+//! the services, then serves until told to stop. Refuses to start with a method
+//! that does not say who may call it, or with a database out of reach.
+
+use std::time::Duration;
+
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::{Routes, RoutesBuilder},
+    transport,
+};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{
+    Database, Error,
+    access::{AccessLayer, Rules},
+    auth::Verifier,
+    config::Settings,
+    migrate,
+    observe::ObserveLayer,
+    service::{House, Run, Service},
+};
+
+/// How often the databases are asked whether they are there.
+const PULSE: Duration = Duration::from_secs(2);
+
+/// Services that are ready to be served.
+pub struct Server {
+    routes: Routes,
+    access: AccessLayer,
+    runs: Vec<Run>,
+    health: HealthReporter,
+    parts: Vec<Part>,
+    stop: CancellationToken,
+    shutdown: Duration,
+}
+
+/// A service, as health sees it.
+struct Part {
+    names: Vec<&'static str>,
+    database: Database,
+}
+
+impl Server {
+    /// Gets everything ready. `descriptors` is the contracts' encoded descriptor set.
+    pub async fn prepare(
+        settings: &Settings,
+        services: &[&'static Service],
+        descriptors: &'static [u8],
+        stop: CancellationToken,
+    ) -> Result<Self, Error> {
+        let verifier = Verifier::new(&settings.auth)?;
+        migrate_all(settings, services).await?;
+
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let mut routes = RoutesBuilder::default();
+        routes.add_service(health_service);
+        let (mut runs, mut parts, mut served) = (Vec::new(), Vec::new(), Vec::new());
+        for service in services {
+            let mut house = House::new(service, settings, routes, stop.clone())?;
+            (service.build)(&mut house)?;
+            let mut names = vec![service.name];
+            names.extend(&house.served);
+            served.extend(&house.served);
+            parts.push(Part { names, database: house.database() });
+            runs.extend(house.runs);
+            routes = house.routes;
+        }
+        let rules = Rules::read(descriptors, &served)?;
+        add_reflection(&mut routes, descriptors, &served)?;
+        Ok(Self {
+            routes: routes.routes().prepare(),
+            access: AccessLayer::new(rules, verifier),
+            runs,
+            health,
+            parts,
+            stop,
+            shutdown: settings.deadline.shutdown(),
+        })
+    }
+
+    /// Serves until told to stop; then finishes what is under way, but not for longer than the
+    /// shutdown deadline.
+    pub async fn run(self, listener: TcpListener) -> Result<(), Error> {
+        let Self { routes, access, runs, health, parts, stop, shutdown } = self;
+        let mut tasks = JoinSet::new();
+        for run in runs {
+            tasks.spawn(run);
+        }
+        tasks.spawn(pulse(health, parts, stop.clone()));
+
+        let listener = TcpListenerStream::new(listener);
+        let serving = transport::Server::builder()
+            .accept_http1(true)
+            .tcp_nodelay(true)
+            .http2_keepalive_interval(Some(Duration::from_secs(20)))
+            .layer(ObserveLayer)
+            .layer(access)
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(listener, stop.clone().cancelled_owned());
+        let everything = async {
+            let serving = async { serving.await.map_err(|e| Error::internal(e.to_string())) };
+            tokio::try_join!(serving, watch(&mut tasks, &stop))
+        };
+        let hard_stop = async {
+            stop.cancelled().await;
+            tokio::time::sleep(shutdown).await;
+        };
+        tokio::select! {
+            result = everything => result.map(|_| ()),
+            () = hard_stop => {
+                tracing::warn!("calls still under way were cut off at the shutdown deadline");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Brings the databases of all these services up to date, at once.
+pub async fn migrate_all(
+    settings: &Settings,
+    services: &[&'static Service],
+) -> Result<(), Error> {
+    let mut tasks = JoinSet::new();
+    for service in services {
+        let (database, name, own) = (settings.database.clone(), service.name, service.migrations);
+        tasks.spawn(async move {
+            let applied = migrate::migrate(&database, name, own).await?;
+            if applied > 0 {
+                tracing::info!(service = name, applied, "database migrated");
+            }
+            Ok::<_, Error>(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.map_err(|error| Error::internal(error.to_string()))??;
+    }
+    Ok(())
+}
+
+fn add_reflection(
+    routes: &mut RoutesBuilder,
+    descriptors: &'static [u8],
+    served: &[&'static str],
+) -> Result<(), Error> {
+    let builder = || {
+        let mut builder = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(descriptors)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("grpc.health.v1.Health");
+        for name in served {
+            builder = builder.with_service_name(*name);
+        }
+        builder
+    };
+    let failed = |error: tonic_reflection::server::Error| Error::internal(error.to_string());
+    routes.add_service(builder().build_v1().map_err(failed)?);
+    routes.add_service(builder().build_v1alpha().map_err(failed)?);
+    Ok(())
+}
+
+/// Waits for the background work; one that panics ends the process, so that it starts anew.
+async fn watch(tasks: &mut JoinSet<()>, stop: &CancellationToken) -> Result<(), Error> {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            stop.cancel();
+            return Err(Error::internal(format!("background work failed: {error}")));
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the health answers true: `liveness` always, each service while its database answers,
+/// `readiness` and the empty name while all do; none once the process is told to stop.
+async fn pulse(health: HealthReporter, parts: Vec<Part>, stop: CancellationToken) {
+    let mut beat = tokio::time::interval(PULSE);
+    health.set_service_status("liveness", ServingStatus::Serving).await;
+    while stop.run_until_cancelled(beat.tick()).await.is_some() {
+        let mut all = true;
+        for part in &parts {
+            let answers = async { part.database.read().await?.query_one("select 1", &[]).await.map_err(Error::from) };
+            let up = answers.await.is_ok();
+            all &= up;
+            report(&health, &part.names, up).await;
+        }
+        report(&health, &["", "readiness"], all).await;
+    }
+    for part in &parts {
+        report(&health, &part.names, false).await;
+    }
+    report(&health, &["", "readiness"], false).await;
+}
+
+async fn report(health: &HealthReporter, names: &[&'static str], up: bool) {
+    let status = if up { ServingStatus::Serving } else { ServingStatus::NotServing };
+    for name in names {
+        health.set_service_status(*name, status).await;
+    }
+}

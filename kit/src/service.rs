@@ -1,0 +1,159 @@
+//! A service is a row: a name, its migrations, and how it is built.
+//!
+//! `build` is the one place where a service is wired, top to bottom; everything
+//! that all services have in common is put around it by `server`.
+
+use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::SystemTime};
+
+use tokio_util::sync::CancellationToken;
+use tonic::{body::Body, server::NamedService, service::RoutesBuilder};
+
+use crate::{
+    Database, Error,
+    auth::Identity,
+    config::Settings,
+    event::{Consumer, Feed, Log, Policy, Source},
+    rpc::Peer,
+    task,
+};
+
+/// What a service is.
+pub struct Service {
+    /// Its name: of its database, its peers, its `--run`.
+    pub name: &'static str,
+    /// Its tables; see [`migrations!`](crate::migrations).
+    pub migrations: Migrations,
+    /// Its wiring.
+    pub build: fn(&mut House<'_>) -> Result<(), Error>,
+}
+
+/// Names and texts of migrations, in order.
+pub type Migrations = &'static [(&'static str, &'static str)];
+
+/// The crate's migrations by name: `migrations!["V1__orders"]` is `migrations/V1__orders.sql`.
+#[macro_export]
+macro_rules! migrations {
+    ($($name:literal),* $(,)?) => {
+        &[$((
+            $name,
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/", $name, ".sql")),
+        )),*]
+    };
+}
+
+/// Work that goes on for as long as the service runs.
+pub(crate) type Run = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Where a service is built.
+pub struct House<'a> {
+    name: &'static str,
+    settings: &'a Settings,
+    database: Database,
+    identity: Identity,
+    stop: CancellationToken,
+    pub(crate) routes: RoutesBuilder,
+    pub(crate) served: Vec<&'static str>,
+    pub(crate) runs: Vec<Run>,
+}
+
+impl<'a> House<'a> {
+    pub(crate) fn new(
+        service: &Service,
+        settings: &'a Settings,
+        routes: RoutesBuilder,
+        stop: CancellationToken,
+    ) -> Result<Self, Error> {
+        let database = Database::new(&settings.database, service.name)?;
+        let identity = Identity::service(service.name, &settings.auth)?;
+        let forget = crate::idempotency::forget_old_keys(database.clone(), stop.clone());
+        Ok(Self {
+            name: service.name,
+            settings,
+            database,
+            identity,
+            stop,
+            routes,
+            served: Vec::new(),
+            runs: vec![Box::pin(forget)],
+        })
+    }
+
+    /// The service's own database.
+    pub fn database(&self) -> Database {
+        self.database.clone()
+    }
+
+    /// The configuration.
+    pub fn settings(&self) -> &Settings {
+        self.settings
+    }
+
+    /// Another service, to call. Calls carry this service's own token.
+    pub fn peer(&self, service: &'static str) -> Result<Peer, Error> {
+        Peer::new(service, &self.settings.peers.address(service), Some(self.identity.clone()))
+    }
+
+    /// Serves a gRPC service.
+    pub fn serve<S>(&mut self, service: S) -> &mut Self
+    where
+        S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        self.routes.add_service(service);
+        self.served.push(S::NAME);
+        self
+    }
+
+    /// Publishes the service's events as `N`: runs the sequencer, serves subscriptions.
+    pub fn publish<N>(&mut self) -> &mut Self
+    where
+        N: NamedService + Send + Sync + 'static,
+    {
+        let log = Log::open(self.database.clone());
+        let feed = Feed::<N>::new(log.clone(), self.stop.clone());
+        self.run(log.run(self.stop.clone()));
+        self.serve(feed)
+    }
+
+    /// Applies a policy to the events that another service publishes as `N`; of these types, or of all.
+    pub fn follow<N, M, P>(
+        &mut self,
+        source: &'static str,
+        types: &'static [&'static str],
+        policy: P,
+    ) -> Result<&mut Self, Error>
+    where
+        N: NamedService,
+        M: prost::Message + Default + 'static,
+        P: Policy<M>,
+    {
+        let channel = self.peer(source)?.channel();
+        let identity = self.identity.clone();
+        let consumer = Consumer::new(
+            self.name,
+            Source::of::<N>(source),
+            types,
+            self.database.clone(),
+            channel,
+            Arc::new(move || identity.bearer(SystemTime::now()).ok()),
+            policy,
+        );
+        Ok(self.run(consumer.run(self.stop.clone())))
+    }
+
+    /// Carries out the service's durable tasks.
+    pub fn work<H: task::Handler>(&mut self, handler: H) -> &mut Self {
+        let worker = task::Worker::new(self.database.clone(), handler);
+        self.run(worker.run(self.stop.clone()))
+    }
+
+    fn run(&mut self, work: impl Future<Output = ()> + Send + 'static) -> &mut Self {
+        self.runs.push(Box::pin(work));
+        self
+    }
+}

@@ -1,0 +1,243 @@
+//! Durable timers in the service's own database: something is done, not before
+//! its time and at least once, whatever dies meanwhile. A handler is therefore
+//! safe to repeat. It runs outside any transaction, under a lease: a task whose
+//! runner died comes again when the lease is over.
+//!
+//! Time is the database's, so that all replicas agree.
+
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::{Database, Error, Tx, backoff::Backoff};
+
+/// How often to look for what is due.
+const TICK: Duration = Duration::from_millis(250);
+/// How long a handler may take; then it is given up, and comes again.
+const LEASE: Duration = Duration::from_secs(20);
+/// Tasks carried out at once.
+const AT_ONCE: usize = 16;
+/// How soon after a failure a task comes again, at first and at last.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// When a task is due.
+#[derive(Clone, Copy, Debug)]
+pub enum Due {
+    /// So long after the transaction began, by the database's clock.
+    After(Duration),
+    /// Then.
+    At(SystemTime),
+}
+
+/// Something to be done.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// What is to be done: `cancel-payment`.
+    pub kind: String,
+    /// What it is about; there is one task of a kind for it.
+    pub key: Uuid,
+    /// What else there is to know.
+    pub payload: Vec<u8>,
+    /// How often it was begun, this time included.
+    pub attempts: i32,
+    id: i64,
+    /// Changes whenever the task is scheduled or claimed: who still has it may end it.
+    revision: i64,
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is done, and forgotten.
+    Done,
+    /// Not yet: it comes again after this time.
+    Again(Duration),
+}
+
+/// Does what is due.
+pub trait Handler: Send + Sync + 'static {
+    /// Carries out a task; may come more than once. An error is a reason to try again, later and
+    /// later, and for ever.
+    fn handle(&self, task: &Task) -> impl Future<Output = Result<Outcome, Error>> + Send;
+}
+
+/// Has something done once `tx` has committed. A task of this kind and key that is there already
+/// is replaced.
+pub async fn schedule(
+    tx: &mut Tx,
+    kind: &str,
+    key: Uuid,
+    due: Due,
+    payload: &[u8],
+) -> Result<(), Error> {
+    let (at, after) = match due {
+        Due::At(at) => (Some(at), 0.0),
+        Due::After(after) => (None, after.as_secs_f64()),
+    };
+    tx.execute(
+        "insert into task (kind, key, payload, due_at)
+         values ($1, $2, $3, coalesce($4, now() + $5 * interval '1 second'))
+         on conflict on constraint task_unique do update
+         set payload = excluded.payload, due_at = excluded.due_at, attempts = 0,
+           revision = task.revision + 1, last_error = null",
+        &[&kind, &key, &payload, &at, &after],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Forgets a task, if it is there. One that is being carried out right now goes on.
+pub async fn remove(tx: &mut Tx, kind: &str, key: Uuid) -> Result<(), Error> {
+    tx.execute("delete from task where kind = $1 and key = $2", &[&kind, &key]).await?;
+    Ok(())
+}
+
+/// Carries out a service's tasks. Any number of replicas may.
+pub struct Worker<H> {
+    database: Database,
+    handler: Arc<H>,
+    lease: Duration,
+}
+
+impl<H> Clone for Worker<H> {
+    fn clone(&self) -> Self {
+        let (database, handler) = (self.database.clone(), Arc::clone(&self.handler));
+        Self { database, handler, lease: self.lease }
+    }
+}
+
+impl<H: Handler> Worker<H> {
+    /// A worker on the tasks in `database`.
+    pub fn new(database: Database, handler: H) -> Self {
+        Self { database, handler: Arc::new(handler), lease: LEASE }
+    }
+
+    /// Gives a handler another time than 20 seconds.
+    #[must_use]
+    pub fn lease(self, lease: Duration) -> Self {
+        Self { lease, ..self }
+    }
+
+    /// Works until told to stop, then finishes what it has begun.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut begun = JoinSet::new();
+        loop {
+            let free = AT_ONCE - begun.len();
+            let claimed = if free == 0 { Ok(Vec::new()) } else { self.claim(free).await };
+            let claimed = claimed.unwrap_or_else(|error| {
+                tracing::warn!(%error, "tasks wait for the database");
+                Vec::new()
+            });
+            let more = claimed.len() == free && free > 0;
+            for task in claimed {
+                begun.spawn(self.clone().carry_out(task));
+            }
+            if more {
+                continue;
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(ended) = begun.join_next() => resume_panic(ended),
+                _ = tick.tick() => {}
+            }
+        }
+        while let Some(ended) = begun.join_next().await {
+            resume_panic(ended);
+        }
+    }
+
+    /// Takes what is due, by moving it past the lease.
+    async fn claim(&self, limit: usize) -> Result<Vec<Task>, Error> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self
+            .database
+            .read()
+            .await?
+            .query(
+                "update task set due_at = now() + $1 * interval '1 second',
+                   attempts = attempts + 1, revision = revision + 1
+                 where id in (select id from task where due_at <= now()
+                   order by due_at limit $2 for update skip locked)
+                 returning id, kind, key, payload, attempts, revision",
+                &[&self.lease.as_secs_f64(), &limit],
+            )
+            .await?;
+        Ok(rows.iter().map(Task::from_row).collect())
+    }
+
+    async fn carry_out(self, task: Task) {
+        let slow = || Error::unavailable("TASK_SLOW", "the task did not end within its lease");
+        let outcome = match timeout(self.lease, self.handler.handle(&task)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(slow()),
+        };
+        if let Err(error) = &outcome {
+            let Task { kind, key, attempts, .. } = &task;
+            tracing::warn!(%error, kind, %key, attempts, "the task comes again");
+        }
+        // When this fails the task comes again after its lease: it may come more than once.
+        if let Err(error) = self.end(&task, outcome).await {
+            tracing::warn!(%error, kind = task.kind, "the end of a task was not recorded");
+        }
+    }
+
+    /// Records how it ended, unless somebody has scheduled or claimed it anew.
+    async fn end(&self, task: &Task, outcome: Result<Outcome, Error>) -> Result<(), Error> {
+        let mut connection = self.database.read().await?;
+        let (pause, error) = match outcome {
+            Ok(Outcome::Done) => {
+                let sql = "delete from task where id = $1 and revision = $2";
+                connection.execute(sql, &[&task.id, &task.revision]).await?;
+                return Ok(());
+            }
+            Ok(Outcome::Again(pause)) => (pause, None),
+            Err(error) => {
+                let tries = u32::try_from(task.attempts - 1).unwrap_or_default();
+                let pause = Backoff::new(AGAIN.0, AGAIN.1).after(tries).pause();
+                (pause, Some(error.to_string()))
+            }
+        };
+        connection
+            .execute(
+                "update task set due_at = now() + $3 * interval '1 second', last_error = $4
+                 where id = $1 and revision = $2",
+                &[&task.id, &task.revision, &pause.as_secs_f64(), &error],
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+impl Task {
+    fn from_row(row: &Row) -> Self {
+        Self {
+            id: row.get(0),
+            kind: row.get(1),
+            key: row.get(2),
+            payload: row.get(3),
+            attempts: row.get(4),
+            revision: row.get(5),
+        }
+    }
+}
+
+/// A handler that panics takes the worker with it: the process then starts anew.
+fn resume_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
