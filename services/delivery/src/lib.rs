@@ -1,0 +1,38 @@
+//! Delivery: the goods of one order on their way.
+//!
+//! - **Delivery**: STARTED when the order is prepared, COMPLETED when its receipt is
+//!   confirmed, CANCELLED with it; REFUSED (unseen) when the order was cancelled
+//!   before it was prepared.
+//!
+//! Deliveries follow their orders: there is nothing to command here.
+
+mod domain;
+mod policy;
+mod service;
+mod store;
+
+use contracts::{
+    delivery::v1::{
+        delivery_events_server::DeliveryEventsServer,
+        delivery_service_server::DeliveryServiceServer,
+    },
+    order::v1::{OrderEvent, order_events_server::OrderEventsServer},
+};
+use kit::{Error, House, Service};
+
+/// The delivery service.
+pub const SERVICE: Service =
+    Service { name: "delivery", migrations: kit::migrations!["V1__deliveries"], build };
+
+fn build(house: &mut House<'_>) -> Result<(), Error> {
+    let deliveries = service::Deliveries::new(house.database());
+    house
+        .serve(DeliveryServiceServer::new(deliveries))
+        .publish::<DeliveryEventsServer<()>>()
+        .follow::<OrderEventsServer<()>, OrderEvent, _>(
+            "order",
+            &["OrderPrepared", "OrderClosed", "OrderCancelled"],
+            policy::Orders,
+        )?;
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! All the SQL of deliveries.
+
+use std::{collections::BTreeMap, time::SystemTime};
+
+use contracts::delivery::v1::{
+    DeliveryCancelled, DeliveryCompleted, DeliveryEvent, DeliveryStarted, delivery_event::Event,
+};
+use kit::{
+    Cause, Error, Tx,
+    database::Reader,
+    event::{self, Draft},
+    id::Uuid,
+    incoming::not_found,
+    page::Page,
+};
+use prost::Message as _;
+use tokio_postgres::Row;
+
+use crate::domain::{DeliveryId, Fact, MemberId, OrderId, State};
+
+/// A delivery as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivery {
+    pub(crate) id: DeliveryId,
+    pub(crate) order: OrderId,
+    pub(crate) member: MemberId,
+    pub(crate) state: State,
+    pub(crate) create_time: SystemTime,
+    version: i64,
+}
+
+impl Delivery {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            id: DeliveryId(row.get("id")),
+            order: OrderId(row.get("order_id")),
+            member: MemberId(row.get("member_id")),
+            state: state(row.get("state"))?,
+            create_time: row.get("create_time"),
+            version: row.get("version"),
+        })
+    }
+}
+
+/// A fact about an order, and where it comes from.
+pub(crate) struct Learned {
+    pub(crate) order: OrderId,
+    pub(crate) member: MemberId,
+    pub(crate) fact: Fact,
+    pub(crate) cause: Cause,
+}
+
+/// Takes in facts about many orders, in this order.
+pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
+    let mut deliveries = lock(tx, facts).await?;
+    let mut drafts = Vec::new();
+    for learned in facts {
+        let Some(delivery) = deliveries.get_mut(&learned.order) else { continue };
+        let before = delivery.state;
+        delivery.state = before.after(learned.fact);
+        if delivery.state == before {
+            continue;
+        }
+        delivery.version += 1;
+        drafts.extend(told(delivery).map(|draft| draft.caused_by(learned.cause.clone())));
+    }
+    let orders: Vec<Uuid> = deliveries.keys().map(|order| order.0).collect();
+    let states: Vec<&str> = deliveries.values().map(|d| state_name(d.state)).collect();
+    let versions: Vec<i64> = deliveries.values().map(|d| d.version).collect();
+    tx.execute(
+        "update delivery set state = n.state, version = n.version
+         from unnest($1::uuid[], $2::text[], $3::bigint[]) as n(order_id, state, version)
+         where delivery.order_id = n.order_id and delivery.version <> n.version",
+        &[&orders, &states, &versions],
+    )
+    .await?;
+    event::append(tx, &drafts).await
+}
+
+/// Makes sure that each order has a delivery row, NEW if need be, and locks them all.
+async fn lock(tx: &mut Tx, facts: &[Learned]) -> Result<BTreeMap<OrderId, Delivery>, Error> {
+    let members: BTreeMap<Uuid, Uuid> = facts.iter().map(|l| (l.order.0, l.member.0)).collect();
+    let ids: Vec<Uuid> = members.keys().map(|_| kit::id::new()).collect();
+    let (orders, members): (Vec<Uuid>, Vec<Uuid>) = members.into_iter().unzip();
+    tx.execute(
+        "insert into delivery (id, order_id, member_id, state)
+         select i, o, m, 'NEW' from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as learned(i, o, m)
+         on conflict (order_id) do nothing",
+        &[&ids, &orders, &members],
+    )
+    .await?;
+    let rows = tx
+        .query(
+            "select id, order_id, member_id, state, version, create_time
+             from delivery where order_id = any($1) order by order_id for update",
+            &[&orders],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| Delivery::from_row(row).map(|delivery| (delivery.order, delivery)))
+        .collect()
+}
+
+/// What others are told of a delivery's new state.
+fn told(delivery: &Delivery) -> Option<Draft> {
+    let delivery_id = delivery.id.to_string();
+    let (order_id, member_id) = (delivery.order.to_string(), delivery.member.to_string());
+    let (kind, event) = match delivery.state {
+        State::Started => (
+            "DeliveryStarted",
+            Event::DeliveryStarted(DeliveryStarted { delivery_id, order_id, member_id }),
+        ),
+        State::Completed => (
+            "DeliveryCompleted",
+            Event::DeliveryCompleted(DeliveryCompleted { delivery_id, order_id, member_id }),
+        ),
+        State::Cancelled => (
+            "DeliveryCancelled",
+            Event::DeliveryCancelled(DeliveryCancelled { delivery_id, order_id, member_id }),
+        ),
+        State::New | State::Refused => return None,
+    };
+    let payload = DeliveryEvent { frame: None, event: Some(event) }.encode_to_vec();
+    Some(Draft::new(kind, delivery.id.0, delivery.version, delivery.order.0, payload))
+}
+
+/// Reads one delivery that `owner` may see (`None`: any).
+pub(crate) async fn get(
+    reader: &mut Reader,
+    id: DeliveryId,
+    owner: Option<Uuid>,
+) -> Result<Delivery, Error> {
+    let row = reader
+        .query_opt(
+            "select id, order_id, member_id, state, version, create_time from delivery
+             where id = $1 and state <> 'REFUSED' and ($2::uuid is null or member_id = $2)",
+            &[&id.0, &owner],
+        )
+        .await?;
+    Delivery::from_row(&row.ok_or_else(not_found)?)
+}
+
+/// Reads a page of deliveries that `owner` may see (`None`: any), newest first.
+pub(crate) async fn list(
+    reader: &mut Reader,
+    owner: Option<Uuid>,
+    order: Option<OrderId>,
+    page: Page,
+) -> Result<Vec<Delivery>, Error> {
+    let rows = reader
+        .query(
+            "select id, order_id, member_id, state, version, create_time from delivery
+             where state <> 'REFUSED' and ($1::uuid is null or member_id = $1)
+               and ($2::uuid is null or order_id = $2) and ($3::uuid is null or id < $3)
+             order by id desc limit $4",
+            &[&owner, &order.map(|order| order.0), &page.below, &page.limit()],
+        )
+        .await?;
+    rows.iter().map(Delivery::from_row).collect()
+}
+
+fn state(name: &str) -> Result<State, Error> {
+    match name {
+        "NEW" => Ok(State::New),
+        "STARTED" => Ok(State::Started),
+        "COMPLETED" => Ok(State::Completed),
+        "CANCELLED" => Ok(State::Cancelled),
+        "REFUSED" => Ok(State::Refused),
+        other => Err(Error::internal(format!("delivery state {other}"))),
+    }
+}
+
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::New => "NEW",
+        State::Started => "STARTED",
+        State::Completed => "COMPLETED",
+        State::Cancelled => "CANCELLED",
+        State::Refused => "REFUSED",
+    }
+}

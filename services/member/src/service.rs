@@ -1,0 +1,142 @@
+//! The member service's calls: parse, call, render.
+
+use std::{mem, time::SystemTime};
+
+use contracts::member::v1::{
+    self as pb, CreateSessionRequest, GetMemberRequest, GrantRoleRequest, RegisterMemberRequest,
+    Session, member_service_server::MemberService,
+};
+use kit::{
+    Database, Error, Incoming,
+    auth::{Issuer, Role},
+    idempotency::{self, Reserved},
+    incoming::created,
+};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    domain::{self, DisplayName, Email, MemberId, Refusal, State},
+    password::{Password, Passwords},
+    store::{self, Member, Newcomer},
+};
+
+/// Answers calls about members.
+pub(crate) struct Members {
+    database: Database,
+    issuer: Issuer,
+    passwords: Passwords,
+}
+
+impl Members {
+    pub(crate) fn new(database: Database, issuer: Issuer) -> Result<Self, Error> {
+        Ok(Self { database, issuer, passwords: Passwords::new()? })
+    }
+}
+
+#[tonic::async_trait]
+impl MemberService for Members {
+    async fn register_member(
+        &self,
+        request: Request<RegisterMemberRequest>,
+    ) -> Result<Response<pb::Member>, Status> {
+        let mut incoming = Incoming::granted(request)?;
+        // Taken out of the message: what is stored of it must not help to guess the password.
+        let password = Password::parse(mem::take(&mut incoming.message.password))?;
+        let email = Email::parse(&incoming.message.email)?;
+        let display_name = DisplayName::parse(&incoming.message.display_name)?;
+        let password_hash = self.passwords.hash(password).await?;
+        let command = incoming.command();
+        let mut tx = self.database.begin().await?;
+        let id = match idempotency::reserve(&mut tx, &command, kit::id::new()).await? {
+            Reserved::Proceed(id) => MemberId(id),
+            Reserved::Replay(member) => return Ok(idempotency::replayed(at_home(member)?)),
+        };
+        let roles = vec![Role::Member];
+        let newcomer = Newcomer { id, email, display_name, password_hash, roles };
+        let member = render(&store::register(&mut tx, &newcomer).await?);
+        idempotency::store(&mut tx, &command, &member).await?;
+        tx.commit().await?;
+        Ok(at_home(member)?)
+    }
+
+    async fn create_session(
+        &self,
+        request: Request<CreateSessionRequest>,
+    ) -> Result<Response<Session>, Status> {
+        let message = Incoming::granted(request)?.message;
+        let email = Email::parse(&message.email)?;
+        let member = store::by_email(&mut self.database.read().await?, &email).await?;
+        let member = member.filter(|member| member.state == State::Active);
+        let stored = member.as_ref().map(|member| member.password_hash.clone());
+        let right = self.passwords.check(Password::attempt(message.password), stored).await?;
+        let Some(member) = member.filter(|_| right) else {
+            return Err(Error::from(Refusal::WrongCredentials).into());
+        };
+        let (access_token, expires) =
+            self.issuer.issue(member.id.0, member.roles, SystemTime::now())?;
+        Ok(Response::new(Session {
+            access_token,
+            expire_time: Some(expires.into()),
+            member_id: member.id.to_string(),
+        }))
+    }
+
+    async fn get_member(
+        &self,
+        request: Request<GetMemberRequest>,
+    ) -> Result<Response<pb::Member>, Status> {
+        let (_, id) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let mut reader = self.database.read().await?;
+        Ok(Response::new(render(&store::get(&mut reader, MemberId(id)).await?)))
+    }
+
+    async fn grant_role(
+        &self,
+        request: Request<GrantRoleRequest>,
+    ) -> Result<Response<pb::Member>, Status> {
+        let incoming = Incoming::granted(request)?;
+        let id = MemberId::parse("memberId", &incoming.message.member_id)?;
+        let role = match incoming.message.role() {
+            pb::Role::Seller => Role::Seller,
+            pb::Role::Admin => Role::Admin,
+            pb::Role::Member | pb::Role::Unspecified => {
+                return Err(Error::violation("role", "must be SELLER or ADMIN").into());
+            }
+        };
+        let command = incoming.command();
+        let mut tx = self.database.begin().await?;
+        if let Reserved::Replay(member) = idempotency::reserve(&mut tx, &command, id.0).await? {
+            return Ok(idempotency::replayed(Response::new(member)));
+        }
+        let mut member = store::lock(&mut tx, id).await?;
+        member.roles = domain::grant(member.roles, role);
+        store::set_roles(&mut tx, &member).await?;
+        let member = render(&member);
+        idempotency::store(&mut tx, &command, &member).await?;
+        tx.commit().await?;
+        Ok(Response::new(member))
+    }
+}
+
+fn at_home(member: pb::Member) -> Result<Response<pb::Member>, Error> {
+    let location = format!("/v1/members/{}", member.id);
+    created(member, &location)
+}
+
+fn render(member: &Member) -> pb::Member {
+    let state = match member.state {
+        State::Active => pb::member::State::Active,
+        State::Withdrawing => pb::member::State::Withdrawing,
+        State::Withdrawn => pb::member::State::Withdrawn,
+    };
+    pb::Member {
+        id: member.id.to_string(),
+        email: member.email.clone(),
+        display_name: member.display_name.clone(),
+        state: state.into(),
+        coupon_issued: member.flags.coupon_issued,
+        admin_notified: member.flags.admin_notified,
+        coupon_cancelled: member.flags.coupon_cancelled,
+        create_time: Some(member.create_time.into()),
+    }
+}

@@ -1,0 +1,376 @@
+//! The life of an order: no clock, no network, no SQL.
+//!
+//! An order keeps what it has learned as facts and derives its state from them,
+//! so facts may arrive in any order and more than once.
+
+use kit::{Money, Refuse, error::Kind, id::Uuid};
+
+kit::id!(
+    /// Identifies an order.
+    OrderId
+);
+kit::id!(
+    /// Identifies a product; of the product context.
+    ProductId
+);
+kit::id!(
+    /// Identifies a member; of the member context.
+    MemberId
+);
+
+/// How an order is paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Card,
+    Wallet,
+    BankTransfer,
+}
+
+/// How far an order has come. The order of the variants is the order of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum State {
+    Placed,
+    AwaitingDeposit,
+    Paid,
+    Prepared,
+    Delivering,
+    Closed,
+    Cancelling,
+    Cancelled(CancelReason),
+}
+
+/// Why an order was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum CancelReason {
+    MemberRequest,
+    OutOfStock,
+    InsufficientBalance,
+    DepositExpired,
+    CardDeclined,
+    MemberWithdrawn,
+}
+
+/// Something that happened elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fact {
+    /// Payment approved; its id.
+    Paid(Uuid),
+    /// Payment will not happen, or was taken back.
+    PaymentLost(CancelReason),
+    StockDecreased,
+    StockShort,
+    DeliveryStarted,
+}
+
+/// A line as it was bought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) product: ProductId,
+    pub(crate) display_name: String,
+    /// 1 or more.
+    pub(crate) quantity: i32,
+    pub(crate) unit_price: Money,
+}
+
+/// What an order has learned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts are independent of one another")]
+pub(crate) struct Facts {
+    pub(crate) deposit_requested: bool,
+    pub(crate) paid: bool,
+    pub(crate) stock_decreased: bool,
+    pub(crate) delivery_started: bool,
+    pub(crate) receipt_confirmed: bool,
+    /// Calls to payment that may be under way.
+    pub(crate) cancel_attempts: i32,
+    pub(crate) cancelled: Option<CancelReason>,
+}
+
+impl Facts {
+    /// How far the facts carry without gaps.
+    pub(crate) fn state(&self) -> State {
+        if let Some(reason) = self.cancelled {
+            return State::Cancelled(reason);
+        }
+        if self.cancel_attempts > 0 {
+            return State::Cancelling;
+        }
+        match (self.paid, self.stock_decreased, self.delivery_started, self.receipt_confirmed) {
+            (true, true, true, true) => State::Closed,
+            (true, true, true, false) => State::Delivering,
+            (true, true, false, _) => State::Prepared,
+            (true, false, _, _) => State::Paid,
+            (false, ..) if self.deposit_requested => State::AwaitingDeposit,
+            (false, ..) => State::Placed,
+        }
+    }
+}
+
+/// What a member bought, and how far it has come.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) id: OrderId,
+    pub(crate) member: MemberId,
+    pub(crate) method: Method,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) total: Money,
+    pub(crate) payment: Option<Uuid>,
+    pub(crate) facts: Facts,
+    /// The last milestone that others were told of.
+    pub(crate) told: State,
+}
+
+/// Milestones that were passed, the first first.
+pub(crate) type Milestones = Vec<State>;
+
+impl Order {
+    /// Its state now.
+    pub(crate) fn state(&self) -> State {
+        self.facts.state()
+    }
+
+    /// Takes in a fact. Facts that change nothing any more are kept, and pass no milestone.
+    pub(crate) fn learn(&mut self, fact: Fact) -> Milestones {
+        match fact {
+            Fact::Paid(payment) => {
+                self.facts.paid = true;
+                self.payment = Some(payment);
+            }
+            Fact::StockDecreased => self.facts.stock_decreased = true,
+            Fact::DeliveryStarted => self.facts.delivery_started = true,
+            Fact::StockShort => self.lose(CancelReason::OutOfStock),
+            Fact::PaymentLost(reason) => self.lose(reason),
+        }
+        self.pass()
+    }
+
+    /// The order cannot go on, unless it has ended already. While the member's own wish is with
+    /// payment, that wish is the reason.
+    fn lose(&mut self, reason: CancelReason) {
+        match self.state() {
+            State::Cancelled(_) | State::Closed => {}
+            State::Cancelling => self.facts.cancelled = Some(CancelReason::MemberRequest),
+            State::Placed
+            | State::AwaitingDeposit
+            | State::Paid
+            | State::Prepared
+            | State::Delivering => self.facts.cancelled = Some(reason),
+        }
+    }
+
+    /// The member wants to cancel; payment decides. Answers this attempt's number, or `None` when
+    /// the order is cancelled already.
+    pub(crate) fn begin_cancel(&mut self) -> Result<Option<i32>, Refusal> {
+        match self.state() {
+            State::Cancelled(_) => Ok(None),
+            State::Closed => Err(Refusal::Closed),
+            State::Placed
+            | State::AwaitingDeposit
+            | State::Paid
+            | State::Prepared
+            | State::Delivering
+            | State::Cancelling => {
+                self.facts.cancel_attempts += 1;
+                Ok(Some(self.facts.cancel_attempts))
+            }
+        }
+    }
+
+    /// Takes up a cancellation that is under way. Answers this attempt's number, or `None` when
+    /// none is.
+    pub(crate) fn join_cancel(&mut self) -> Option<i32> {
+        match self.state() {
+            State::Cancelling => {
+                self.facts.cancel_attempts += 1;
+                Some(self.facts.cancel_attempts)
+            }
+            _ => None,
+        }
+    }
+
+    /// Payment has cancelled: so has the order.
+    pub(crate) fn cancelled(&mut self) -> Milestones {
+        self.facts.cancelled.get_or_insert(CancelReason::MemberRequest);
+        self.pass()
+    }
+
+    /// Payment refused: the order goes on from what it has learned meanwhile.
+    pub(crate) fn cancel_refused(&mut self) -> Milestones {
+        self.facts.cancel_attempts = 0;
+        self.pass()
+    }
+
+    /// The call to payment never ran. The order is as it was, unless another attempt joined: then
+    /// its outcome counts. True when it is as it was.
+    pub(crate) fn cancel_never_ran(&mut self, attempt: i32) -> (bool, Milestones) {
+        let alone = attempt == 1 && self.facts.cancel_attempts == 1;
+        if alone {
+            self.facts.cancel_attempts = 0;
+        }
+        (alone, self.pass())
+    }
+
+    /// The goods have arrived.
+    pub(crate) fn confirm_receipt(&mut self) -> Result<Milestones, Refusal> {
+        match self.state() {
+            State::Closed => Ok(Vec::new()),
+            State::Delivering => {
+                self.facts.receipt_confirmed = true;
+                Ok(self.pass())
+            }
+            State::Cancelled(_) => Err(Refusal::Cancelled),
+            State::Cancelling => Err(Refusal::Cancelling),
+            State::Placed | State::AwaitingDeposit | State::Paid | State::Prepared => {
+                Err(Refusal::NotDelivering)
+            }
+        }
+    }
+
+    /// The milestones between what others were told and what is so now.
+    fn pass(&mut self) -> Milestones {
+        let now = self.state();
+        let passed = match now {
+            State::Cancelling => Vec::new(),
+            State::Cancelled(_) if now == self.told => Vec::new(),
+            State::Cancelled(_) => vec![now],
+            _ => self.path().into_iter().filter(|s| *s > self.told && *s <= now).collect(),
+        };
+        if let Some(last) = passed.last() {
+            self.told = *last;
+        }
+        passed
+    }
+
+    /// All milestones of an order that goes well.
+    fn path(&self) -> Vec<State> {
+        let mut path =
+            vec![State::Placed, State::Paid, State::Prepared, State::Delivering, State::Closed];
+        if self.method == Method::BankTransfer {
+            path.insert(1, State::AwaitingDeposit);
+        }
+        path
+    }
+}
+
+/// The sum of the lines; `None` when it is more than can be counted.
+pub(crate) fn total(lines: &[Line]) -> Option<Money> {
+    lines.iter().try_fold(Money::ZERO, |sum, line| {
+        sum.plus(line.unit_price.times(i64::from(line.quantity))?)
+    })
+}
+
+/// What order says no with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the receipt is confirmed: the order cannot be cancelled any more")]
+    Closed,
+    #[error("the order is cancelled")]
+    Cancelled,
+    #[error("the order is being cancelled")]
+    Cancelling,
+    #[error("the goods are not on their way yet")]
+    NotDelivering,
+    #[error("the prices have changed")]
+    PriceChanged,
+}
+
+impl Refuse for Refusal {
+    fn kind(&self) -> Kind {
+        Kind::Conflict
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Closed => "ORDER_CLOSED",
+            Self::Cancelled => "ORDER_CANCELLED",
+            Self::Cancelling => "ORDER_CANCELLING",
+            Self::NotDelivering => "NOT_DELIVERING",
+            Self::PriceChanged => "PRICE_CHANGED",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order() -> Order {
+        Order {
+            id: OrderId(kit::id::new()),
+            member: MemberId(kit::id::new()),
+            method: Method::Wallet,
+            lines: Vec::new(),
+            total: Money::ZERO,
+            payment: None,
+            facts: Facts::default(),
+            told: State::Placed,
+        }
+    }
+
+    const GOOD: [Fact; 3] =
+        [Fact::Paid(Uuid::nil()), Fact::StockDecreased, Fact::DeliveryStarted];
+
+    #[test]
+    fn facts_in_any_order_end_in_the_same_state_past_the_same_milestones() {
+        for order_of in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let mut order = order();
+            let mut passed = Vec::new();
+            for index in order_of {
+                passed.extend(order.learn(GOOD[index]));
+                passed.extend(order.learn(GOOD[index]));
+            }
+            assert_eq!(passed, [State::Paid, State::Prepared, State::Delivering]);
+        }
+    }
+
+    #[test]
+    fn while_it_is_being_cancelled_facts_are_kept_and_no_milestone_passes() {
+        let mut order = order();
+        assert_eq!(order.begin_cancel(), Ok(Some(1)));
+        for fact in GOOD {
+            assert_eq!(order.learn(fact), []);
+        }
+        assert_eq!(order.confirm_receipt(), Err(Refusal::Cancelling));
+        assert_eq!(order.cancel_refused(), [State::Paid, State::Prepared, State::Delivering]);
+    }
+
+    #[test]
+    fn a_cancelled_order_stays_cancelled() {
+        let mut order = order();
+        order.begin_cancel().expect("open");
+        let cancelled = State::Cancelled(CancelReason::MemberRequest);
+        assert_eq!(order.cancelled(), [cancelled]);
+        for fact in GOOD.into_iter().chain([Fact::StockShort]) {
+            assert_eq!(order.learn(fact), []);
+        }
+        assert_eq!(order.state(), cancelled);
+        assert_eq!(order.begin_cancel(), Ok(None));
+    }
+
+    #[test]
+    fn a_call_that_never_ran_leaves_the_order_as_it_was_unless_another_joined() {
+        let mut alone = order();
+        alone.begin_cancel().expect("open");
+        assert_eq!(alone.cancel_never_ran(1), (true, Vec::new()));
+        assert_eq!(alone.state(), State::Placed);
+
+        let mut joined = order();
+        joined.begin_cancel().expect("open");
+        joined.begin_cancel().expect("joins");
+        assert_eq!(joined.cancel_never_ran(1), (false, Vec::new()));
+        assert_eq!(joined.cancel_never_ran(2), (false, Vec::new()));
+        assert_eq!(joined.state(), State::Cancelling);
+    }
+
+    #[test]
+    fn a_closed_order_cannot_be_cancelled() {
+        let mut order = order();
+        for fact in GOOD {
+            order.learn(fact);
+        }
+        assert_eq!(order.confirm_receipt(), Ok(vec![State::Closed]));
+        assert_eq!(order.confirm_receipt(), Ok(vec![]));
+        assert_eq!(order.begin_cancel(), Err(Refusal::Closed));
+        assert_eq!(order.learn(Fact::StockShort), []);
+    }
+}

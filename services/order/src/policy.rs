@@ -1,0 +1,109 @@
+//! When something happened elsewhere, the order learns it; and the catalogue's
+//! copy follows product.
+
+use contracts::{
+    delivery::v1::{DeliveryEvent, delivery_event},
+    payment::v1::{PaymentEvent, payment_event},
+    product::v1::{ProductEvent, product_event},
+};
+use kit::{
+    Error, Money, Tx,
+    event::{Arrived, Policy},
+};
+
+use crate::{
+    domain::{Fact, OrderId, ProductId},
+    render,
+    store::{self, Learned, Offer},
+};
+
+/// Follows product: its catalogue, and what became of the orders' goods.
+pub(crate) struct Products;
+
+impl Policy<ProductEvent> for Products {
+    async fn apply(&self, tx: &mut Tx, batch: &[Arrived<ProductEvent>]) -> Result<(), Error> {
+        let (mut offers, mut facts) = (Vec::new(), Vec::new());
+        for arrived in batch {
+            use product_event::Event;
+            match &arrived.message.event {
+                Some(Event::ProductRegistered(it)) => {
+                    offers.push(offer(&it.product_id, &it.display_name, it.price.as_ref(), 1)?);
+                }
+                Some(Event::ProductUpdated(it)) => {
+                    let (name, price) = (&it.display_name, it.price.as_ref());
+                    offers.push(offer(&it.product_id, name, price, it.version)?);
+                }
+                Some(Event::StockDecreased(it)) => {
+                    facts.push(learned(arrived, &it.order_id, Fact::StockDecreased)?);
+                }
+                Some(Event::StockShort(it)) => {
+                    facts.push(learned(arrived, &it.order_id, Fact::StockShort)?);
+                }
+                Some(Event::ProductRestocked(_) | Event::StockRestored(_)) | None => {}
+            }
+        }
+        if !offers.is_empty() {
+            store::keep_offers(tx, &offers).await?;
+        }
+        store::learn(tx, &facts).await
+    }
+}
+
+/// Follows payment.
+pub(crate) struct Payments;
+
+impl Policy<PaymentEvent> for Payments {
+    async fn apply(&self, tx: &mut Tx, batch: &[Arrived<PaymentEvent>]) -> Result<(), Error> {
+        let mut facts = Vec::new();
+        for arrived in batch {
+            use payment_event::Event;
+            let (order, fact) = match &arrived.message.event {
+                Some(Event::PaymentApproved(it)) => {
+                    (&it.order_id, Fact::Paid(kit::id::parse("payment_id", &it.payment_id)?))
+                }
+                Some(Event::PaymentDeclined(it)) => {
+                    (&it.order_id, Fact::PaymentLost(render::cancel_reason(&it.reason)?))
+                }
+                Some(Event::PaymentCancelled(it)) => {
+                    (&it.order_id, Fact::PaymentLost(render::cancel_reason(&it.reason)?))
+                }
+                Some(Event::WalletToppedUp(_)) | None => continue,
+            };
+            facts.push(learned(arrived, order, fact)?);
+        }
+        store::learn(tx, &facts).await
+    }
+}
+
+/// Follows delivery.
+pub(crate) struct Deliveries;
+
+impl Policy<DeliveryEvent> for Deliveries {
+    async fn apply(&self, tx: &mut Tx, batch: &[Arrived<DeliveryEvent>]) -> Result<(), Error> {
+        let mut facts = Vec::new();
+        for arrived in batch {
+            if let Some(delivery_event::Event::DeliveryStarted(it)) = &arrived.message.event {
+                facts.push(learned(arrived, &it.order_id, Fact::DeliveryStarted)?);
+            }
+        }
+        store::learn(tx, &facts).await
+    }
+}
+
+fn learned<M>(arrived: &Arrived<M>, order: &str, fact: Fact) -> Result<Learned, Error> {
+    Ok(Learned { order: OrderId::parse("order_id", order)?, fact, cause: arrived.cause() })
+}
+
+fn offer(
+    product: &str,
+    display_name: &str,
+    price: Option<&contracts::Money>,
+    version: i64,
+) -> Result<Offer, Error> {
+    Ok(Offer {
+        product: ProductId::parse("product_id", product)?,
+        display_name: display_name.to_owned(),
+        price: Money::parse("price", price.map(contracts::Money::parts))?,
+        version,
+    })
+}

@@ -1,0 +1,208 @@
+//! The order service's calls: parse, call, render.
+
+use std::collections::BTreeMap;
+
+use contracts::order::v1::{
+    self as pb, CancelOrderRequest, ConfirmReceiptRequest, GetOrderRequest, ListOrdersRequest,
+    ListOrdersResponse, PlaceOrderRequest, order_service_server::OrderService,
+};
+use kit::{
+    Database, Error, Incoming, Money,
+    error::Violation,
+    idempotency::{self, Reserved},
+    incoming::created,
+    page::Page,
+};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    cancel::{Cancel, Ended},
+    catalogue::Catalogue,
+    domain::{self, Facts, Line, MemberId, Method, Order, OrderId, ProductId, Refusal, State},
+    render,
+    store::{self, Offer},
+};
+
+/// Answers calls about orders.
+pub(crate) struct Orders {
+    database: Database,
+    catalogue: Catalogue,
+    cancel: Cancel,
+}
+
+impl Orders {
+    pub(crate) fn new(database: Database, catalogue: Catalogue, cancel: Cancel) -> Self {
+        Self { database, catalogue, cancel }
+    }
+}
+
+#[tonic::async_trait]
+impl OrderService for Orders {
+    async fn place_order(
+        &self,
+        request: Request<PlaceOrderRequest>,
+    ) -> Result<Response<pb::Order>, Status> {
+        let incoming = Incoming::granted(request)?;
+        let member = MemberId(incoming.member()?);
+        let method = method(incoming.message.payment_method())?;
+        let wanted = wanted(&incoming.message.lines)?;
+        let products: Vec<ProductId> = wanted.iter().map(|(product, ..)| *product).collect();
+        let offers = self.catalogue.offers(&products).await?;
+        let lines = priced(&wanted, &offers)?;
+        let total = domain::total(&lines)
+            .ok_or_else(|| Error::violation("lines", "the total is more than can be counted"))?;
+
+        let command = incoming.command();
+        let mut tx = self.database.begin().await?;
+        let id = match idempotency::reserve(&mut tx, &command, kit::id::new()).await? {
+            Reserved::Proceed(id) => OrderId(id),
+            Reserved::Replay(order) => return Ok(idempotency::replayed(at_home(order)?)),
+        };
+        check_total(incoming.message.expected_total.as_ref(), total)?;
+        let facts = Facts::default();
+        let told = State::Placed;
+        let order = Order { id, member, method, lines, total, payment: None, facts, told };
+        let order = render::order(&store::place(&mut tx, order).await?);
+        idempotency::store(&mut tx, &command, &order).await?;
+        tx.commit().await?;
+        Ok(at_home(order)?)
+    }
+
+    async fn get_order(
+        &self,
+        request: Request<GetOrderRequest>,
+    ) -> Result<Response<pb::Order>, Status> {
+        let incoming = Incoming::scoped(request)?;
+        let id = OrderId::parse("orderId", &incoming.message.order_id)?;
+        let mut reader = self.database.read().await?;
+        let stored = store::get(&mut reader, id, incoming.scope.owner()).await?;
+        Ok(Response::new(render::order(&stored)))
+    }
+
+    async fn list_orders(
+        &self,
+        request: Request<ListOrdersRequest>,
+    ) -> Result<Response<ListOrdersResponse>, Status> {
+        let incoming = Incoming::scoped(request)?;
+        let message = &incoming.message;
+        let page = Page::parse(message.page_size, &message.page_token)?;
+        let state = match pb::order::State::try_from(message.state) {
+            Ok(pb::order::State::Unspecified) => None,
+            Ok(state) => Some(state.as_str_name()),
+            Err(_) => return Err(Error::violation("state", "is not a state of orders").into()),
+        };
+        let mut reader = self.database.read().await?;
+        let orders = store::list(&mut reader, incoming.scope.owner(), state, page).await?;
+        let (orders, next_page_token) = page.cut(orders, |stored| stored.order.id.0);
+        let orders = orders.iter().map(render::order).collect();
+        Ok(Response::new(ListOrdersResponse { orders, next_page_token }))
+    }
+
+    async fn cancel_order(
+        &self,
+        request: Request<CancelOrderRequest>,
+    ) -> Result<Response<pb::Order>, Status> {
+        let incoming = Incoming::scoped(request)?;
+        let cancel = self.cancel.clone();
+        // On its own: the caller may go away between the two commits.
+        let ended = tokio::spawn(async move { cancel.run(incoming).await })
+            .await
+            .map_err(|error| Error::internal(error.to_string()))??;
+        Ok(match ended {
+            Ended::Now(order) => Response::new(order),
+            Ended::Before(order) => idempotency::replayed(Response::new(order)),
+        })
+    }
+
+    async fn confirm_receipt(
+        &self,
+        request: Request<ConfirmReceiptRequest>,
+    ) -> Result<Response<pb::Order>, Status> {
+        let incoming = Incoming::scoped(request)?;
+        let id = OrderId::parse("orderId", &incoming.message.order_id)?;
+        let command = incoming.command();
+        let mut tx = self.database.begin().await?;
+        if let Reserved::Replay(order) = idempotency::reserve(&mut tx, &command, id.0).await? {
+            return Ok(idempotency::replayed(Response::new(order)));
+        }
+        let ((), stored) = store::update(&mut tx, id, incoming.scope.owner(), |stored, order| {
+            incoming.check_etag(&render::etag(stored))?;
+            Ok(((), order.confirm_receipt()?))
+        })
+        .await?;
+        let order = render::order(&stored);
+        idempotency::store(&mut tx, &command, &order).await?;
+        tx.commit().await?;
+        Ok(Response::new(order))
+    }
+}
+
+fn method(method: pb::PaymentMethod) -> Result<Method, Error> {
+    match method {
+        pb::PaymentMethod::Wallet => Ok(Method::Wallet),
+        pb::PaymentMethod::Unspecified => Err(Error::violation("paymentMethod", "is required")),
+        pb::PaymentMethod::Card | pb::PaymentMethod::BankTransfer => {
+            Err(Error::violation("paymentMethod", "is not offered yet: use WALLET"))
+        }
+    }
+}
+
+/// A product, how many of it, and the line that named it first.
+type Wanted = (ProductId, i32, usize);
+
+/// Reads the lines; those of one product are merged.
+fn wanted(lines: &[pb::place_order_request::Line]) -> Result<Vec<Wanted>, Error> {
+    if !(1..=100).contains(&lines.len()) {
+        return Err(Error::violation("lines", "must have 1 to 100 lines"));
+    }
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        let product = ProductId::parse(&format!("lines[{index}].productId"), &line.product_id)?;
+        let quantity = format!("lines[{index}].quantity");
+        if line.quantity < 1 {
+            return Err(Error::violation(quantity, "must be 1 or more"));
+        }
+        match wanted.iter_mut().find(|(known, ..)| *known == product) {
+            Some((_, sum, _)) => {
+                *sum = sum
+                    .checked_add(line.quantity)
+                    .ok_or_else(|| Error::violation(quantity, "is more than can be counted"))?;
+            }
+            None => wanted.push((product, line.quantity, index)),
+        }
+    }
+    Ok(wanted)
+}
+
+fn priced(wanted: &[Wanted], offers: &BTreeMap<ProductId, Offer>) -> Result<Vec<Line>, Error> {
+    let (mut lines, mut unknown) = (Vec::new(), Vec::new());
+    for (product, quantity, index) in wanted {
+        match offers.get(product) {
+            Some(offer) => lines.push(Line {
+                product: *product,
+                display_name: offer.display_name.clone(),
+                quantity: *quantity,
+                unit_price: offer.price,
+            }),
+            None => unknown.push(Violation {
+                field: format!("lines[{index}].productId"),
+                description: "there is no such product".into(),
+            }),
+        }
+    }
+    if unknown.is_empty() { Ok(lines) } else { Err(Error::violations(unknown)) }
+}
+
+fn check_total(expected: Option<&contracts::Money>, total: Money) -> Result<(), Error> {
+    let Some(expected) = expected else { return Ok(()) };
+    if Money::parse("expectedTotal", Some(expected.parts()))? == total {
+        Ok(())
+    } else {
+        Err(Refusal::PriceChanged.into())
+    }
+}
+
+fn at_home(order: pb::Order) -> Result<Response<pb::Order>, Error> {
+    let location = format!("/v1/orders/{}", order.id);
+    created(order, &location)
+}

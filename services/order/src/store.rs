@@ -1,0 +1,338 @@
+//! All the SQL of orders and of the catalogue's copy.
+
+use std::{collections::BTreeMap, time::SystemTime};
+
+use kit::{
+    Cause, Error, Money, Tx,
+    database::Reader,
+    event::{self, Draft},
+    id::Uuid,
+    incoming::not_found,
+    page::Page,
+};
+use tokio_postgres::Row;
+
+use crate::{
+    domain::{Facts, Fact, Line, MemberId, Milestones, Order, OrderId, ProductId, State},
+    render,
+};
+
+/// All that makes up an order.
+macro_rules! select_orders {
+    () => {
+        "select id, member_id, method, total_minor, product_ids, display_names, quantities,
+           unit_prices_minor, deposit_requested, paid, stock_decreased, delivery_started,
+           receipt_confirmed, cancel_attempts, cancel_reason, payment_id, told, version,
+           event_version, create_time
+         from orders"
+    };
+}
+
+/// An order as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) order: Order,
+    pub(crate) version: i64,
+    event_version: i64,
+    pub(crate) create_time: SystemTime,
+}
+
+impl Stored {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        let cancel_reason: Option<&str> = row.get("cancel_reason");
+        let cancelled = cancel_reason.map(render::cancel_reason).transpose()?;
+        let facts = Facts {
+            deposit_requested: row.get("deposit_requested"),
+            paid: row.get("paid"),
+            stock_decreased: row.get("stock_decreased"),
+            delivery_started: row.get("delivery_started"),
+            receipt_confirmed: row.get("receipt_confirmed"),
+            cancel_attempts: row.get("cancel_attempts"),
+            cancelled,
+        };
+        let order = Order {
+            id: OrderId(row.get("id")),
+            member: MemberId(row.get("member_id")),
+            method: render::method(row.get("method"))?,
+            lines: lines(row),
+            total: Money::krw(row.get("total_minor")),
+            payment: row.get("payment_id"),
+            facts,
+            told: render::state(row.get("told"), cancelled)?,
+        };
+        Ok(Self {
+            order,
+            version: row.get("version"),
+            event_version: row.get("event_version"),
+            create_time: row.get("create_time"),
+        })
+    }
+
+    /// The events of these milestones, numbered on.
+    fn tell(&mut self, milestones: &Milestones, cause: Option<&Cause>) -> Vec<Draft> {
+        let tell = |milestone: &State| {
+            self.event_version += 1;
+            let (kind, payload) = render::event(&self.order, *milestone)?;
+            let id = self.order.id.0;
+            let draft = Draft::new(kind, id, self.event_version, id, payload);
+            Some(match cause {
+                Some(cause) => draft.caused_by(cause.clone()),
+                None => draft,
+            })
+        };
+        milestones.iter().filter_map(tell).collect()
+    }
+}
+
+fn lines(row: &Row) -> Vec<Line> {
+    let products: Vec<Uuid> = row.get("product_ids");
+    let names: Vec<String> = row.get("display_names");
+    let quantities: Vec<i32> = row.get("quantities");
+    let prices: Vec<i64> = row.get("unit_prices_minor");
+    let columns = products.into_iter().zip(names).zip(quantities).zip(prices);
+    columns
+        .map(|(((product, display_name), quantity), price)| Line {
+            product: ProductId(product),
+            display_name,
+            quantity,
+            unit_price: Money::krw(price),
+        })
+        .collect()
+}
+
+/// Stores a new order, and tells others that it was placed.
+pub(crate) async fn place(tx: &mut Tx, order: Order) -> Result<Stored, Error> {
+    let (currency, minor) = order.total.to_wire();
+    let column = |of: fn(&Line) -> Uuid| order.lines.iter().map(of).collect::<Vec<_>>();
+    let names: Vec<&str> = order.lines.iter().map(|line| line.display_name.as_str()).collect();
+    let quantities: Vec<i32> = order.lines.iter().map(|line| line.quantity).collect();
+    let prices: Vec<i64> = order.lines.iter().map(|line| line.unit_price.minor()).collect();
+    let row = tx
+        .query_one(
+            "insert into orders (id, member_id, method, total_minor, currency, product_ids,
+               display_names, quantities, unit_prices_minor, state, told, version, event_version)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'PLACED', 'PLACED', 1, 1)
+             returning create_time",
+            &[
+                &order.id.0,
+                &order.member.0,
+                &render::method_name(order.method),
+                &minor,
+                &currency,
+                &column(|line| line.product.0),
+                &names,
+                &quantities,
+                &prices,
+            ],
+        )
+        .await?;
+    let create_time = row.get(0);
+    let mut stored = Stored { order, version: 1, event_version: 0, create_time };
+    let drafts = stored.tell(&vec![State::Placed], None);
+    event::append(tx, &drafts).await?;
+    Ok(stored)
+}
+
+/// Changes one order that `owner` may touch (`None`: any), and saves it with its milestones.
+/// What `change` answers beside them is answered.
+pub(crate) async fn update<T>(
+    tx: &mut Tx,
+    id: OrderId,
+    owner: Option<Uuid>,
+    change: impl FnOnce(&Stored, &mut Order) -> Result<(T, Milestones), Error>,
+) -> Result<(T, Stored), Error> {
+    let row = tx
+        .query_opt(
+            concat!(
+                select_orders!(),
+                " where id = $1 and ($2::uuid is null or member_id = $2) for update"
+            ),
+            &[&id.0, &owner],
+        )
+        .await?;
+    let mut stored = Stored::from_row(&row.ok_or_else(not_found)?)?;
+    let mut order = stored.order.clone();
+    let (answer, milestones) = change(&stored, &mut order)?;
+    let changed = order.facts != stored.order.facts || order.payment != stored.order.payment;
+    stored.order = order;
+    if changed {
+        stored.version += 1;
+        let drafts = stored.tell(&milestones, None);
+        save(tx, std::slice::from_ref(&stored)).await?;
+        event::append(tx, &drafts).await?;
+    }
+    Ok((answer, stored))
+}
+
+/// A fact about an order, and where it comes from.
+pub(crate) struct Learned {
+    pub(crate) order: OrderId,
+    pub(crate) fact: Fact,
+    pub(crate) cause: Cause,
+}
+
+/// Takes in facts about many orders, in this order, and saves the orders with their milestones.
+pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
+    if facts.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = facts.iter().map(|learned| learned.order.0).collect();
+    let rows = tx
+        .query(
+            concat!(select_orders!(), " where id = any($1) order by id for update"),
+            &[&ids],
+        )
+        .await?;
+    let mut orders = BTreeMap::new();
+    for row in &rows {
+        let stored = Stored::from_row(row)?;
+        orders.insert(stored.order.id, stored);
+    }
+    let mut drafts = Vec::new();
+    for learned in facts {
+        // Others may speak of orders that were never placed here: a restored backup's, say.
+        let Some(stored) = orders.get_mut(&learned.order) else {
+            tracing::warn!(order = %learned.order, "a fact about an unknown order");
+            continue;
+        };
+        let milestones = stored.order.learn(learned.fact);
+        stored.version += 1;
+        drafts.extend(stored.tell(&milestones, Some(&learned.cause)));
+    }
+    let orders: Vec<Stored> = orders.into_values().collect();
+    save(tx, &orders).await?;
+    event::append(tx, &drafts).await
+}
+
+async fn save(tx: &mut Tx, orders: &[Stored]) -> Result<(), Error> {
+    fn column<T>(orders: &[Stored], of: impl Fn(&Stored) -> T) -> Vec<T> {
+        orders.iter().map(of).collect()
+    }
+    fn facts(orders: &[Stored], of: fn(&Facts) -> bool) -> Vec<bool> {
+        column(orders, |stored| of(&stored.order.facts))
+    }
+    tx.execute(
+        "update orders set deposit_requested = n.deposit_requested, paid = n.paid,
+           stock_decreased = n.stock_decreased, delivery_started = n.delivery_started,
+           receipt_confirmed = n.receipt_confirmed, cancel_attempts = n.cancel_attempts,
+           cancel_reason = n.cancel_reason, payment_id = n.payment_id, state = n.state,
+           told = n.told, version = n.version, event_version = n.event_version
+         from unnest($1::uuid[], $2::bool[], $3::bool[], $4::bool[], $5::bool[], $6::bool[],
+           $7::int[], $8::text[], $9::uuid[], $10::text[], $11::text[], $12::bigint[],
+           $13::bigint[])
+           as n(id, deposit_requested, paid, stock_decreased, delivery_started,
+             receipt_confirmed, cancel_attempts, cancel_reason, payment_id, state, told, version,
+             event_version)
+         where orders.id = n.id",
+        &[
+            &column(orders, |s| s.order.id.0),
+            &facts(orders, |f| f.deposit_requested),
+            &facts(orders, |f| f.paid),
+            &facts(orders, |f| f.stock_decreased),
+            &facts(orders, |f| f.delivery_started),
+            &facts(orders, |f| f.receipt_confirmed),
+            &column(orders, |s| s.order.facts.cancel_attempts),
+            &column(orders, |s| s.order.facts.cancelled.map(render::cancel_reason_name)),
+            &column(orders, |s| s.order.payment),
+            &column(orders, |s| render::state_name(s.order.state())),
+            &column(orders, |s| render::state_name(s.order.told)),
+            &column(orders, |s| s.version),
+            &column(orders, |s| s.event_version),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Reads one order that `owner` may see (`None`: any).
+pub(crate) async fn get(
+    reader: &mut Reader,
+    id: OrderId,
+    owner: Option<Uuid>,
+) -> Result<Stored, Error> {
+    let row = reader
+        .query_opt(
+            concat!(select_orders!(), " where id = $1 and ($2::uuid is null or member_id = $2)"),
+            &[&id.0, &owner],
+        )
+        .await?;
+    Stored::from_row(&row.ok_or_else(not_found)?)
+}
+
+/// Reads a page of orders that `owner` may see (`None`: any), newest first.
+pub(crate) async fn list(
+    reader: &mut Reader,
+    owner: Option<Uuid>,
+    state: Option<&str>,
+    page: Page,
+) -> Result<Vec<Stored>, Error> {
+    let rows = reader
+        .query(
+            concat!(
+                select_orders!(),
+                " where ($1::uuid is null or member_id = $1) and ($2::text is null or state = $2)
+                   and ($3::uuid is null or id < $3)
+                 order by id desc limit $4"
+            ),
+            &[&owner, &state, &page.below, &page.limit()],
+        )
+        .await?;
+    rows.iter().map(Stored::from_row).collect()
+}
+
+/// A product as the catalogue's copy has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    pub(crate) product: ProductId,
+    pub(crate) display_name: String,
+    pub(crate) price: Money,
+    /// Of two, the higher is the newer.
+    pub(crate) version: i64,
+}
+
+/// Reads what the catalogue's copy has of these products.
+pub(crate) async fn offers(reader: &mut Reader, ids: &[Uuid]) -> Result<Vec<Offer>, Error> {
+    let rows = reader
+        .query(
+            "select product_id, display_name, price_minor, version
+             from catalogue where product_id = any($1)",
+            &[&ids],
+        )
+        .await?;
+    let offer = |row: &Row| Offer {
+        product: ProductId(row.get(0)),
+        display_name: row.get(1),
+        price: Money::krw(row.get(2)),
+        version: row.get(3),
+    };
+    Ok(rows.iter().map(offer).collect())
+}
+
+/// Takes in what product says; older versions than the copy's are passed over.
+pub(crate) async fn keep_offers(tx: &mut Tx, offers: &[Offer]) -> Result<(), Error> {
+    // One row a product: a statement may not touch a row twice.
+    let mut newest: BTreeMap<ProductId, &Offer> = BTreeMap::new();
+    for offer in offers {
+        let kept = newest.entry(offer.product).or_insert(offer);
+        if kept.version < offer.version {
+            *kept = offer;
+        }
+    }
+    let newest: Vec<&Offer> = newest.into_values().collect();
+    let ids: Vec<Uuid> = newest.iter().map(|offer| offer.product.0).collect();
+    let names: Vec<&str> = newest.iter().map(|offer| offer.display_name.as_str()).collect();
+    let prices: Vec<i64> = newest.iter().map(|offer| offer.price.minor()).collect();
+    let currencies: Vec<&str> = newest.iter().map(|offer| offer.price.to_wire().0).collect();
+    let versions: Vec<i64> = newest.iter().map(|offer| offer.version).collect();
+    tx.execute(
+        "insert into catalogue (product_id, display_name, price_minor, currency, version)
+         select * from unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::bigint[])
+         on conflict (product_id) do update set display_name = excluded.display_name,
+           price_minor = excluded.price_minor, currency = excluded.currency,
+           version = excluded.version
+         where catalogue.version < excluded.version",
+        &[&ids, &names, &prices, &currencies, &versions],
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! The payment service's calls: parse, call, render.
+
+use contracts::payment::v1::{
+    self as pb, CancelPaymentRequest, CancelPaymentResponse, GetPaymentRequest, GetWalletRequest,
+    ListPaymentsRequest, ListPaymentsResponse, ListWalletEntriesRequest,
+    ListWalletEntriesResponse, TopUpWalletRequest, payment_service_server::PaymentService,
+};
+use kit::{
+    Database, Error, Incoming, Money,
+    idempotency::{self, Reserved},
+    page::Page,
+};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    domain::{MemberId, OrderId, PaymentId, State},
+    render,
+    store::{self, Filter, Want, Wish},
+};
+
+/// Answers calls about payments and wallets.
+pub(crate) struct Payments {
+    database: Database,
+}
+
+impl Payments {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+#[tonic::async_trait]
+impl PaymentService for Payments {
+    async fn get_payment(
+        &self,
+        request: Request<GetPaymentRequest>,
+    ) -> Result<Response<pb::Payment>, Status> {
+        let incoming = Incoming::scoped(request)?;
+        let id = PaymentId::parse("paymentId", &incoming.message.payment_id)?;
+        let mut reader = self.database.read().await?;
+        let stored = store::get(&mut reader, id, incoming.scope.owner()).await?;
+        Ok(Response::new(render::payment(&stored)))
+    }
+
+    async fn list_payments(
+        &self,
+        request: Request<ListPaymentsRequest>,
+    ) -> Result<Response<ListPaymentsResponse>, Status> {
+        let incoming = Incoming::scoped(request)?;
+        let message = &incoming.message;
+        let page = Page::parse(message.page_size, &message.page_token)?;
+        let order = (!message.order_id.is_empty())
+            .then(|| OrderId::parse("orderId", &message.order_id))
+            .transpose()?;
+        let state = match pb::payment::State::try_from(message.state) {
+            Ok(pb::payment::State::Unspecified) => None,
+            Ok(state) => Some(state.as_str_name()),
+            Err(_) => return Err(Error::violation("state", "is not a state of payments").into()),
+        };
+        let filter = Filter { owner: incoming.scope.owner(), order, state };
+        let mut reader = self.database.read().await?;
+        let payments = store::list(&mut reader, &filter, page).await?;
+        let (payments, next_page_token) = page.cut(payments, |stored| stored.payment.id.0);
+        let payments = payments.iter().map(render::payment).collect();
+        Ok(Response::new(ListPaymentsResponse { payments, next_page_token }))
+    }
+
+    async fn cancel_payment(
+        &self,
+        request: Request<CancelPaymentRequest>,
+    ) -> Result<Response<CancelPaymentResponse>, Status> {
+        let message = Incoming::granted(request)?.message;
+        let wish = Wish {
+            order: OrderId::parse("orderId", &message.order_id)?,
+            member: MemberId::parse("memberId", &message.member_id)?,
+            want: Want::GiveBack { reason: "MEMBER_REQUEST".into() },
+            cause: None,
+        };
+        let mut tx = self.database.begin().await?;
+        let payments = store::decide(&mut tx, &[wish]).await?;
+        tx.commit().await?;
+        let known = payments.values().find(|stored| stored.payment.state != State::Refused);
+        Ok(Response::new(CancelPaymentResponse { payment: known.map(render::payment) }))
+    }
+
+    async fn get_wallet(
+        &self,
+        request: Request<GetWalletRequest>,
+    ) -> Result<Response<pb::Wallet>, Status> {
+        let (_, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let member = MemberId(member);
+        let mut reader = self.database.read().await?;
+        let balance = store::balance(&mut reader, member).await?;
+        Ok(Response::new(render::wallet(member, balance)))
+    }
+
+    async fn top_up_wallet(
+        &self,
+        request: Request<TopUpWalletRequest>,
+    ) -> Result<Response<pb::Wallet>, Status> {
+        let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let member = MemberId(member);
+        let amount = incoming.message.amount.as_ref().map(contracts::Money::parts);
+        let amount = Money::parse("amount", amount)?;
+        let command = incoming.command();
+        let mut tx = self.database.begin().await?;
+        if let Reserved::Replay(wallet) = idempotency::reserve(&mut tx, &command, member.0).await? {
+            return Ok(idempotency::replayed(Response::new(wallet)));
+        }
+        let balance = store::top_up(&mut tx, member, amount).await?;
+        let wallet = render::wallet(member, balance);
+        idempotency::store(&mut tx, &command, &wallet).await?;
+        tx.commit().await?;
+        Ok(Response::new(wallet))
+    }
+
+    async fn list_wallet_entries(
+        &self,
+        request: Request<ListWalletEntriesRequest>,
+    ) -> Result<Response<ListWalletEntriesResponse>, Status> {
+        let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let page = Page::parse(incoming.message.page_size, &incoming.message.page_token)?;
+        let mut reader = self.database.read().await?;
+        let entries = store::entries(&mut reader, MemberId(member), page).await?;
+        let (entries, next_page_token) = page.cut(entries, |entry| entry.id);
+        let entries = entries.iter().map(render::entry).collect();
+        Ok(Response::new(ListWalletEntriesResponse { entries, next_page_token }))
+    }
+}

@@ -1,0 +1,37 @@
+//! Product: what is on sale, and how much of it is left.
+//!
+//! - **Product**: something with a name, a price and a stock.
+//! - **Stock**: units on hand; never below 0. Every change of it is a *movement*.
+//! - **Allocation**: what one order took: DECREASED, or SHORT when it could not be
+//!   served (an order gets all its lines or none), RESTORED when it was cancelled,
+//!   REFUSED when it was cancelled before it was paid.
+
+mod domain;
+mod policy;
+mod service;
+mod store;
+
+use contracts::{
+    order::v1::{OrderEvent, order_events_server::OrderEventsServer},
+    product::v1::{
+        product_events_server::ProductEventsServer, product_service_server::ProductServiceServer,
+    },
+};
+use kit::{Error, House, Service};
+
+/// The product service.
+pub const SERVICE: Service =
+    Service { name: "product", migrations: kit::migrations!["V1__products"], build };
+
+fn build(house: &mut House<'_>) -> Result<(), Error> {
+    let products = service::Products::new(house.database());
+    house
+        .serve(ProductServiceServer::new(products))
+        .publish::<ProductEventsServer<()>>()
+        .follow::<OrderEventsServer<()>, OrderEvent, _>(
+            "order",
+            &["OrderPaid", "OrderCancelled"],
+            policy::Orders,
+        )?;
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! The product service's calls: parse, call, render.
+
+use contracts::product::v1::{
+    self as pb, BatchGetProductsRequest, BatchGetProductsResponse, GetProductRequest,
+    ListProductsRequest, ListProductsResponse, RegisterProductRequest, RestockProductRequest,
+    UpdateProductRequest, product_service_server::ProductService,
+};
+use kit::{
+    Database, Error, Incoming, Money,
+    idempotency::{self, Reserved},
+    incoming::{created, not_found},
+    page::Page,
+};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    domain::{ProductId, Quantity},
+    store::{self, Product},
+};
+
+/// Answers calls about products.
+pub(crate) struct Products {
+    database: Database,
+}
+
+impl Products {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+#[tonic::async_trait]
+impl ProductService for Products {
+    async fn register_product(
+        &self,
+        request: Request<RegisterProductRequest>,
+    ) -> Result<Response<pb::Product>, Status> {
+        let incoming = Incoming::granted(request)?;
+        let name = display_name(&incoming.message.display_name)?;
+        let price = price(incoming.message.price.as_ref())?;
+        let stock = incoming.message.stock;
+        if stock < 0 {
+            return Err(Error::violation("stock", "must be 0 or more").into());
+        }
+        let command = incoming.command();
+        let mut tx = self.database.begin().await?;
+        let id = match idempotency::reserve(&mut tx, &command, kit::id::new()).await? {
+            Reserved::Proceed(id) => ProductId(id),
+            Reserved::Replay(product) => return Ok(idempotency::replayed(at_home(product)?)),
+        };
+        let product = render(&store::register(&mut tx, id, name, price, stock).await?);
+        idempotency::store(&mut tx, &command, &product).await?;
+        tx.commit().await?;
+        Ok(at_home(product)?)
+    }
+
+    async fn update_product(
+        &self,
+        request: Request<UpdateProductRequest>,
+    ) -> Result<Response<pb::Product>, Status> {
+        let incoming = Incoming::granted(request)?;
+        let message = &incoming.message;
+        let id = ProductId::parse("productId", &message.product_id)?;
+        let name = message.display_name.as_deref().map(display_name).transpose()?;
+        let price = message.price.as_ref().map(|money| price(Some(money))).transpose()?;
+        let command = incoming.command();
+        let mut tx = self.database.begin().await?;
+        if let Reserved::Replay(product) = idempotency::reserve(&mut tx, &command, id.0).await? {
+            return Ok(idempotency::replayed(Response::new(product)));
+        }
+        let mut product = store::lock(&mut tx, id).await?;
+        incoming.check_etag(&etag(&product))?;
+        if let Some(name) = name {
+            name.clone_into(&mut product.display_name);
+        }
+        product.price = price.unwrap_or(product.price);
+        store::update(&mut tx, &mut product).await?;
+        let product = render(&product);
+        idempotency::store(&mut tx, &command, &product).await?;
+        tx.commit().await?;
+        Ok(Response::new(product))
+    }
+
+    async fn restock_product(
+        &self,
+        request: Request<RestockProductRequest>,
+    ) -> Result<Response<pb::Product>, Status> {
+        let incoming = Incoming::granted(request)?;
+        let id = ProductId::parse("productId", &incoming.message.product_id)?;
+        let quantity = Quantity::try_from(incoming.message.quantity).map_err(Error::from)?;
+        let command = incoming.command();
+        let mut tx = self.database.begin().await?;
+        if let Reserved::Replay(product) = idempotency::reserve(&mut tx, &command, id.0).await? {
+            return Ok(idempotency::replayed(Response::new(product)));
+        }
+        let mut product = store::lock(&mut tx, id).await?;
+        incoming.check_etag(&etag(&product))?;
+        store::restock(&mut tx, &mut product, quantity).await?;
+        let product = render(&product);
+        idempotency::store(&mut tx, &command, &product).await?;
+        tx.commit().await?;
+        Ok(Response::new(product))
+    }
+
+    async fn get_product(
+        &self,
+        request: Request<GetProductRequest>,
+    ) -> Result<Response<pb::Product>, Status> {
+        let incoming = Incoming::granted(request)?;
+        let id = ProductId::parse("productId", &incoming.message.product_id)?;
+        let mut reader = self.database.read().await?;
+        let found = store::get(&mut reader, &[id.0]).await?;
+        Ok(Response::new(found.first().map(render).ok_or_else(not_found)?))
+    }
+
+    async fn list_products(
+        &self,
+        request: Request<ListProductsRequest>,
+    ) -> Result<Response<ListProductsResponse>, Status> {
+        let message = Incoming::granted(request)?.message;
+        let page = Page::parse(message.page_size, &message.page_token)?;
+        let mut reader = self.database.read().await?;
+        let products = store::list(&mut reader, page).await?;
+        let (products, next_page_token) = page.cut(products, |product| product.id.0);
+        let products = products.iter().map(render).collect();
+        Ok(Response::new(ListProductsResponse { products, next_page_token }))
+    }
+
+    async fn batch_get_products(
+        &self,
+        request: Request<BatchGetProductsRequest>,
+    ) -> Result<Response<BatchGetProductsResponse>, Status> {
+        let message = Incoming::granted(request)?.message;
+        let parse = |id: &String| kit::id::parse("productIds", id);
+        let ids = message.product_ids.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        let mut reader = self.database.read().await?;
+        let products = store::get(&mut reader, &ids).await?.iter().map(render).collect();
+        Ok(Response::new(BatchGetProductsResponse { products }))
+    }
+}
+
+fn display_name(text: &str) -> Result<&str, Error> {
+    if (1..=200).contains(&text.trim().chars().count()) {
+        Ok(text)
+    } else {
+        Err(Error::violation("displayName", "must have 1 to 200 characters"))
+    }
+}
+
+fn price(money: Option<&contracts::Money>) -> Result<Money, Error> {
+    let price = Money::parse("price", money.map(contracts::Money::parts))?;
+    if price.is_negative() {
+        return Err(Error::violation("price.units", "must be 0 or more"));
+    }
+    Ok(price)
+}
+
+fn etag(product: &Product) -> String {
+    // Both the version and the stock change what a reader sees.
+    format!("{}.{}", product.version, product.stock)
+}
+
+fn at_home(product: pb::Product) -> Result<Response<pb::Product>, Error> {
+    let location = format!("/v1/products/{}", product.id);
+    created(product, &location)
+}
+
+fn render(product: &Product) -> pb::Product {
+    pb::Product {
+        id: product.id.to_string(),
+        display_name: product.display_name.clone(),
+        price: Some(product.price.to_wire().into()),
+        stock: product.stock,
+        etag: etag(product),
+        create_time: Some(product.create_time.into()),
+    }
+}

@@ -1,0 +1,391 @@
+//! All the SQL of products, stock and allocations.
+
+use std::{collections::BTreeMap, time::SystemTime};
+
+use contracts::product::v1::{
+    self as pb, ProductEvent, ProductRegistered, ProductRestocked, ProductUpdated, StockDecreased,
+    StockRestored, StockShort, product_event::Event,
+};
+use kit::{
+    Cause, Error, Money, Tx,
+    database::Reader,
+    event::{self, Draft},
+    id::Uuid,
+    incoming::not_found,
+    page::Page,
+};
+use prost::Message as _;
+use tokio_postgres::Row;
+
+use crate::domain::{
+    Allocation, Line, MemberId, OrderId, Outcome, ProductId, Quantity, Refusal, Shelf, State,
+};
+
+/// A product as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Product {
+    pub(crate) id: ProductId,
+    pub(crate) display_name: String,
+    pub(crate) price: Money,
+    pub(crate) stock: i32,
+    pub(crate) version: i64,
+    pub(crate) create_time: SystemTime,
+}
+
+impl Product {
+    fn from_row(row: &Row) -> Self {
+        Self {
+            id: ProductId(row.get("id")),
+            display_name: row.get("display_name"),
+            price: Money::krw(row.get("price_minor")),
+            stock: row.get("stock"),
+            version: row.get("version"),
+            create_time: row.get("create_time"),
+        }
+    }
+}
+
+/// Stores a new product with its first stock.
+pub(crate) async fn register(
+    tx: &mut Tx,
+    id: ProductId,
+    display_name: &str,
+    price: Money,
+    stock: i32,
+) -> Result<Product, Error> {
+    let (currency, minor) = price.to_wire();
+    let row = tx
+        .query_one(
+            "with product as (
+               insert into product (id, display_name, price_minor, currency, stock, version)
+               values ($1, $2, $3, $4, $5, 1) returning *),
+             movement as (
+               insert into stock_movement (product_id, kind, quantity)
+               select id, 'INITIAL', stock from product)
+             select id, display_name, price_minor, stock, version, create_time from product",
+            &[&id.0, &display_name, &minor, &currency, &stock],
+        )
+        .await?;
+    let registered = Event::ProductRegistered(ProductRegistered {
+        product_id: id.to_string(),
+        display_name: display_name.to_owned(),
+        price: Some(price.to_wire().into()),
+        stock,
+    });
+    event::append(tx, &[draft(id.0, 1, registered)]).await?;
+    Ok(Product::from_row(&row))
+}
+
+/// Reads a product and keeps it from changing until the transaction ends.
+pub(crate) async fn lock(tx: &mut Tx, id: ProductId) -> Result<Product, Error> {
+    let row = tx
+        .query_opt(
+            "select id, display_name, price_minor, stock, version, create_time
+             from product where id = $1 for update",
+            &[&id.0],
+        )
+        .await?;
+    row.as_ref().map(Product::from_row).ok_or_else(not_found)
+}
+
+/// Saves a product's new name and price.
+pub(crate) async fn update(tx: &mut Tx, product: &mut Product) -> Result<(), Error> {
+    product.version += 1;
+    tx.execute(
+        "update product set display_name = $2, price_minor = $3, version = $4 where id = $1",
+        &[&product.id.0, &product.display_name, &product.price.minor(), &product.version],
+    )
+    .await?;
+    let updated = Event::ProductUpdated(ProductUpdated {
+        product_id: product.id.to_string(),
+        display_name: product.display_name.clone(),
+        price: Some(product.price.to_wire().into()),
+        version: product.version,
+    });
+    event::append(tx, &[draft(product.id.0, product.version, updated)]).await
+}
+
+/// Saves a product's new stock.
+pub(crate) async fn restock(
+    tx: &mut Tx,
+    product: &mut Product,
+    quantity: Quantity,
+) -> Result<(), Error> {
+    product.stock = crate::domain::restock(product.stock, quantity)?;
+    product.version += 1;
+    tx.execute(
+        "with product as (update product set stock = $2, version = $3 where id = $1)
+         insert into stock_movement (product_id, kind, quantity) values ($1, 'RESTOCKED', $4)",
+        &[&product.id.0, &product.stock, &product.version, &quantity.get()],
+    )
+    .await?;
+    let restocked = Event::ProductRestocked(ProductRestocked {
+        product_id: product.id.to_string(),
+        quantity: quantity.get(),
+    });
+    event::append(tx, &[draft(product.id.0, product.version, restocked)]).await
+}
+
+/// Reads these products; unknown ids are left out.
+pub(crate) async fn get(reader: &mut Reader, ids: &[Uuid]) -> Result<Vec<Product>, Error> {
+    let rows = reader
+        .query(
+            "select id, display_name, price_minor, stock, version, create_time
+             from product where id = any($1)",
+            &[&ids],
+        )
+        .await?;
+    Ok(rows.iter().map(Product::from_row).collect())
+}
+
+/// Reads a page of products, newest first.
+pub(crate) async fn list(reader: &mut Reader, page: Page) -> Result<Vec<Product>, Error> {
+    let rows = reader
+        .query(
+            "select id, display_name, price_minor, stock, version, create_time
+             from product where $1::uuid is null or id < $1 order by id desc limit $2",
+            &[&page.below, &page.limit()],
+        )
+        .await?;
+    Ok(rows.iter().map(Product::from_row).collect())
+}
+
+/// What an order wants of the stock.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) order: OrderId,
+    pub(crate) member: MemberId,
+    pub(crate) want: Want,
+    pub(crate) cause: Cause,
+}
+
+/// Goods, or to give them back.
+#[derive(Clone, Debug)]
+pub(crate) enum Want {
+    Take(Vec<Line>),
+    GiveBack,
+}
+
+/// An allocation under lock, with what is needed to save it.
+struct Locked {
+    allocation: Allocation,
+    member: MemberId,
+    version: i64,
+}
+
+/// Decides wishes in order, all in this transaction: rows are locked sorted by id, decided in
+/// Rust, written set by set.
+pub(crate) async fn decide(tx: &mut Tx, wishes: &[Wish]) -> Result<(), Error> {
+    let mut allocations = lock_allocations(tx, wishes).await?;
+    let mut shelf = lock_shelf(tx, wishes, &allocations).await?;
+    let before = shelf.clone();
+    let (mut drafts, mut moves) = (Vec::new(), Moves::default());
+    for wish in wishes {
+        let Some(locked) = allocations.get_mut(&wish.order) else { continue };
+        let outcome = match &wish.want {
+            Want::Take(lines) => locked.allocation.paid(lines.clone(), &mut shelf),
+            Want::GiveBack => locked.allocation.cancelled(&mut shelf),
+        };
+        moves.add(wish.order, &outcome);
+        if let Some(event) = told(wish.order, locked.member, outcome) {
+            locked.version += 1;
+            drafts.push(draft(wish.order.0, locked.version, event).caused_by(wish.cause.clone()));
+        }
+    }
+    save_allocations(tx, &allocations).await?;
+    save_shelf(tx, &before, &shelf).await?;
+    moves.save(tx).await?;
+    event::append(tx, &drafts).await
+}
+
+async fn lock_allocations(
+    tx: &mut Tx,
+    wishes: &[Wish],
+) -> Result<BTreeMap<OrderId, Locked>, Error> {
+    let members: BTreeMap<Uuid, Uuid> = wishes.iter().map(|w| (w.order.0, w.member.0)).collect();
+    let (orders, members): (Vec<Uuid>, Vec<Uuid>) = members.into_iter().unzip();
+    tx.execute(
+        "insert into allocation (order_id, member_id, state)
+         select o, m, 'NEW' from unnest($1::uuid[], $2::uuid[]) as wish(o, m)
+         on conflict (order_id) do nothing",
+        &[&orders, &members],
+    )
+    .await?;
+    let rows = tx
+        .query(
+            "select order_id, member_id, state, product_ids, quantities, version
+             from allocation where order_id = any($1) order by order_id for update",
+            &[&orders],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let lines = std::iter::zip(
+                row.get::<_, Vec<Uuid>>("product_ids"),
+                row.get::<_, Vec<i32>>("quantities"),
+            )
+            .map(|(p, q)| Ok(Line { product: ProductId(p), quantity: Quantity::try_from(q)? }))
+            .collect::<Result<Vec<_>, Refusal>>()?;
+            let allocation = Allocation { state: state(row.get("state"))?, lines };
+            let member = MemberId(row.get("member_id"));
+            let locked = Locked { allocation, member, version: row.get("version") };
+            Ok((OrderId(row.get("order_id")), locked))
+        })
+        .collect()
+}
+
+async fn lock_shelf(
+    tx: &mut Tx,
+    wishes: &[Wish],
+    allocations: &BTreeMap<OrderId, Locked>,
+) -> Result<Shelf, Error> {
+    let wanted = wishes.iter().flat_map(|wish| match &wish.want {
+        Want::Take(lines) => lines.as_slice(),
+        Want::GiveBack => &[],
+    });
+    let taken = allocations.values().flat_map(|locked| &locked.allocation.lines);
+    let products: Vec<Uuid> = wanted.chain(taken).map(|line| line.product.0).collect();
+    let rows = tx
+        .query(
+            "select id, stock from product where id = any($1) order by id for no key update",
+            &[&products],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| (ProductId(row.get(0)), row.get(1))).collect())
+}
+
+async fn save_allocations(
+    tx: &mut Tx,
+    allocations: &BTreeMap<OrderId, Locked>,
+) -> Result<(), Error> {
+    for (order, locked) in allocations {
+        let (ids, quantities) = columns(&locked.allocation.lines);
+        tx.execute(
+            "update allocation set state = $2, product_ids = $3, quantities = $4, version = $5
+             where order_id = $1 and (state, version) is distinct from ($2, $5)",
+            &[&order.0, &state_name(locked.allocation.state), &ids, &quantities, &locked.version],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+async fn save_shelf(tx: &mut Tx, before: &Shelf, after: &Shelf) -> Result<(), Error> {
+    let changed = after.iter().filter(|(id, stock)| before.get(id) != Some(stock));
+    let (ids, stocks): (Vec<Uuid>, Vec<i32>) = changed.map(|(id, stock)| (id.0, *stock)).unzip();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    tx.execute(
+        "update product set stock = n.stock
+         from unnest($1::uuid[], $2::int[]) as n(id, stock) where product.id = n.id",
+        &[&ids, &stocks],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Movements to be written, a column each.
+#[derive(Default)]
+struct Moves {
+    products: Vec<Uuid>,
+    kinds: Vec<&'static str>,
+    quantities: Vec<i32>,
+    orders: Vec<Uuid>,
+}
+
+impl Moves {
+    fn add(&mut self, order: OrderId, outcome: &Outcome) {
+        let (kind, sign, lines) = match outcome {
+            Outcome::Decreased(lines) => ("DECREASED", -1, lines),
+            Outcome::Restored(lines) => ("RESTORED", 1, lines),
+            Outcome::Short { .. } | Outcome::Quiet => return,
+        };
+        for line in lines {
+            self.products.push(line.product.0);
+            self.kinds.push(kind);
+            self.quantities.push(sign * line.quantity.get());
+            self.orders.push(order.0);
+        }
+    }
+
+    async fn save(&self, tx: &mut Tx) -> Result<(), Error> {
+        if self.products.is_empty() {
+            return Ok(());
+        }
+        tx.execute(
+            "insert into stock_movement (product_id, kind, quantity, order_id)
+             select * from unnest($1::uuid[], $2::text[], $3::int[], $4::uuid[])",
+            &[&self.products, &self.kinds, &self.quantities, &self.orders],
+        )
+        .await?;
+        Ok(())
+    }
+}
+
+/// What others are told of an outcome.
+fn told(order: OrderId, member: MemberId, outcome: Outcome) -> Option<Event> {
+    let (order_id, member_id) = (order.to_string(), member.to_string());
+    match outcome {
+        Outcome::Decreased(lines) => {
+            let lines = wire(&lines);
+            Some(Event::StockDecreased(StockDecreased { order_id, member_id, lines }))
+        }
+        Outcome::Short { missing } => {
+            let missing = wire(&missing);
+            Some(Event::StockShort(StockShort { order_id, member_id, missing }))
+        }
+        Outcome::Restored(lines) => {
+            let lines = wire(&lines);
+            Some(Event::StockRestored(StockRestored { order_id, member_id, lines }))
+        }
+        Outcome::Quiet => None,
+    }
+}
+
+fn wire(lines: &[Line]) -> Vec<pb::Line> {
+    let line = |line: &Line| pb::Line {
+        product_id: line.product.to_string(),
+        quantity: line.quantity.get(),
+    };
+    lines.iter().map(line).collect()
+}
+
+fn columns(lines: &[Line]) -> (Vec<Uuid>, Vec<i32>) {
+    lines.iter().map(|line| (line.product.0, line.quantity.get())).unzip()
+}
+
+/// An event of `aggregate`; what concerns an order or a product is correlated by its id.
+fn draft(aggregate: Uuid, version: i64, event: Event) -> Draft {
+    let kind = match event {
+        Event::ProductRegistered(_) => "ProductRegistered",
+        Event::ProductUpdated(_) => "ProductUpdated",
+        Event::ProductRestocked(_) => "ProductRestocked",
+        Event::StockDecreased(_) => "StockDecreased",
+        Event::StockShort(_) => "StockShort",
+        Event::StockRestored(_) => "StockRestored",
+    };
+    let payload = ProductEvent { frame: None, event: Some(event) }.encode_to_vec();
+    Draft::new(kind, aggregate, version, aggregate, payload)
+}
+
+fn state(name: &str) -> Result<State, Error> {
+    match name {
+        "NEW" => Ok(State::New),
+        "DECREASED" => Ok(State::Decreased),
+        "SHORT" => Ok(State::Short),
+        "RESTORED" => Ok(State::Restored),
+        "REFUSED" => Ok(State::Refused),
+        other => Err(Error::internal(format!("allocation state {other}"))),
+    }
+}
+
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::New => "NEW",
+        State::Decreased => "DECREASED",
+        State::Short => "SHORT",
+        State::Restored => "RESTORED",
+        State::Refused => "REFUSED",
+    }
+}
