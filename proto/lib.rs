@@ -6,6 +6,7 @@
 #![allow(
     missing_docs,
     unreachable_pub,
+    clippy::all,
     clippy::pedantic,
     reason = "generated from the .proto files, which carry the documentation"
 )]

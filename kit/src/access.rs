@@ -80,9 +80,9 @@ impl Rules {
             .ok_or_else(|| Error::internal(format!("contracts: no option {OPTION}")))?;
         let mut rules = HashMap::new();
         for name in served {
-            let service = pool.get_service_by_name(name).ok_or_else(|| {
-                Error::internal(format!("contracts: no service {name}"))
-            })?;
+            let service = pool
+                .get_service_by_name(name)
+                .ok_or_else(|| Error::internal(format!("contracts: no service {name}")))?;
             for method in service.methods() {
                 let path: Arc<str> = format!("/{name}/{}", method.name()).into();
                 let options = method.options();
@@ -265,8 +265,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("dir");
         std::fs::write(dir.path().join("test.proto"), source).expect("write");
         let options = concat!(env!("CARGO_MANIFEST_DIR"), "/../proto");
-        let mut compiler =
-            protox::Compiler::new([dir.path(), options.as_ref()]).expect("compiler");
+        let mut compiler = protox::Compiler::new([dir.path(), options.as_ref()]).expect("compiler");
         compiler.include_imports(true).open_file("test.proto").expect("compiles");
         let set = compiler.encode_file_descriptor_set();
         assert!(Rules::read(&set, &["test.v1.Said"]).is_ok());

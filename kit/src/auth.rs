@@ -27,7 +27,7 @@ use crate::{
 const ISSUER: &str = "hansang";
 const MEMBERS: &str = "hansang";
 const INTERNAL: &str = "internal";
-const INTERNAL_TTL: Duration = Duration::from_secs(300);
+const INTERNAL_TTL: Duration = Duration::from_mins(5);
 
 /// Who is calling.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,7 +122,8 @@ impl Verifier {
         }
         if header.kid.as_deref() == Some(INTERNAL) {
             let key = self.0.services.as_ref();
-            let key = key.ok_or_else(|| unauthenticated("tokens of services are not taken here"))?;
+            let key =
+                key.ok_or_else(|| unauthenticated("tokens of services are not taken here"))?;
             return internal_caller(&decode(token, key, INTERNAL)?.sub);
         }
         let key = self.0.members.iter().find(|(kid, _)| kid.is_none() || *kid == header.kid);
@@ -219,8 +220,7 @@ impl Identity {
         {
             return Ok(value.clone());
         }
-        let claims =
-            Claims::new(INTERNAL, self.0.subject.clone(), Vec::new(), now, INTERNAL_TTL);
+        let claims = Claims::new(INTERNAL, self.0.subject.clone(), Vec::new(), now, INTERNAL_TTL);
         let token = sign(&self.0.key, Some(INTERNAL.into()), &claims)?;
         let value = MetadataValue::try_from(format!("Bearer {token}"))
             .map_err(|error| Error::internal(error.to_string()))?;

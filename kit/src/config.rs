@@ -257,7 +257,9 @@ impl Settings {
 
     fn check(self) -> Result<Self, Error> {
         if self.database.statement_timeout_ms >= self.deadline.request_ms {
-            return Err(invalid("database.statement_timeout_ms: must be below deadline.request_ms"));
+            return Err(invalid(
+                "database.statement_timeout_ms: must be below deadline.request_ms",
+            ));
         }
         if self.database.pool_size < 2 {
             return Err(invalid("database.pool_size: must be 2 or more"));
@@ -274,8 +276,8 @@ fn read_files(tree: &mut Value) -> Result<(), Error> {
         let Some(Value::String(path)) = map.remove(&key) else {
             return Err(invalid(format!("{key}: must be a path")));
         };
-        let content =
-            fs::read_to_string(&path).map_err(|error| invalid(format!("{key}: {path}: {error}")))?;
+        let content = fs::read_to_string(&path)
+            .map_err(|error| invalid(format!("{key}: {path}: {error}")))?;
         map.insert(key.trim_end_matches("_file").into(), content.trim_end().into());
     }
     map.values_mut().try_for_each(read_files)

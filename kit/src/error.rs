@@ -113,10 +113,7 @@ impl Error {
 
     /// A field that cannot be as it is.
     pub fn violation(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Self::violations(vec![Violation {
-            field: field.into(),
-            description: description.into(),
-        }])
+        Self::violations(vec![Violation { field: field.into(), description: description.into() }])
     }
 
     /// Several fields that cannot be as they are; at least one.
@@ -132,10 +129,7 @@ impl Error {
     }
 
     /// Something this depends on is away for now; worth a retry after a second.
-    pub fn unavailable(
-        reason: impl Into<Cow<'static, str>>,
-        detail: impl Into<String>,
-    ) -> Self {
+    pub fn unavailable(reason: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         Self::new(Kind::Unavailable, reason, detail).retry_after(Duration::from_secs(1))
     }
 
@@ -199,9 +193,10 @@ impl From<Error> for Status {
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
-        let reason = details
-            .error_info()
-            .map_or_else(|| Cow::from(status.code().description()), |i| Cow::from(i.reason.clone()));
+        let reason = details.error_info().map_or_else(
+            || Cow::from(status.code().description()),
+            |i| Cow::from(i.reason.clone()),
+        );
         let mut error = Self::new(Kind::from_code(status.code()), reason, status.message());
         error.0.retry_after = details.retry_info().and_then(|r| r.retry_delay);
         error.0.violations = details.bad_request().map_or_else(Vec::new, |bad| {
@@ -226,7 +221,11 @@ impl From<tokio_postgres::Error> for Error {
         }
         if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED
         {
-            return Self::new(Kind::Aborted, "CONFLICT", "lost a race for the same rows; try again");
+            return Self::new(
+                Kind::Aborted,
+                "CONFLICT",
+                "lost a race for the same rows; try again",
+            );
         }
         // 08 connection, 53 out of resources, 57 operator intervention.
         if ["08", "53", "57"].iter().any(|class| code.code().starts_with(class)) {

@@ -1,4 +1,4 @@
-//! Ids: UUIDv7 (RFC 9562) in newtypes, so that one kind is never taken for another.
+//! Ids: UUIDs of version 7 (RFC 9562) in newtypes, so that one kind is never taken for another.
 
 pub use uuid::Uuid;
 

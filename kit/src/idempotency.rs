@@ -86,7 +86,7 @@ pub fn replayed<R>(mut response: Response<R>) -> Response<R> {
 
 /// Forgets keys after a day, until told to stop.
 pub async fn forget_old_keys(database: Database, stop: CancellationToken) {
-    let mut hourly = tokio::time::interval(Duration::from_secs(3_600));
+    let mut hourly = tokio::time::interval(Duration::from_hours(1));
     while stop.run_until_cancelled(hourly.tick()).await.is_some() {
         let forgotten = async {
             let sql = "delete from idempotency where create_time < now() - interval '1 day'";

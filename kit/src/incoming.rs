@@ -64,9 +64,8 @@ impl<T: Message> Incoming<T> {
     /// A call about what only the stored resource can tell the owner of: `scope` goes into the query.
     pub fn scoped(request: Request<T>) -> Result<Self, Error> {
         let (metadata, mut extensions, message) = request.into_parts();
-        let pass: Pass = extensions
-            .remove()
-            .ok_or_else(|| Error::internal("served without an access check"))?;
+        let pass: Pass =
+            extensions.remove().ok_or_else(|| Error::internal("served without an access check"))?;
         Ok(Self { caller: pass.caller, scope: pass.scope, message, method: pass.method, metadata })
     }
 

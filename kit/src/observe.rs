@@ -70,10 +70,9 @@ where
 }
 
 fn metrics() -> http::Response<Body> {
-    let mut response = http::Response::new(Body::new(http_body_util::Full::from(telemetry::metrics())));
+    let mut response =
+        http::Response::new(Body::new(http_body_util::Full::from(telemetry::metrics())));
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    response
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
     response
 }

@@ -121,10 +121,7 @@ impl Server {
 }
 
 /// Brings the databases of all these services up to date, at once.
-pub async fn migrate_all(
-    settings: &Settings,
-    services: &[&'static Service],
-) -> Result<(), Error> {
+pub async fn migrate_all(settings: &Settings, services: &[&'static Service]) -> Result<(), Error> {
     let mut tasks = JoinSet::new();
     for service in services {
         let (database, name, own) = (settings.database.clone(), service.name, service.migrations);
@@ -182,7 +179,9 @@ async fn pulse(health: HealthReporter, parts: Vec<Part>, stop: CancellationToken
     while stop.run_until_cancelled(beat.tick()).await.is_some() {
         let mut all = true;
         for part in &parts {
-            let answers = async { part.database.read().await?.query_one("select 1", &[]).await.map_err(Error::from) };
+            let answers = async {
+                part.database.read().await?.query_one("select 1", &[]).await.map_err(Error::from)
+            };
             let up = answers.await.is_ok();
             all &= up;
             report(&health, &part.names, up).await;

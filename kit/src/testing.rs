@@ -5,6 +5,8 @@
 //! `HANSANG_TEST_DATABASE_URL` names another server instead, by a superuser's URL
 //! with `{database}` in it; what tests make there stays there.
 
+pub mod stage;
+
 use std::{
     env,
     fs::{self, File},
@@ -126,7 +128,8 @@ impl Cluster {
 /// An initialised cluster to copy, made by whoever comes first: five times faster than `initdb`.
 fn template(bin: &Path) -> PathBuf {
     let uid = other_user().map_or_else(|| "own".to_owned(), |(uid, _)| uid.to_string());
-    let name = format!("hansang-test-template-{uid}{}", bin.display().to_string().replace('/', "-"));
+    let name =
+        format!("hansang-test-template-{uid}{}", bin.display().to_string().replace('/', "-"));
     let template = env::temp_dir().join(name);
     let lock = File::create(template.with_extension("lock")).expect("a lock file");
     lock.lock().expect("locks");

@@ -347,7 +347,8 @@ where
         let mut to = session.stored;
         to[place(event.partition)?] = event.position;
         let mut tx = self.database.begin().await?;
-        let behind = checkpoint::advance(&mut tx, self.owner, session.log, &session.stored, &to).await?
+        let behind = checkpoint::advance(&mut tx, self.owner, session.log, &session.stored, &to)
+            .await?
             && !checkpoint::parked(&mut tx, self.owner, &[event.correlation_id]).await?.is_empty();
         if behind || fault.is_some() {
             let Owner { consumer, source } = self.owner;

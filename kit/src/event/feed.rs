@@ -140,7 +140,11 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    async fn open(log: Log, stop: CancellationToken, request: SubscribeRequest) -> Result<Self, Error> {
+    async fn open(
+        log: Log,
+        stop: CancellationToken,
+        request: SubscribeRequest,
+    ) -> Result<Self, Error> {
         // Before anything is read: so that no batch falls in between.
         let live = log.watch();
         let head = log.head().await?;
@@ -284,7 +288,8 @@ fn covered(cursors: &[Cursor]) -> Result<[i64; PARTITIONS], Error> {
     for (index, cursor) in cursors.iter().enumerate() {
         let place = usize::try_from(cursor.partition).ok().and_then(|p| covered.get_mut(p));
         let field = || format!("cursors[{index}].partition");
-        *place.ok_or_else(|| Error::violation(field(), "must be 0 to 63"))? = cursor.position.max(0);
+        *place.ok_or_else(|| Error::violation(field(), "must be 0 to 63"))? =
+            cursor.position.max(0);
     }
     Ok(covered)
 }

@@ -94,7 +94,8 @@ impl Log {
     /// own a look comes first, as idle locking burns transaction ids; not in the first round and
     /// after an outage, because a look cannot see that the database was restored.
     async fn round(&self, shown: &mut Option<Head>, woken: bool) -> Result<(), Error> {
-        let known = if woken || shown.is_none() { None } else { sequencer::look(&self.database).await? };
+        let known =
+            if woken || shown.is_none() { None } else { sequencer::look(&self.database).await? };
         let head = match known {
             Some(head) => head,
             None => sequencer::number(&self.database).await?,

@@ -87,7 +87,8 @@ pub(super) async fn number(database: &Database) -> Result<Head, Error> {
 /// and positions that were given out since the backup may be given out again. So everything
 /// without a position gets one, and the log becomes another.
 async fn begin_anew(tx: &mut Tx) -> Result<Row, Error> {
-    tx.batch("set local statement_timeout = 0; lock table event in share row exclusive mode").await?;
+    tx.batch("set local statement_timeout = 0; lock table event in share row exclusive mode")
+        .await?;
     let row = tx
         .query_one(
             "with numbered as (

@@ -1,1 +1,203 @@
+//! A source of events and a place to apply them, as two services would have them.
 
+#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::unwrap_used, reason = "clippy does not see that these are tests")]
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use kit::{
+    Cause, Database, Error, Tx,
+    config::DatabaseSettings,
+    event::{self, Arrived, Bearer, Consumer, Draft, Feed, Log, Policy, Source},
+};
+use prost::Message;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{server::NamedService, transport};
+use uuid::Uuid;
+
+/// Stands for any `<Context>Event`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Note {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) frame: Option<event::v1::Frame>,
+    #[prost(string, tag = "16")]
+    pub(crate) text: String,
+}
+
+pub(crate) struct Notes;
+
+impl NamedService for Notes {
+    const NAME: &'static str = "test.v1.NoteEvents";
+}
+
+/// A service with a log: counters that say so whenever they change.
+pub(crate) struct Producer {
+    pub(crate) settings: DatabaseSettings,
+    pub(crate) database: Database,
+    pub(crate) address: SocketAddr,
+    pub(crate) log: Log,
+    pub(crate) stop: CancellationToken,
+    pub(crate) server: JoinHandle<Result<(), transport::Error>>,
+}
+
+impl Producer {
+    /// Serves a log that nobody numbers yet.
+    pub(crate) async fn serving() -> Self {
+        let counters = [(
+            "V1__counter",
+            "create table counter (id uuid primary key, version bigint not null)",
+        )];
+        let made = kit::testing::database(Vec::leak(counters.into())).await;
+        let stop = CancellationToken::new();
+        let log = Log::open(made.database.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = transport::Server::builder()
+            .add_service(Feed::<Notes>::new(log.clone(), stop.clone()))
+            .serve_with_incoming_shutdown(
+                TcpListenerStream::new(listener),
+                stop.clone().cancelled_owned(),
+            );
+        let server = tokio::spawn(server);
+        Self { settings: made.settings, database: made.database, address, log, stop, server }
+    }
+
+    pub(crate) async fn start() -> Self {
+        let producer = Self::serving().await;
+        tokio::spawn(producer.log.clone().run(producer.stop.clone()));
+        producer
+    }
+
+    pub(crate) fn channel(&self) -> transport::Channel {
+        let uri = format!("http://{}", self.address);
+        transport::Endpoint::from_shared(uri).unwrap().connect_lazy()
+    }
+
+    /// Events of this kind, each committed by itself.
+    pub(crate) async fn change(&self, counter: Uuid, kind: &'static str, text: &str) -> i64 {
+        let mut tx = self.database.begin().await.unwrap();
+        let version = change(&mut tx, counter, kind, text).await.unwrap();
+        tx.commit().await.unwrap();
+        version
+    }
+
+    pub(crate) async fn head(&self) -> i64 {
+        number(&self.database, "select position from sequencer").await
+    }
+
+    pub(crate) async fn subscribe(
+        &self,
+        request: event::v1::SubscribeRequest,
+    ) -> Result<tonic::Streaming<Note>, tonic::Status> {
+        let mut grpc = tonic::client::Grpc::new(self.channel());
+        grpc.ready().await.unwrap();
+        let codec = tonic_prost::ProstCodec::<event::v1::SubscribeRequest, Note>::default();
+        let path = Source::of::<Notes>("notes").path.parse().unwrap();
+        Ok(grpc.server_streaming(tonic::Request::new(request), path, codec).await?.into_inner())
+    }
+}
+
+/// Changes a counter and appends the event of it.
+pub(crate) async fn change(
+    tx: &mut Tx,
+    counter: Uuid,
+    kind: &'static str,
+    text: &str,
+) -> Result<i64, Error> {
+    let sql = "insert into counter (id, version) values ($1, 1)
+        on conflict (id) do update set version = counter.version + 1 returning version";
+    let version = tx.query_one(sql, &[&counter]).await?.get(0);
+    let payload = Note { frame: None, text: text.to_owned() }.encode_to_vec();
+    let draft = Draft::new(kind, counter, version, counter, payload);
+    event::append(tx, &[draft]).await?;
+    Ok(version)
+}
+
+/// A service that writes down what it hears, without any constraint that would hide a mistake.
+pub(crate) async fn listener() -> Database {
+    let table = [(
+        "V1__heard",
+        "create table heard (n bigint generated always as identity, counter uuid not null,
+           version bigint not null, text text not null)",
+    )];
+    kit::testing::database(Vec::leak(table.into())).await.database
+}
+
+/// Writes down; fails as its `fault` says.
+pub(crate) struct WriteDown<F>(pub(crate) F);
+
+impl<F> Policy<Note> for WriteDown<F>
+where
+    F: Fn(&Note) -> Result<(), Error> + Send + Sync + 'static,
+{
+    async fn apply(&self, tx: &mut Tx, batch: &[Arrived<Note>]) -> Result<(), Error> {
+        for event in batch {
+            tx.caused_by(event.cause());
+            let Cause { causation_id, .. } = tx.cause();
+            assert_eq!(*causation_id, Some(event.event_id));
+            tx.execute(
+                "insert into heard (counter, version, text) values ($1, $2, $3)",
+                &[&event.correlation_id, &event.aggregate_version, &event.message.text],
+            )
+            .await?;
+            (self.0)(&event.message)?;
+        }
+        Ok(())
+    }
+}
+
+/// A consumer named `listener` that writes down all notes.
+pub(crate) fn consumer<F>(
+    producer: &Producer,
+    heard: &Database,
+    fault: F,
+) -> Consumer<Note, WriteDown<F>>
+where
+    F: Fn(&Note) -> Result<(), Error> + Send + Sync + 'static,
+{
+    let (source, nobody): (_, Bearer) = (Source::of::<Notes>("notes"), Arc::new(|| None));
+    let channel = producer.channel();
+    Consumer::new("listener", source, &[], heard.clone(), channel, nobody, WriteDown(fault))
+}
+
+/// All that was heard, in that order.
+pub(crate) async fn heard(database: &Database) -> Vec<(Uuid, i64, String)> {
+    let sql = "select counter, version, text from heard order by n";
+    let rows = database.read().await.unwrap().query(sql, &[]).await.unwrap();
+    rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
+}
+
+/// A number out of a database.
+pub(crate) async fn number(database: &Database, sql: &'static str) -> i64 {
+    database.read().await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// Waits until something is so; fails after 20 seconds.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting)
+        .await
+        .unwrap_or_else(|_| panic!("{what}"));
+}
+
+/// Runs something, and again whenever it was killed at some moment, until told to stop killing.
+pub(crate) async fn kill_and_resume<F>(calm: CancellationToken, mut start: impl FnMut() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        let running = tokio::spawn(start());
+        let moment = Duration::from_millis(rand::random_range(5..60));
+        if calm.run_until_cancelled(tokio::time::sleep(moment)).await.is_none() {
+            return running.await.unwrap();
+        }
+        running.abort();
+        let _ = running.await;
+    }
+}

@@ -30,9 +30,9 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
         .serve(DeliveryServiceServer::new(deliveries))
         .publish::<DeliveryEventsServer<()>>()
         .follow::<OrderEventsServer<()>, OrderEvent, _>(
-            "order",
-            &["OrderPrepared", "OrderClosed", "OrderCancelled"],
-            policy::Orders,
-        )?;
+        "order",
+        &["OrderPrepared", "OrderClosed", "OrderCancelled"],
+        policy::Orders,
+    )?;
     Ok(())
 }

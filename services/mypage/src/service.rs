@@ -3,8 +3,8 @@
 use contracts::{
     delivery::v1::delivery,
     mypage::v1::{
-        self as pb, GetMyOrderRequest, GetMyPageRequest, ListMyOrdersRequest,
-        ListMyOrdersResponse, my_page_service_server::MyPageService, order_view,
+        self as pb, GetMyOrderRequest, GetMyPageRequest, ListMyOrdersRequest, ListMyOrdersResponse,
+        my_page_service_server::MyPageService, order_view,
     },
     order::v1::{OrderPlaced, order},
     payment::v1::payment,

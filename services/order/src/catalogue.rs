@@ -4,11 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use contracts::product::v1::{BatchGetProductsRequest, BatchGetProductsResponse};
-use kit::{
-    Database, Error, Money,
-    id::Uuid,
-    rpc::Peer,
-};
+use kit::{Database, Error, Money, id::Uuid, rpc::Peer};
 
 use crate::{
     domain::ProductId,
@@ -52,11 +48,8 @@ impl Catalogue {
     async fn ask(&self, lacking: &[ProductId]) -> Result<Vec<Offer>, Error> {
         let product_ids = lacking.iter().map(ToString::to_string).collect();
         let request = BatchGetProductsRequest { product_ids };
-        let answer: BatchGetProductsResponse = self
-            .product
-            .unary(BATCH_GET, &request, self.deadline)
-            .await
-            .map_err(|_| {
+        let answer: BatchGetProductsResponse =
+            self.product.unary(BATCH_GET, &request, self.deadline).await.map_err(|_| {
                 Error::unavailable("CATALOGUE_LAGGING", "a product is not known here yet")
             })?;
         let offer = |product: &contracts::product::v1::Product| {

@@ -307,8 +307,7 @@ mod tests {
         }
     }
 
-    const GOOD: [Fact; 3] =
-        [Fact::Paid(Uuid::nil()), Fact::StockDecreased, Fact::DeliveryStarted];
+    const GOOD: [Fact; 3] = [Fact::Paid(Uuid::nil()), Fact::StockDecreased, Fact::DeliveryStarted];
 
     #[test]
     fn facts_in_any_order_end_in_the_same_state_past_the_same_milestones() {

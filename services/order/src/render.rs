@@ -68,11 +68,7 @@ pub(crate) fn event(order: &Order, milestone: State) -> Option<(&'static str, Ve
         ),
         State::Prepared => (
             "OrderPrepared",
-            Event::OrderPrepared(OrderPrepared {
-                order_id,
-                member_id,
-                lines: lines(&order.lines),
-            }),
+            Event::OrderPrepared(OrderPrepared { order_id, member_id, lines: lines(&order.lines) }),
         ),
         State::Delivering => {
             ("OrderDelivering", Event::OrderDelivering(OrderDelivering { order_id, member_id }))

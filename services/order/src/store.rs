@@ -13,7 +13,7 @@ use kit::{
 use tokio_postgres::Row;
 
 use crate::{
-    domain::{Facts, Fact, Line, MemberId, Milestones, Order, OrderId, ProductId, State},
+    domain::{Fact, Facts, Line, MemberId, Milestones, Order, OrderId, ProductId, State},
     render,
 };
 
@@ -178,10 +178,7 @@ pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
     }
     let ids: Vec<Uuid> = facts.iter().map(|learned| learned.order.0).collect();
     let rows = tx
-        .query(
-            concat!(select_orders!(), " where id = any($1) order by id for update"),
-            &[&ids],
-        )
+        .query(concat!(select_orders!(), " where id = any($1) order by id for update"), &[&ids])
         .await?;
     let mut orders = BTreeMap::new();
     for row in &rows {

@@ -97,19 +97,15 @@ impl Payment {
             }
         }
         let balance = wallets.get(&self.member).copied().unwrap_or(Money::ZERO);
-        match balance.minus(self.amount).filter(|rest| !rest.is_negative()) {
-            Some(rest) => {
-                // Without a wallet there is nothing to take 0 won from.
-                wallets.entry(self.member).and_modify(|balance| *balance = rest);
-                self.state = State::Done;
-                Outcome::Approved
-            }
-            None => {
-                self.state = State::Declined;
-                "INSUFFICIENT_BALANCE".clone_into(&mut self.reason);
-                Outcome::Declined
-            }
-        }
+        let Some(rest) = balance.minus(self.amount).filter(|rest| !rest.is_negative()) else {
+            self.state = State::Declined;
+            "INSUFFICIENT_BALANCE".clone_into(&mut self.reason);
+            return Outcome::Declined;
+        };
+        // Without a wallet there is nothing to take 0 won from.
+        wallets.entry(self.member).and_modify(|balance| *balance = rest);
+        self.state = State::Done;
+        Outcome::Approved
     }
 
     /// The order is cancelled: give the money back.

@@ -31,9 +31,9 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
         .serve(PaymentServiceServer::new(payments))
         .publish::<PaymentEventsServer<()>>()
         .follow::<OrderEventsServer<()>, OrderEvent, _>(
-            "order",
-            &["OrderPlaced", "OrderCancelled"],
-            policy::Orders,
-        )?;
+        "order",
+        &["OrderPlaced", "OrderCancelled"],
+        policy::Orders,
+    )?;
     Ok(())
 }

@@ -16,8 +16,10 @@ pub(crate) struct Orders;
 
 impl Policy<OrderEvent> for Orders {
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<OrderEvent>]) -> Result<(), Error> {
-        let wishes: Vec<Wish> =
-            batch.iter().filter_map(|arrived| wish(arrived).transpose()).collect::<Result<_, _>>()?;
+        let wishes: Vec<Wish> = batch
+            .iter()
+            .filter_map(|arrived| wish(arrived).transpose())
+            .collect::<Result<_, _>>()?;
         store::decide(tx, &wishes).await.map(|_| ())
     }
 }

@@ -2,8 +2,8 @@
 
 use contracts::payment::v1::{
     self as pb, CancelPaymentRequest, CancelPaymentResponse, GetPaymentRequest, GetWalletRequest,
-    ListPaymentsRequest, ListPaymentsResponse, ListWalletEntriesRequest,
-    ListWalletEntriesResponse, TopUpWalletRequest, payment_service_server::PaymentService,
+    ListPaymentsRequest, ListPaymentsResponse, ListWalletEntriesRequest, ListWalletEntriesResponse,
+    TopUpWalletRequest, payment_service_server::PaymentService,
 };
 use kit::{
     Database, Error, Incoming, Money,

@@ -136,10 +136,7 @@ async fn lock_payments(tx: &mut Tx, wishes: &[Wish]) -> Result<BTreeMap<OrderId,
         .collect()
 }
 
-async fn lock_wallets(
-    tx: &mut Tx,
-    payments: &BTreeMap<OrderId, Stored>,
-) -> Result<Wallets, Error> {
+async fn lock_wallets(tx: &mut Tx, payments: &BTreeMap<OrderId, Stored>) -> Result<Wallets, Error> {
     let members: Vec<Uuid> = payments.values().map(|stored| stored.payment.member.0).collect();
     let rows = tx
         .query(

@@ -66,7 +66,9 @@ pub(crate) struct Allocation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Decreased(Vec<Line>),
-    Short { missing: Vec<Line> },
+    Short {
+        missing: Vec<Line>,
+    },
     Restored(Vec<Line>),
     /// Nothing that others would want to know.
     Quiet,
@@ -184,10 +186,7 @@ mod tests {
         let mut allocation = new();
         allocation.paid(vec![line(product, 10)], &mut shelf);
         assert_eq!(shelf[&product], 0);
-        assert_eq!(
-            allocation.cancelled(&mut shelf),
-            Outcome::Restored(vec![line(product, 10)])
-        );
+        assert_eq!(allocation.cancelled(&mut shelf), Outcome::Restored(vec![line(product, 10)]));
         assert_eq!(allocation.cancelled(&mut shelf), Outcome::Quiet);
         assert_eq!(shelf[&product], 10);
     }

@@ -29,9 +29,9 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
         .serve(ProductServiceServer::new(products))
         .publish::<ProductEventsServer<()>>()
         .follow::<OrderEventsServer<()>, OrderEvent, _>(
-            "order",
-            &["OrderPaid", "OrderCancelled"],
-            policy::Orders,
-        )?;
+        "order",
+        &["OrderPaid", "OrderCancelled"],
+        policy::Orders,
+    )?;
     Ok(())
 }

@@ -1,0 +1,152 @@
+//! Services on real Postgres, in this process, as one would meet them: over gRPC,
+//! with tokens. Other contexts are played by the test itself, which publishes
+//! their events.
+
+use std::{
+    future::Future,
+    time::{Duration, SystemTime},
+};
+
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    Request,
+    transport::{Channel, Endpoint},
+};
+use uuid::Uuid;
+
+use crate::{
+    Database, Error,
+    auth::{self, Identity, Issuer, Role},
+    config::{Secret, Settings},
+    server::Server,
+    service::Service,
+};
+
+/// Signs everything in tests, and nothing else.
+const KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIIyGe021yBkxVNQNRddBWim0CI2Y09LuJCG5UDjz7MaX
+-----END PRIVATE KEY-----
+";
+
+/// Who calls.
+#[derive(Clone, Copy, Debug)]
+pub enum As {
+    /// Someone without a token.
+    Nobody,
+    /// A member.
+    Member(Uuid),
+    /// A member who sells.
+    Seller(Uuid),
+    /// A member who runs the shop.
+    Admin(Uuid),
+    /// A service.
+    Service(&'static str),
+}
+
+/// Services that run for the length of a test.
+pub struct Stage {
+    settings: Settings,
+    channel: Channel,
+    stop: CancellationToken,
+    serving: JoinHandle<Result<(), Error>>,
+}
+
+impl Stage {
+    /// Runs these services on one listener, each with a database of its own.
+    ///
+    /// # Panics
+    /// When they do not start.
+    pub async fn open(services: &[&'static Service], descriptors: &'static [u8]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = format!("http://{}", listener.local_addr().expect("bound"));
+        let names: Vec<&str> = services.iter().map(|service| service.name).collect();
+        let key = Secret::new(KEY);
+        let jwk = auth::public_jwk("key", &key).expect("the key is one");
+        let mut settings =
+            Settings { database: super::databases(&names).await, ..Settings::default() };
+        settings.peers.template.clone_from(&address);
+        settings.auth.jwks = serde_json::json!({ "keys": [jwk] }).to_string();
+        settings.auth.signing_key = key.clone();
+        settings.auth.service_key = key;
+        let stop = CancellationToken::new();
+        let server = Server::prepare(&settings, services, descriptors, stop.clone())
+            .await
+            .expect("the services start");
+        let serving = tokio::spawn(server.run(listener));
+        let channel = Endpoint::from_shared(address).expect("an address").connect_lazy();
+        Self { settings, channel, stop, serving }
+    }
+
+    /// To call the services with generated clients.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// A service's database, to look into, or to publish from.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn database(&self, service: &str) -> Database {
+        Database::new(&self.settings.database, service).expect("settings are right")
+    }
+
+    /// A call by someone.
+    ///
+    /// # Panics
+    /// When no token can be made.
+    pub fn call<T>(&self, caller: As, message: T) -> Request<T> {
+        let now = SystemTime::now();
+        let auth = &self.settings.auth;
+        let member = |id, roles| {
+            let issuer = Issuer::new(auth).expect("the key is one");
+            let (token, _) = issuer.issue(id, roles, now).expect("signs");
+            Some(format!("Bearer {token}").parse().expect("ascii"))
+        };
+        let bearer = match caller {
+            As::Nobody => None,
+            As::Member(id) => member(id, vec![Role::Member]),
+            As::Seller(id) => member(id, vec![Role::Member, Role::Seller]),
+            As::Admin(id) => member(id, vec![Role::Member, Role::Admin]),
+            As::Service(name) => {
+                let identity = Identity::service(name, auth).expect("the key is one");
+                Some(identity.bearer(now).expect("signs"))
+            }
+        };
+        let mut request = Request::new(message);
+        if let Some(bearer) = bearer {
+            request.metadata_mut().insert("authorization", bearer);
+        }
+        request
+    }
+
+    /// Stops the services as a signal would.
+    ///
+    /// # Panics
+    /// When they do not stop as they should.
+    pub async fn close(self) {
+        self.stop.cancel();
+        self.serving.await.expect("no panic").expect("stops cleanly");
+    }
+}
+
+/// Asks until the answer is there; within 10 s.
+///
+/// # Panics
+/// When it is not.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(10), asking).await;
+    answer.unwrap_or_else(|_| panic!("not within 10 s: {what}"))
+}

@@ -1,0 +1,66 @@
+//! What a consumer does with events that cannot be applied, now or ever.
+
+mod support;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use kit::{Error, error::Kind};
+use support::{Producer, consumer, heard, listener, number, until};
+use uuid::Uuid;
+
+#[tokio::test]
+async fn an_event_at_fault_is_set_aside_with_all_that_follow_it() {
+    let (producer, listener) = (Producer::start().await, listener().await);
+    let faulty = |text: &str| match text {
+        "bad" => Err(Error::new(Kind::Internal, "BAD", "cannot be applied")),
+        _ => Ok(()),
+    };
+    let (ill, well) = (Uuid::now_v7(), Uuid::now_v7());
+    producer.change(ill, "Changed", "good").await;
+    producer.change(well, "Changed", "good").await;
+    producer.change(ill, "Changed", "bad").await;
+    producer.change(ill, "Changed", "behind").await;
+    producer.change(well, "Changed", "good").await;
+    tokio::spawn(
+        consumer(&producer, &listener, move |n| faulty(&n.text)).run(producer.stop.clone()),
+    );
+    until("the others go on", async || heard(&listener).await.len() == 3).await;
+
+    // Also what comes later, also after a restart.
+    producer.change(ill, "Changed", "later").await;
+    producer.change(well, "Changed", "good").await;
+    until("the others go on", async || heard(&listener).await.len() == 4).await;
+    assert!(
+        heard(&listener)
+            .await
+            .iter()
+            .all(|(counter, _, text)| text == "good" && *counter == well || *counter == ill)
+    );
+
+    let sql = "select correlation_id, position, error from parked order by position";
+    let parked = listener.read().await.unwrap().query(sql, &[]).await.unwrap();
+    let errors: Vec<Option<String>> = parked.iter().map(|row| row.get(2)).collect();
+    assert_eq!(errors, [Some("BAD: cannot be applied".to_owned()), None, None]);
+    assert!(parked.iter().all(|row| row.get::<_, Uuid>(0) == ill));
+    let count = number(&listener, "select sum(parked)::bigint from checkpoint").await;
+    assert_eq!(count, 3);
+    assert!(kit::telemetry::metrics().contains("hansang_consumer_parked{consumer=\"listener\""));
+}
+
+#[tokio::test]
+async fn an_outage_is_waited_for() {
+    let (producer, listener) = (Producer::start().await, listener().await);
+    let counter = Uuid::now_v7();
+    let outages = AtomicU32::new(0);
+    let away = move |_: &support::Note| match outages.fetch_add(1, Ordering::Relaxed) {
+        0..4 => Err(Error::unavailable("AWAY", "away")),
+        _ => Ok(()),
+    };
+    producer.change(counter, "Changed", "one").await;
+    producer.change(counter, "Changed", "two").await;
+    tokio::spawn(consumer(&producer, &listener, away).run(producer.stop.clone()));
+    until("heard", async || heard(&listener).await.len() >= 2).await;
+    let heard = heard(&listener).await;
+    assert_eq!(heard.iter().map(|(.., text)| text.as_str()).collect::<Vec<_>>(), ["one", "two"]);
+    assert_eq!(number(&listener, "select count(*) from parked").await, 0);
+}

@@ -1,0 +1,179 @@
+//! Product through gRPC on real Postgres; the test plays the order context.
+
+use contracts::{
+    Money,
+    order::v1::{
+        OrderCancelled, OrderEvent, OrderLine, OrderPaid, order_event::Event,
+        order_events_server::OrderEventsServer,
+    },
+    product::v1::{
+        GetProductRequest, Product, RegisterProductRequest, RestockProductRequest,
+        product_service_client::ProductServiceClient,
+    },
+};
+use kit::{
+    House, Service,
+    event::{self, Draft},
+    id::Uuid,
+    testing::stage::{As, Stage, eventually},
+};
+use prost::Message as _;
+use tonic::Code;
+
+static ORDER: Service = Service {
+    name: "order",
+    migrations: kit::migrations![],
+    build: |house: &mut House<'_>| {
+        house.publish::<OrderEventsServer<()>>();
+        Ok(())
+    },
+};
+
+struct Shop {
+    stage: Stage,
+    products: ProductServiceClient<tonic::transport::Channel>,
+    seller: As,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let stage = Stage::open(&[&product::SERVICE, &ORDER], contracts::DESCRIPTORS).await;
+        let products = ProductServiceClient::new(stage.channel());
+        Self { stage, products, seller: As::Seller(kit::id::new()) }
+    }
+
+    fn registration(stock: i32) -> RegisterProductRequest {
+        let price = Some(Money::from(("KRW", 1_000)));
+        RegisterProductRequest { display_name: "bibimbap".into(), price, stock }
+    }
+
+    async fn register(&mut self, stock: i32) -> Product {
+        let request = self.stage.call(self.seller, Self::registration(stock));
+        self.products.register_product(request).await.expect("registers").into_inner()
+    }
+
+    async fn stock(&self, id: &str) -> i32 {
+        let request = self.stage.call(As::Nobody, GetProductRequest { product_id: id.into() });
+        let answer = self.products.clone().get_product(request).await;
+        answer.expect("is there").into_inner().stock
+    }
+
+    async fn eventually_stock(&self, id: &str, stock: i32) {
+        let ask = || async { (self.stock(id).await == stock).then_some(()) };
+        eventually(&format!("a stock of {stock}"), ask).await;
+    }
+
+    /// Publishes events of an order, each twice: late and double messages are normal.
+    async fn publish(&self, order: Uuid, events: Vec<Event>) {
+        let database = self.stage.database("order");
+        let mut tx = database.begin().await.expect("begins");
+        let mut drafts = Vec::new();
+        for (event, version) in events.into_iter().flat_map(|e| [e.clone(), e]).zip(1..) {
+            let kind = match event {
+                Event::OrderPaid(_) => "OrderPaid",
+                Event::OrderCancelled(_) => "OrderCancelled",
+                _ => panic!("not one that product listens to"),
+            };
+            let payload = OrderEvent { frame: None, event: Some(event) }.encode_to_vec();
+            drafts.push(Draft::new(kind, order, version, order, payload));
+        }
+        event::append(&mut tx, &drafts).await.expect("appends");
+        tx.commit().await.expect("commits");
+    }
+}
+
+fn paid(order: Uuid, product: &str, quantity: i32) -> Event {
+    let line = OrderLine { product_id: product.into(), quantity, ..OrderLine::default() };
+    Event::OrderPaid(OrderPaid {
+        order_id: order.to_string(),
+        member_id: Uuid::nil().to_string(),
+        lines: vec![line],
+        payment_id: String::new(),
+    })
+}
+
+fn cancelled(order: Uuid) -> Event {
+    Event::OrderCancelled(OrderCancelled {
+        order_id: order.to_string(),
+        member_id: Uuid::nil().to_string(),
+        ..OrderCancelled::default()
+    })
+}
+
+#[tokio::test]
+async fn only_a_seller_registers_products() {
+    let mut shop = Shop::open().await;
+    for (caller, code) in [
+        (As::Nobody, Code::Unauthenticated),
+        (As::Member(kit::id::new()), Code::PermissionDenied),
+        (As::Service("order"), Code::PermissionDenied),
+    ] {
+        let request = shop.stage.call(caller, Shop::registration(1));
+        let refused = shop.products.register_product(request).await.expect_err("refused");
+        assert_eq!(refused.code(), code, "{caller:?}");
+    }
+    shop.register(1).await;
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn the_same_key_registers_one_product() {
+    let mut shop = Shop::open().await;
+    let mut ids = Vec::new();
+    for stock in [7, 7, 8] {
+        let mut request = shop.stage.call(shop.seller, Shop::registration(stock));
+        request.metadata_mut().insert("idempotency-key", "k".parse().expect("ascii"));
+        ids.push(shop.products.register_product(request).await);
+    }
+    let [Ok(first), Ok(again), Err(other)] = ids.as_slice() else { panic!("{ids:?}") };
+    assert_eq!(first.get_ref(), again.get_ref());
+    assert!(first.metadata().get("idempotency-replayed").is_none());
+    assert_eq!(again.metadata().get("idempotency-replayed").expect("said"), "true");
+    assert_eq!(other.code(), Code::InvalidArgument);
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_stale_etag_changes_nothing() {
+    let mut shop = Shop::open().await;
+    let product = shop.register(5).await;
+    let restock = RestockProductRequest { product_id: product.id.clone(), quantity: 1 };
+    for (etag, right) in [(product.etag.clone(), true), (product.etag.clone(), false)] {
+        let mut request = shop.stage.call(shop.seller, restock.clone());
+        request.metadata_mut().insert("if-match", etag.parse().expect("ascii"));
+        assert_eq!(shop.products.restock_product(request).await.is_ok(), right);
+    }
+    assert_eq!(shop.stock(&product.id).await, 6);
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_paid_order_takes_its_lines_and_a_cancelled_one_gives_them_back_once() {
+    let mut shop = Shop::open().await;
+    let product = shop.register(10).await;
+    let order = kit::id::new();
+    shop.publish(order, vec![paid(order, &product.id, 4)]).await;
+    shop.eventually_stock(&product.id, 6).await;
+
+    let other = kit::id::new();
+    shop.publish(other, vec![paid(other, &product.id, 4), cancelled(other)]).await;
+    let last = kit::id::new();
+    shop.publish(last, vec![paid(last, &product.id, 1)]).await;
+    shop.eventually_stock(&product.id, 5).await;
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn an_order_that_was_cancelled_first_or_wants_too_much_takes_nothing() {
+    let mut shop = Shop::open().await;
+    let product = shop.register(10).await;
+    let early = kit::id::new();
+    shop.publish(early, vec![cancelled(early), paid(early, &product.id, 4)]).await;
+    let greedy = kit::id::new();
+    shop.publish(greedy, vec![paid(greedy, &product.id, 11)]).await;
+    // Seen after those two: all three are of one log.
+    let last = kit::id::new();
+    shop.publish(last, vec![paid(last, &product.id, 1)]).await;
+    shop.eventually_stock(&product.id, 9).await;
+    shop.stage.close().await;
+}
