@@ -67,6 +67,8 @@ impl Stage {
         let mut settings =
             Settings { database: super::databases(&names).await, ..Settings::default() };
         settings.peers.template.clone_from(&address);
+        // Short, so that a test of a deadline need not wait long.
+        settings.deadline.peer_ms = 300;
         settings.auth.jwks = serde_json::json!({ "keys": [jwk] }).to_string();
         settings.auth.signing_key = key.clone();
         settings.auth.service_key = key;

@@ -1,0 +1,324 @@
+//! Order through gRPC on real Postgres; the test plays product, payment and
+//! delivery: it publishes their events, and answers as payment would.
+
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex},
+};
+
+use contracts::{
+    Money,
+    delivery::v1::{
+        DeliveryEvent, DeliveryStarted, delivery_event,
+        delivery_events_server::DeliveryEventsServer,
+    },
+    order::v1::{
+        CancelOrderRequest, ConfirmReceiptRequest, GetOrderRequest, Order, PaymentMethod,
+        PlaceOrderRequest, order::State, order_service_client::OrderServiceClient,
+        place_order_request::Line,
+    },
+    payment::v1::{
+        self as payment, PaymentApproved, PaymentEvent, payment_event,
+        payment_events_server::PaymentEventsServer,
+        payment_service_server::{PaymentService, PaymentServiceServer},
+    },
+    product::v1::{
+        ProductEvent, ProductRegistered, StockDecreased, product_event,
+        product_events_server::ProductEventsServer,
+    },
+};
+use kit::{
+    Error, House, Service,
+    error::Kind,
+    event::{self, Draft},
+    id::Uuid,
+    testing::stage::{As, Stage, eventually},
+};
+use prost::Message as _;
+use tonic::{Code, Request, Response, Status, transport::Channel};
+
+/// What payment answers to a cancellation.
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Cancelled,
+    /// A definite no.
+    Refused,
+    /// Nothing, for longer than anyone waits.
+    Silence,
+    /// It did not run.
+    Away,
+}
+
+/// What payment will answer about each order, the last for ever.
+static ANSWERS: LazyLock<Mutex<HashMap<String, Vec<Answer>>>> = LazyLock::new(Mutex::default);
+
+struct Payments;
+
+#[tonic::async_trait]
+impl PaymentService for Payments {
+    async fn cancel_payment(
+        &self,
+        request: Request<payment::CancelPaymentRequest>,
+    ) -> Result<Response<payment::CancelPaymentResponse>, Status> {
+        let answer = {
+            let mut answers = ANSWERS.lock().expect("no panic");
+            let script = answers.get_mut(&request.get_ref().order_id).expect("a script");
+            if script.len() > 1 { script.remove(0) } else { script[0] }
+        };
+        match answer {
+            Answer::Cancelled => Ok(Response::new(payment::CancelPaymentResponse::default())),
+            Answer::Refused => {
+                Err(Error::new(Kind::Conflict, "DEPOSIT_CONFIRMED", "too late").into())
+            }
+            Answer::Silence => std::future::pending().await,
+            Answer::Away => Err(Status::unimplemented("turned away")),
+        }
+    }
+
+    async fn get_payment(
+        &self,
+        _: Request<payment::GetPaymentRequest>,
+    ) -> Result<Response<payment::Payment>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn list_payments(
+        &self,
+        _: Request<payment::ListPaymentsRequest>,
+    ) -> Result<Response<payment::ListPaymentsResponse>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn get_wallet(
+        &self,
+        _: Request<payment::GetWalletRequest>,
+    ) -> Result<Response<payment::Wallet>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn top_up_wallet(
+        &self,
+        _: Request<payment::TopUpWalletRequest>,
+    ) -> Result<Response<payment::Wallet>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn list_wallet_entries(
+        &self,
+        _: Request<payment::ListWalletEntriesRequest>,
+    ) -> Result<Response<payment::ListWalletEntriesResponse>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+}
+
+static PRODUCT: Service = Service {
+    name: "product",
+    migrations: kit::migrations![],
+    build: |house: &mut House<'_>| {
+        house.publish::<ProductEventsServer<()>>();
+        Ok(())
+    },
+};
+
+static PAYMENT: Service = Service {
+    name: "payment",
+    migrations: kit::migrations![],
+    build: |house: &mut House<'_>| {
+        house.serve(PaymentServiceServer::new(Payments)).publish::<PaymentEventsServer<()>>();
+        Ok(())
+    },
+};
+
+static DELIVERY: Service = Service {
+    name: "delivery",
+    migrations: kit::migrations![],
+    build: |house: &mut House<'_>| {
+        house.publish::<DeliveryEventsServer<()>>();
+        Ok(())
+    },
+};
+
+struct Shop {
+    stage: Stage,
+    orders: OrderServiceClient<Channel>,
+    member: Uuid,
+    product: Uuid,
+}
+
+impl Shop {
+    /// A shop whose catalogue's copy has one product at 1000.
+    async fn open() -> Self {
+        let services = [&order::SERVICE, &PRODUCT, &PAYMENT, &DELIVERY];
+        let stage = Stage::open(&services, contracts::DESCRIPTORS).await;
+        let orders = OrderServiceClient::new(stage.channel());
+        let shop = Self { stage, orders, member: kit::id::new(), product: kit::id::new() };
+        let registered = product_event::Event::ProductRegistered(ProductRegistered {
+            product_id: shop.product.to_string(),
+            display_name: "bibimbap".into(),
+            price: Some(Money::from(("KRW", 1_000))),
+            stock: 1_000,
+        });
+        let payload = ProductEvent { frame: None, event: Some(registered) }.encode_to_vec();
+        shop.publish("product", "ProductRegistered", shop.product, payload).await;
+        shop
+    }
+
+    async fn publish(&self, service: &str, kind: &'static str, about: Uuid, payload: Vec<u8>) {
+        let mut tx = self.stage.database(service).begin().await.expect("begins");
+        // An aggregate of its own each time: its version does not matter here.
+        let draft = Draft::new(kind, kit::id::new(), 1, about, payload);
+        event::append(&mut tx, &[draft]).await.expect("appends");
+        tx.commit().await.expect("commits");
+    }
+
+    /// Has payment, product and delivery do their parts.
+    async fn deliver(&self, order: &Order) {
+        let id = kit::id::parse("id", &order.id).expect("an id");
+        let (order_id, member_id) = (order.id.clone(), order.member_id.clone());
+        let started = delivery_event::Event::DeliveryStarted(DeliveryStarted {
+            delivery_id: kit::id::new().to_string(),
+            order_id: order_id.clone(),
+            member_id: member_id.clone(),
+        });
+        let payload = DeliveryEvent { frame: None, event: Some(started) }.encode_to_vec();
+        self.publish("delivery", "DeliveryStarted", id, payload).await;
+        let decreased = product_event::Event::StockDecreased(StockDecreased {
+            order_id: order_id.clone(),
+            member_id: member_id.clone(),
+            lines: Vec::new(),
+        });
+        let payload = ProductEvent { frame: None, event: Some(decreased) }.encode_to_vec();
+        self.publish("product", "StockDecreased", id, payload).await;
+        let approved = payment_event::Event::PaymentApproved(PaymentApproved {
+            payment_id: kit::id::new().to_string(),
+            order_id,
+            member_id,
+            amount: order.total.clone(),
+            method: PaymentMethod::Wallet.into(),
+        });
+        let payload = PaymentEvent { frame: None, event: Some(approved) }.encode_to_vec();
+        self.publish("payment", "PaymentApproved", id, payload).await;
+    }
+
+    async fn try_place(&self, message: PlaceOrderRequest) -> Result<Order, Status> {
+        let request = self.stage.call(As::Member(self.member), message);
+        self.orders.clone().place_order(request).await.map(Response::into_inner)
+    }
+
+    /// Places an order, as soon as the catalogue's copy has the product, and scripts payment.
+    async fn place(&self, script: &[Answer]) -> Order {
+        let line = Line { product_id: self.product.to_string(), quantity: 2 };
+        let message = PlaceOrderRequest {
+            payment_method: PaymentMethod::Wallet.into(),
+            lines: vec![line.clone(), line],
+            ..PlaceOrderRequest::default()
+        };
+        let order = eventually("the product in the catalogue's copy", || async {
+            self.try_place(message.clone()).await.ok()
+        })
+        .await;
+        ANSWERS.lock().expect("no panic").insert(order.id.clone(), script.to_vec());
+        order
+    }
+
+    async fn state(&self, order: &Order) -> State {
+        let request = GetOrderRequest { order_id: order.id.clone() };
+        let request = self.stage.call(As::Member(self.member), request);
+        self.orders.clone().get_order(request).await.expect("is there").into_inner().state()
+    }
+
+    async fn eventually(&self, order: &Order, state: State) {
+        let ask = || async { (self.state(order).await == state).then_some(()) };
+        eventually(&format!("{state:?}"), ask).await;
+    }
+
+    async fn cancel(&self, order: &Order) -> Result<State, Error> {
+        let request = CancelOrderRequest { order_id: order.id.clone() };
+        let request = self.stage.call(As::Member(self.member), request);
+        let cancelled = self.orders.clone().cancel_order(request).await.map_err(Error::from)?;
+        Ok(cancelled.into_inner().state())
+    }
+}
+
+#[tokio::test]
+async fn facts_that_come_in_the_wrong_order_still_deliver_the_order() {
+    let shop = Shop::open().await;
+    let order = shop.place(&[Answer::Cancelled]).await;
+    assert_eq!(order.lines.len(), 1, "lines of one product are merged");
+    assert_eq!(order.total, Some(Money::from(("KRW", 4_000))));
+    shop.deliver(&order).await;
+    shop.eventually(&order, State::Delivering).await;
+
+    let request = ConfirmReceiptRequest { order_id: order.id.clone() };
+    let request = shop.stage.call(As::Member(shop.member), request);
+    let closed = shop.orders.clone().confirm_receipt(request).await.expect("closes");
+    assert_eq!(closed.into_inner().state(), State::Closed);
+    assert_eq!(shop.cancel(&order).await.expect_err("too late").reason(), "ORDER_CLOSED");
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_cancellation_that_payment_refuses_leaves_the_order_going_on() {
+    let shop = Shop::open().await;
+    let order = shop.place(&[Answer::Refused]).await;
+    let refused = shop.cancel(&order).await.expect_err("refused");
+    assert_eq!((refused.kind(), refused.reason()), (Kind::Conflict, "DEPOSIT_CONFIRMED"));
+    assert_eq!(shop.state(&order).await, State::Placed);
+    shop.deliver(&order).await;
+    shop.eventually(&order, State::Delivering).await;
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_cancellation_that_never_reached_payment_leaves_the_order_as_it_was() {
+    let shop = Shop::open().await;
+    let order = shop.place(&[Answer::Away, Answer::Cancelled]).await;
+    let away = shop.cancel(&order).await.expect_err("away");
+    assert_eq!((away.kind(), away.reason()), (Kind::Unavailable, "PAYMENT_UNAVAILABLE"));
+    assert_eq!(shop.state(&order).await, State::Placed);
+    assert_eq!(shop.cancel(&order).await.expect("cancels"), State::Cancelled);
+    assert_eq!(shop.cancel(&order).await.expect("again"), State::Cancelled);
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_cancellation_in_doubt_goes_on_by_itself() {
+    let shop = Shop::open().await;
+    // Longer than one call with its retries waits.
+    let mut script = vec![Answer::Silence; 2];
+    script.push(Answer::Cancelled);
+    let order = shop.place(&script).await;
+    let pending = shop.cancel(&order).await.expect_err("in doubt");
+    assert_eq!((pending.kind(), pending.reason()), (Kind::Unavailable, "OUTCOME_PENDING"));
+    assert_eq!(shop.state(&order).await, State::Cancelling);
+    // What is learned meanwhile is kept, and shows nothing.
+    shop.deliver(&order).await;
+    shop.eventually(&order, State::Cancelled).await;
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_bad_order_is_refused_with_the_field_at_fault() {
+    let shop = Shop::open().await;
+    let good = PlaceOrderRequest {
+        payment_method: PaymentMethod::Wallet.into(),
+        lines: vec![Line { product_id: shop.product.to_string(), quantity: 1 }],
+        ..PlaceOrderRequest::default()
+    };
+    let with_line = |product_id: String, quantity| PlaceOrderRequest {
+        lines: vec![Line { product_id, quantity }],
+        ..good.clone()
+    };
+    let bad = [
+        (PlaceOrderRequest { lines: Vec::new(), ..good.clone() }, "lines"),
+        (with_line(shop.product.to_string(), 0), "lines[0].quantity"),
+        (with_line("x".into(), 1), "lines[0].productId"),
+        (PlaceOrderRequest { payment_method: 0, ..good.clone() }, "paymentMethod"),
+    ];
+    for (message, field) in bad {
+        let refused = shop.try_place(message).await.expect_err(field);
+        assert_eq!(refused.code(), Code::InvalidArgument, "{field}");
+        assert!(refused.message().starts_with(field), "{} for {field}", refused.message());
+    }
+    shop.stage.close().await;
+}
