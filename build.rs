@@ -7,7 +7,8 @@ use prost::Message as _;
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let mut files = Vec::new();
+    // Imported by none, but what every error carries: reflection shows it to grpcurl.
+    let mut files = vec![PathBuf::from("proto/google/rpc/error_details.proto")];
     collect(PathBuf::from("proto/hansang"), &mut files)?;
     files.sort();
 

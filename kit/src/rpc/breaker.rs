@@ -31,8 +31,8 @@ pub struct BreakerLimits {
     pub least_calls: u32,
     /// The share of failed calls that opens it, in percent.
     pub failed_percent: u32,
-    /// A call that takes this long is slow. Above the deadline of calls between services, so that an
-    /// upstream that waits for a third one is not taken for the culprit.
+    /// A call that takes this long is slow. Above the deadline of calls between services, so that
+    /// an upstream that waits for a third one is not taken for the culprit.
     pub slow: Duration,
     /// The share of slow calls that opens it, in percent.
     pub slow_percent: u32,

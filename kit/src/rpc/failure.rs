@@ -10,8 +10,8 @@ use crate::{Error, error::Kind};
 /// A call that did not succeed.
 #[derive(Clone, Debug)]
 pub enum Failure {
-    /// The callee provably did nothing: it could not be reached, its breaker is open, or it turned the
-    /// call away at the door.
+    /// The callee provably did nothing: it could not be reached, its breaker is open, or it turned
+    /// the call away at the door.
     NeverRan(Status),
     /// The callee decided, and said no. Asking again gives the same answer.
     Refused(Status),

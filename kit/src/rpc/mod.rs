@@ -42,7 +42,7 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// A method, as far as calling it goes.
 #[derive(Clone, Debug)]
 pub struct Method {
-    /// `/hansang.order.v1.OrderService/GetOrder`.
+    /// `/<package>.<Service>/<Method>`.
     pub path: PathAndQuery,
     /// Running it twice does no more than running it once.
     pub idempotent: bool,
@@ -60,8 +60,7 @@ impl Method {
 pub struct Policy {
     /// Tries in all; 1 means no retry.
     pub attempts: u32,
-    /// The longest pause before the first retry; it doubles with each, and the real pause is random
-    /// below it.
+    /// The longest pause before the first retry; it doubles with each.
     pub backoff: Duration,
     /// The longest pause before any retry.
     pub max_backoff: Duration,

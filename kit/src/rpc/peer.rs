@@ -46,8 +46,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A peer at `address`, with the default limits. Connects when it is first called; needs a tokio
-    /// runtime. `identity` is what [`unary`](Self::unary) calls as.
+    /// A peer at `address`, with the default limits. Connects when it is first called; needs a
+    /// tokio runtime. `identity` is what [`unary`](Self::unary) calls as.
     pub fn new(
         service: &'static str,
         address: &str,
@@ -92,8 +92,8 @@ impl Peer {
         self.stack.clone().call(call).await
     }
 
-    /// Calls a method that may be repeated, as all methods between services may: they know the order,
-    /// payment or whatever it is about by its id. Sends the own identity and the current trace.
+    /// Calls a method that may be repeated, as all methods between services may: what they are
+    /// about has an id that the caller chose. Sends the own identity and the current trace.
     pub async fn unary<Q, R>(
         &self,
         path: &'static str,

@@ -19,7 +19,8 @@ use tokio::time::{Instant, sleep};
 use tonic::metadata::MetadataValue;
 use tower::{Layer, Service};
 
-use super::{Answer, Call, Failure, Policy, Reply, Step};
+use super::{Answer, Call, Failure, Reply, Step};
+use crate::backoff::Backoff;
 
 /// gRPC's own key: how long to wait before the next try, in milliseconds; below 0 means not to try.
 pub(super) const PUSHBACK: &str = "grpc-retry-pushback-ms";
@@ -126,13 +127,8 @@ fn pause(call: &Call, failure: &Failure, attempt: u32) -> Option<Duration> {
     if let Some(pushback) = failure.status().metadata().get(PUSHBACK) {
         return pushback.to_str().ok()?.parse().ok().map(Duration::from_millis);
     }
-    failure.of_transport().then(|| backoff(call.policy, attempt))
-}
-
-fn backoff(policy: Policy, attempt: u32) -> Duration {
-    let doubled = 2_u32.saturating_pow(attempt.saturating_sub(1));
-    let longest = policy.backoff.saturating_mul(doubled).min(policy.max_backoff);
-    longest.mul_f64(rand::random())
+    let backoff = Backoff::new(call.policy.backoff, call.policy.max_backoff);
+    failure.of_transport().then(|| backoff.after(attempt - 1).pause())
 }
 
 #[cfg(test)]

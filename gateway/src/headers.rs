@@ -1,0 +1,129 @@
+//! What travels besides the message. Towards a service only what is named here:
+//! whatever else a client sends, such as an identity of its own making, ends at
+//! the gateway.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use kit::{Error, rpc, telemetry};
+use tonic::metadata::MetadataMap;
+use uuid::Uuid;
+
+use crate::route::Route;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(rpc::IDEMPOTENCY_KEY);
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const LONGEST_KEY: usize = 255;
+
+/// The metadata of the call that a request becomes.
+pub(crate) fn metadata(sent: &HeaderMap, route: &Route) -> Result<MetadataMap, Error> {
+    let mut metadata = HeaderMap::with_capacity(8);
+    if let Some(token) = sent.get(header::AUTHORIZATION) {
+        metadata.insert(header::AUTHORIZATION, token.clone());
+    }
+    if !route.verb.is_safe()
+        && let Some(key) = idempotency_key(sent, route)?
+    {
+        metadata.insert(IDEMPOTENCY_KEY, key);
+    }
+    if let Some(etag) = sent.get(header::IF_MATCH) {
+        metadata.insert(header::IF_MATCH, unquoted("If-Match", etag)?);
+    }
+    for (key, value) in telemetry::context_headers() {
+        if let (Ok(key), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
+            metadata.insert(key, value);
+        }
+    }
+    Ok(MetadataMap::from_headers(metadata))
+}
+
+/// The client's key; or a fresh one where repeating the call would do more, so that the gateway's
+/// own retries are safe.
+fn idempotency_key(sent: &HeaderMap, route: &Route) -> Result<Option<HeaderValue>, Error> {
+    let Some(key) = sent.get(IDEMPOTENCY_KEY) else {
+        let minted = (!route.idempotent).then(|| Uuid::now_v7().to_string());
+        return Ok(minted.and_then(|key| HeaderValue::try_from(key).ok()));
+    };
+    let key = unquoted("Idempotency-Key", key)?;
+    if key.is_empty() || key.len() > LONGEST_KEY {
+        return Err(Error::violation("Idempotency-Key", "must be 1 to 255 characters"));
+    }
+    Ok(Some(key))
+}
+
+/// A header's value without the quotes that entity tags and structured strings come in.
+fn unquoted(name: &str, value: &HeaderValue) -> Result<HeaderValue, Error> {
+    let text = value.to_str().map_err(|_| Error::violation(name, "must be visible ASCII"))?;
+    let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    HeaderValue::from_str(inner).map_err(|_| Error::violation(name, "must be visible ASCII"))
+}
+
+/// The response to a call that succeeded. A service that made a resource names its path in
+/// `location`.
+pub(crate) fn response(json: Vec<u8>, metadata: MetadataMap) -> Response<Full<Bytes>> {
+    let mut said = metadata.into_headers();
+    let mut response = Response::new(Full::from(json));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(replayed) = said.remove(IDEMPOTENCY_REPLAYED) {
+        headers.insert(IDEMPOTENCY_REPLAYED, replayed);
+    }
+    if let Some(location) = said.remove(header::LOCATION) {
+        headers.insert(header::LOCATION, location);
+        *response.status_mut() = StatusCode::CREATED;
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oracle::route;
+
+    fn sent(headers: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pairs = headers.iter();
+        pairs.map(|(k, v)| (HeaderName::from_static(k), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn only_what_is_known_goes_on() {
+        let sent = sent(&[
+            ("authorization", "Bearer t"),
+            ("x-member-id", "someone"),
+            ("grpc-timeout", "1n"),
+            ("if-match", "\"e1\""),
+            ("idempotency-key", "\"k1\""),
+        ]);
+        let metadata = metadata(&sent, route("/PlaceOrder")).expect("metadata").into_headers();
+        assert_eq!(metadata.len(), 3);
+        assert_eq!(metadata["authorization"], "Bearer t");
+        assert_eq!(metadata["if-match"], "e1");
+        assert_eq!(metadata["idempotency-key"], "k1");
+    }
+
+    #[test]
+    fn a_key_is_minted_where_repeating_would_do_more() {
+        let key = |method| {
+            let metadata = metadata(&HeaderMap::new(), route(method)).expect("metadata");
+            metadata.get("idempotency-key").map(|key| key.to_str().expect("ascii").to_owned())
+        };
+        let (one, two) = (key("/PlaceOrder"), key("/PlaceOrder"));
+        assert!(one.is_some() && two.is_some());
+        assert_ne!(one, two);
+        assert_eq!(key("/CancelOrder"), None);
+        assert_eq!(key("/GetOrder"), None);
+    }
+
+    #[test]
+    fn a_created_resource_is_201_with_its_location() {
+        let mut metadata = MetadataMap::new();
+        metadata.insert("location", "/v1/orders/1".parse().expect("ascii"));
+        metadata.insert("idempotency-replayed", "true".parse().expect("ascii"));
+        metadata.insert("x-internal", "secret".parse().expect("ascii"));
+        let response = response(b"{}".to_vec(), metadata);
+        assert_eq!(response.status(), StatusCode::CREATED);
+        assert_eq!(response.headers()["location"], "/v1/orders/1");
+        assert_eq!(response.headers()["idempotency-replayed"], "true");
+        assert!(!response.headers().contains_key("x-internal"));
+    }
+}

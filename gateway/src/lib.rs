@@ -1,0 +1,107 @@
+//! REST to gRPC. Moves bytes: JSON to protobuf bytes, a call, and back. Holds no
+//! state, no rule of the shop and no route of its own: the routes are the
+//! contracts' `google.api.http` options, emitted by `build.rs`.
+//!
+//! A request's path, a room each:
+//!
+//! 1. `serve` takes the connection, with limits on its headers.
+//! 2. `answer` sees to the rest: it answers `/healthz` and
+//!    `/.well-known/jwks.json` itself, opens the trace's span, and sets the
+//!    deadline that holds for all that follows.
+//! 3. `route` finds the row for verb and path: 404, or 405 with `Allow`.
+//! 4. The token is verified: 401 if it is not valid, or missing where the contract
+//!    wants one. It is sent on; services verify it again and decide what it is
+//!    good for.
+//! 5. `headers` picks what goes on besides the message: the token, the
+//!    `Idempotency-Key` (minted where there is none, so that step 7 may retry),
+//!    `If-Match`, the trace. All else ends here.
+//! 6. `transcode` makes the request's bytes of body, path and query, strictly;
+//!    `read` knows the body's JSON.
+//! 7. `kit::rpc` makes the call: admission, deadline, retry, breaker.
+//! 8. `write` makes JSON of the response's bytes; `headers` adds `201` with
+//!    `Location` and `Idempotency-Replayed` where the service said so.
+//! 9. Whatever goes wrong becomes a `problem`; `observe` counts it all.
+
+mod answer;
+mod headers;
+mod observe;
+#[cfg(test)]
+mod oracle;
+mod problem;
+mod read;
+mod route;
+mod serve;
+mod transcode;
+mod write;
+
+use std::{collections::HashMap, time::Duration};
+
+use bytes::Bytes;
+use kit::{Error, auth::Verifier, config::Settings, rpc::Peer};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::route::{ROUTES, Route, Router};
+
+/// The contracts as an encoded descriptor set, for those who put the gateway and services together.
+pub use contracts::DESCRIPTORS;
+
+/// buffa's types of the messages that travel over REST.
+#[expect(
+    unreachable_pub,
+    elided_lifetimes_in_paths,
+    clippy::allow_attributes_without_reason,
+    clippy::pedantic,
+    clippy::upper_case_acronyms,
+    reason = "generated from the contracts, which carry the documentation"
+)]
+mod messages {
+    include!(concat!(env!("OUT_DIR"), "/messages.rs"));
+}
+
+/// The gateway, ready to serve.
+pub struct Gateway {
+    router: Router,
+    peers: HashMap<&'static str, Peer>,
+    verifier: Verifier,
+    jwks: Bytes,
+    deadline: Duration,
+    shutdown: Duration,
+}
+
+impl Gateway {
+    /// Gets everything ready; needs a tokio runtime. The services need not be up: they are
+    /// connected to when they are first called.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        let mut peers = HashMap::new();
+        for Route { service, .. } in ROUTES {
+            if !peers.contains_key(service) {
+                let address = settings.peers.address(service);
+                peers.insert(*service, Peer::new(service, &address, None)?);
+            }
+        }
+        let jwks = match settings.auth.jwks.as_str() {
+            "" => r#"{"keys":[]}"#.into(),
+            keys => keys.to_owned(),
+        };
+        Ok(Self {
+            router: Router::new(ROUTES)?,
+            peers,
+            verifier: Verifier::new(&settings.auth)?,
+            jwks: jwks.into(),
+            deadline: settings.deadline.request(),
+            shutdown: settings.deadline.shutdown(),
+        })
+    }
+
+    /// Serves until told to stop; then finishes what is under way, but not for longer than the
+    /// shutdown deadline.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let shutdown = self.shutdown;
+        serve::serve(self, listener, stop, shutdown).await;
+    }
+
+    fn peer(&self, route: &Route) -> Result<&Peer, Error> {
+        self.peers.get(route.service).ok_or_else(|| Error::internal("a route without a peer"))
+    }
+}

@@ -1,0 +1,296 @@
+//! The gateway over a real connection, in front of a product service that does
+//! as it is told.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use contracts::product::v1 as pb;
+use gateway::Gateway;
+use kit::{
+    Error,
+    auth::{Issuer, Role, public_jwk},
+    config::{Secret, Settings},
+    error::Kind,
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, transport::server::TcpIncoming};
+
+/// Made for this test.
+const KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIOR49lie4Z+Sg3KI5zzngdQHLbutwe2Jnnafxm7pJF9v
+-----END PRIVATE KEY-----";
+
+#[derive(Clone, Default)]
+struct Products {
+    lookups: Arc<AtomicUsize>,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl pb::product_service_server::ProductService for Products {
+    /// Answers with the metadata that came, as the product's name.
+    async fn register_product(
+        &self,
+        request: Request<pb::RegisterProductRequest>,
+    ) -> Answer<pb::Product> {
+        let mut names: Vec<_> =
+            request.metadata().clone().into_headers().keys().map(ToString::to_string).collect();
+        names.sort();
+        let product =
+            pb::Product { id: "p1".into(), display_name: names.join(" "), ..Default::default() };
+        let mut response = Response::new(product);
+        response.metadata_mut().insert("location", "/v1/products/p1".parse().expect("ascii"));
+        Ok(response)
+    }
+
+    async fn update_product(
+        &self,
+        request: Request<pb::UpdateProductRequest>,
+    ) -> Answer<pb::Product> {
+        let etag = request.metadata().get("if-match").and_then(|etag| etag.to_str().ok());
+        if etag == Some("current") {
+            return Ok(Response::new(pb::Product::default()));
+        }
+        Err(Error::new(Kind::Conflict, "STALE_ETAG", "the resource has changed").into())
+    }
+
+    async fn restock_product(&self, _: Request<pb::RestockProductRequest>) -> Answer<pb::Product> {
+        Err(Error::violation("quantity", "must be 1 or more").into())
+    }
+
+    async fn get_product(&self, request: Request<pb::GetProductRequest>) -> Answer<pb::Product> {
+        self.lookups.fetch_add(1, Ordering::Relaxed);
+        let id = request.into_inner().product_id;
+        match id.as_str() {
+            "slow" => std::future::pending().await,
+            "busy" => Err(Error::unavailable("DATABASE_BUSY", "busy").into()),
+            _ => Ok(Response::new(pb::Product { id, ..Default::default() })),
+        }
+    }
+
+    async fn list_products(
+        &self,
+        _: Request<pb::ListProductsRequest>,
+    ) -> Answer<pb::ListProductsResponse> {
+        Ok(Response::new(pb::ListProductsResponse::default()))
+    }
+
+    async fn batch_get_products(
+        &self,
+        _: Request<pb::BatchGetProductsRequest>,
+    ) -> Answer<pb::BatchGetProductsResponse> {
+        Err(Status::unimplemented("not here"))
+    }
+}
+
+/// A gateway and what is behind it, until dropped.
+struct Table {
+    address: SocketAddr,
+    token: String,
+    products: Products,
+    stop: CancellationToken,
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Table {
+    async fn lay() -> Self {
+        let stop = CancellationToken::new();
+        let products = Products::default();
+        let upstream = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let mut settings = Settings::default();
+        settings.peers.template = format!("http://{}", upstream.local_addr().expect("address"));
+        settings.peers.overrides.insert("order".into(), "http://127.0.0.1:1".into());
+        settings.deadline.request_ms = 500;
+        settings.auth.signing_key = Secret::new(KEY);
+        let jwk = public_jwk("test", &settings.auth.signing_key).expect("a key");
+        settings.auth.jwks = json!({"keys": [jwk]}).to_string();
+        let issuer = Issuer::new(&settings.auth).expect("issuer");
+        let now = SystemTime::now();
+        let (token, _) =
+            issuer.issue(uuid::Uuid::now_v7(), vec![Role::Seller], now).expect("token");
+
+        let service = pb::product_service_server::ProductServiceServer::new(products.clone());
+        let server =
+            tonic::transport::Server::builder().add_service(service).serve_with_incoming_shutdown(
+                TcpIncoming::from(upstream),
+                stop.clone().cancelled_owned(),
+            );
+        tokio::spawn(server);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let address = listener.local_addr().expect("address");
+        let gateway = Gateway::new(&settings).expect("a gateway");
+        tokio::spawn(gateway.serve(listener, stop.clone()));
+        Self { address, token, products, stop }
+    }
+
+    /// Sends a request as written, and reads status, headers and body.
+    async fn raw(&self, request: &[u8]) -> (u16, String, Value) {
+        let mut socket = TcpStream::connect(self.address).await.expect("connects");
+        // A refused request may not be read to its end.
+        let _ = socket.write_all(request).await;
+        let mut response = Vec::new();
+        let _ = socket.read_to_end(&mut response).await;
+        let response = String::from_utf8(response).expect("UTF-8");
+        let (head, body) = response.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
+        let body = serde_json::from_str(body).unwrap_or_else(|_| body.into());
+        (status, head.to_ascii_lowercase(), body)
+    }
+
+    async fn send(&self, line: &str, headers: &str, body: &str) -> (u16, String, Value) {
+        let Self { token, .. } = self;
+        let length = body.len();
+        self.raw(
+            format!(
+                "{line} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\
+                 authorization: Bearer {token}\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+            )
+            .as_bytes(),
+        )
+        .await
+    }
+
+    async fn get(&self, path: &str) -> (u16, String, Value) {
+        self.raw(format!("GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").as_bytes())
+            .await
+    }
+}
+
+const JSON: &str = "content-type: application/json; charset=utf-8\r\n";
+
+#[tokio::test]
+async fn a_resource_is_read_with_its_defaults() {
+    let table = Table::lay().await;
+    let (status, head, body) = table.get("/v1/products/p%201").await;
+    assert_eq!(status, 200);
+    assert!(head.contains("content-type: application/json"), "{head}");
+    assert_eq!(body, json!({"id": "p 1", "displayName": "", "stock": 0, "etag": ""}));
+    let (status, head, body) =
+        table.raw(b"HEAD /v1/products/p1 HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").await;
+    assert_eq!((status, body), (200, "".into()));
+    assert!(head.contains("content-length:"), "{head}");
+}
+
+#[tokio::test]
+async fn creating_is_201_and_only_known_headers_reach_the_service() {
+    let table = Table::lay().await;
+    let forged = format!("{JSON}x-member-id: 1\r\ngrpc-timeout: 1n\r\ncookie: a=b\r\n");
+    let (status, head, body) = table.send("POST /v1/products", &forged, "{}").await;
+    assert_eq!(status, 201, "{body}");
+    assert!(head.contains("location: /v1/products/p1"), "{head}");
+    let names: Vec<&str> = body["displayName"].as_str().expect("text").split(' ').collect();
+    for expected in ["authorization", "idempotency-key", "grpc-timeout"] {
+        assert!(names.contains(&expected), "{names:?}");
+    }
+    assert!(!names.contains(&"x-member-id") && !names.contains(&"cookie"), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_token_is_verified_before_anything_is_called() {
+    let table = Table::lay().await;
+    let (status, head, problem) =
+        table.raw(b"POST /v1/products HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").await;
+    assert_eq!((status, &problem["code"]), (401, &json!("UNAUTHENTICATED")));
+    assert!(head.contains("www-authenticate: bearer"), "{head}");
+    assert!(head.contains("content-type: application/problem+json"), "{head}");
+    let forged = b"GET /v1/products/p1 HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\
+                   authorization: Bearer a.b.c\r\n\r\n";
+    assert_eq!(table.raw(forged).await.0, 401);
+    assert_eq!(table.products.lookups.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn refusals_come_as_problems() {
+    let table = Table::lay().await;
+    let (status, _, problem) = table.send("POST /v1/products/p1:restock", JSON, "{}").await;
+    assert_eq!(status, 400);
+    assert_eq!(problem["violations"][0]["field"], "quantity");
+    assert_eq!(problem["instance"], "/v1/products/p1:restock");
+
+    let stale = format!("{JSON}if-match: \"old\"\r\n");
+    assert_eq!(table.send("PATCH /v1/products/p1", &stale, "{}").await.0, 412);
+    let current = format!("{JSON}if-match: \"current\"\r\n");
+    assert_eq!(table.send("PATCH /v1/products/p1", &current, "").await.0, 200);
+
+    let (status, head, problem) = table.get("/v1/products/busy").await;
+    assert_eq!((status, &problem["reason"]), (503, &json!("DATABASE_BUSY")));
+    assert!(head.contains("retry-after: 1"), "{head}");
+    assert_eq!(
+        table.products.lookups.load(Ordering::Relaxed),
+        1,
+        "what it answered is not retried"
+    );
+}
+
+#[tokio::test]
+async fn what_does_not_fit_http_is_refused() {
+    let table = Table::lay().await;
+    let (status, _, problem) = table.get("/v1/nothing").await;
+    assert_eq!((status, &problem["code"]), (404, &json!("NOT_FOUND")));
+    let (status, head, _) = table.send("DELETE /v1/products", "", "").await;
+    assert_eq!(status, 405);
+    assert!(head.contains("allow: get, post"), "{head}");
+    assert_eq!(table.send("POST /v1/products", "", "{}").await.0, 415);
+    assert_eq!(table.send("POST /v1/products", JSON, &" ".repeat(1024 * 1024 + 1)).await.0, 413);
+    let long = format!("x-long: {}\r\n", "x".repeat(20_000));
+    assert_eq!(table.send("GET /v1/products", &long, "").await.0, 431);
+}
+
+#[tokio::test]
+async fn a_silent_service_is_504_at_the_deadline() {
+    let table = Table::lay().await;
+    let begun = tokio::time::Instant::now();
+    let (status, _, problem) = table.get("/v1/products/slow").await;
+    assert_eq!((status, &problem["reason"]), (504, &json!("PEER_TIMEOUT")));
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_service_that_is_down_is_503_and_the_others_go_on() {
+    let table = Table::lay().await;
+    for _ in 0..30 {
+        let (status, head, problem) = table.send("GET /v1/orders", "", "").await;
+        assert_eq!((status, &problem["reason"]), (503, &json!("PEER_UNREACHABLE")));
+        assert!(head.contains("retry-after: 1"), "{head}");
+    }
+    assert_eq!(table.get("/v1/products").await.0, 200);
+}
+
+#[tokio::test]
+async fn the_gateway_answers_for_itself() {
+    let table = Table::lay().await;
+    assert_eq!(table.get("/healthz").await.0, 200);
+    let (status, _, keys) = table.get("/.well-known/jwks.json").await;
+    assert_eq!(status, 200);
+    assert_eq!(keys["keys"][0]["crv"], "Ed25519");
+}
+
+#[tokio::test]
+async fn a_request_under_way_outlives_the_signal_to_stop() {
+    let table = Table::lay().await;
+    let address = table.address;
+    let (status, ()) = tokio::join!(async { table.get("/v1/products/slow").await.0 }, async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        table.stop.cancel();
+    });
+    assert_eq!(status, 504, "it got its answer");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(TcpStream::connect(address).await.is_err());
+}
