@@ -261,7 +261,6 @@ where
                 };
                 let arrived = arrived(span, envelope, decoded)?;
                 session.cover(span)?;
-                gauge::head(self.owner, span.position);
                 session.events.push(arrived);
                 session.messages.push((message, fault));
             }
@@ -269,8 +268,7 @@ where
                 progress.spans.into_iter().try_for_each(|span| session.cover(span))?;
                 session.flush.get_or_insert_with(|| Instant::now() + LAZY);
             }
-            Some(Kind::CaughtUp(caught_up)) => gauge::head(self.owner, caught_up.position),
-            Some(Kind::Opened(_)) | None => {}
+            Some(Kind::CaughtUp(_) | Kind::Opened(_)) | None => {}
         }
         Ok(())
     }
@@ -292,7 +290,7 @@ where
         }
         session.events.clear();
         session.messages.clear();
-        gauge::position(self.owner, session.stored.iter().copied().max().unwrap_or_default());
+        gauge::applied(self.owner, session.stored.iter().copied().max().unwrap_or_default());
         Ok(())
     }
 

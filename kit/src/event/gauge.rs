@@ -37,8 +37,9 @@ fn of(gauges: &Gauges, owner: Owner) -> Gauge {
     gauges.get_or_create(&labels).clone()
 }
 
-pub(super) fn position(owner: Owner, position: i64) {
+pub(super) fn applied(owner: Owner, position: i64) {
     of(&POSITION, owner).set(position);
+    head(owner, position);
 }
 
 pub(super) fn head(owner: Owner, position: i64) {

@@ -78,8 +78,9 @@ impl Log {
         let (mut shown, mut woken) = (None, true);
         while !stop.is_cancelled() {
             if let Err(error) = self.round(&mut shown, woken).await {
-                tracing::warn!(%error, "the event log waits for its database");
-                shown = None;
+                if shown.take().is_some() {
+                    tracing::warn!(%error, "the event log waits for its database");
+                }
                 stop.run_until_cancelled(sleep(PAUSE)).await;
             }
             woken = tokio::select! {

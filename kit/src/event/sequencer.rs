@@ -19,9 +19,10 @@ const LOOK: &str = "
         where e.id > s.floor) as fresh
     from sequencer s";
 
-/// One sequencer at a time; and whether this is still the log that it has numbered so far.
+/// One sequencer at a time, with all the time it needs, as there may be much to number; and whether
+/// this is still the log that it has numbered so far.
 const LOCK: &str = "
-    select s.system_identifier = c.system_identifier
+    select set_config('statement_timeout', '0', true), s.system_identifier = c.system_identifier
       and s.timeline_id = substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) as same
     from sequencer s, pg_control_system() c for update of s";
 
@@ -87,8 +88,7 @@ pub(super) async fn number(database: &Database) -> Result<Head, Error> {
 /// and positions that were given out since the backup may be given out again. So everything
 /// without a position gets one, and the log becomes another.
 async fn begin_anew(tx: &mut Tx) -> Result<Row, Error> {
-    tx.batch("set local statement_timeout = 0; lock table event in share row exclusive mode")
-        .await?;
+    tx.batch("lock table event in share row exclusive mode").await?;
     let row = tx
         .query_one(
             "with numbered as (

@@ -72,7 +72,12 @@ impl Producer {
 
     pub(crate) fn channel(&self) -> transport::Channel {
         let uri = format!("http://{}", self.address);
-        transport::Endpoint::from_shared(uri).unwrap().connect_lazy()
+        // Small windows: a subscriber that does not read is felt soon.
+        transport::Endpoint::from_shared(uri)
+            .unwrap()
+            .initial_stream_window_size(65_535)
+            .initial_connection_window_size(65_535)
+            .connect_lazy()
     }
 
     /// Events of this kind, each committed by itself.
