@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::IsTerminal as _,
     sync::{LazyLock, Mutex, PoisonError},
     time::Duration,
 };
@@ -41,7 +42,9 @@ pub fn init(settings: &TelemetrySettings) -> Result<(), Error> {
     global::set_text_map_propagator(TraceContextPropagator::new());
     let tracer = SdkTracerProvider::builder().build().tracer("hansang");
     let traces = tracing_opentelemetry::layer().with_tracer(tracer);
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let logs = match settings.format {
         LogFormat::Pretty => logs.with_target(false).boxed(),
         LogFormat::Json => logs.json().flatten_event(true).boxed(),

@@ -1,0 +1,74 @@
+# Everything a newcomer types. Each target installs what a fresh Debian or Ubuntu
+# lacks (a C compiler, the Postgres server programs); Rust itself comes from rustup.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo up test lint bench machine lint-tools
+
+# Passed on to the program: make demo ARGS=--exit
+ARGS ?=
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: machine ## bring everything up and watch an order's life (ARGS=--exit leaves afterwards)
+	@cargo build --workspace --bin hansang
+	@exec target/debug/hansang demo $(ARGS)
+
+up: machine ## bring everything up (ARGS="--data-dir DIR --http ADDRESS --grpc ADDRESS")
+	@cargo build --workspace --bin hansang
+	@exec target/debug/hansang up $(ARGS)
+
+test: machine ## run all tests: domain, services, stories, architecture
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	  cargo nextest run --workspace $(ARGS); \
+	else \
+	  cargo test --workspace $(ARGS); \
+	fi
+
+lint: machine lint-tools ## check format, lints and dependencies
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	@if cargo deny --version >/dev/null 2>&1; then \
+	  cargo deny --log-level error check; \
+	else \
+	  echo "lint: cargo-deny is not installed, so licences and advisories were not checked"; \
+	fi
+
+bench: machine ## measure, and print the ratios that the design asks for
+	@cargo bench --workspace --bench event_log
+	@cargo bench --workspace --bench start
+
+# What building and running needs, and this machine may not have.
+machine:
+	@if ! command -v cargo >/dev/null; then \
+	  echo "make: cargo is missing; install Rust from https://rustup.rs and open a new shell" >&2; \
+	  exit 1; \
+	fi; \
+	missing=(); \
+	command -v cc >/dev/null || missing+=(gcc libc6-dev); \
+	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
+	  || { command -v pg_config >/dev/null && [ -x "$$(pg_config --bindir)/initdb" ]; } \
+	  || missing+=(postgresql); \
+	if [ "$${#missing[@]}" -eq 0 ]; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null; then \
+	  echo "make: please install $${missing[*]} (this machine has no apt-get)" >&2; \
+	  exit 1; \
+	fi; \
+	sudo=(); \
+	if [ "$$(id -u)" -ne 0 ]; then \
+	  command -v sudo >/dev/null || { \
+	    echo "make: please install $${missing[*]} (this needs root, and there is no sudo)" >&2; \
+	    exit 1; \
+	  }; \
+	  sudo=(sudo); \
+	fi; \
+	echo "installing $${missing[*]}"; \
+	"$${sudo[@]}" apt-get update -qq; \
+	"$${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -y -qq --no-install-recommends "$${missing[@]}" >/dev/null
+
+lint-tools:
+	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 \
+	  || rustup component add rustfmt clippy

@@ -1,0 +1,98 @@
+//! Where `up` keeps the services' databases: on the embedded Postgres, or on a
+//! server that it is given. Either way each service gets its own.
+
+use std::{fs, io::ErrorKind, path::Path};
+
+use anyhow::{Context as _, Result, anyhow};
+use kit::config::{DatabaseSettings, Secret};
+use tokio_postgres::Config;
+
+use crate::{
+    data_dir::write_private,
+    embedded::Embedded,
+    logins,
+    provision::{self, Entry, PREFIX},
+    run::SERVICES,
+};
+
+/// Where the databases are, for as long as the house is up.
+#[derive(Debug)]
+pub(crate) enum Databases {
+    /// On a Postgres of our own.
+    Embedded(Box<Embedded>),
+    /// On somebody else's.
+    Server,
+}
+
+impl Databases {
+    /// Makes the databases ready and writes into `settings` where they are. A URL that is set and
+    /// names no `{service}` is an administrator's.
+    pub(crate) async fn open(settings: &mut DatabaseSettings, data_dir: &Path) -> Result<Self> {
+        let names = SERVICES.iter().map(|service| service.name);
+        let given = settings.url.expose();
+        if given == DatabaseSettings::default().url.expose() {
+            let embedded = Embedded::start(data_dir).await?;
+            let admin = embedded.admin_config();
+            return match provision::provision(&admin, PREFIX, names, &Entry::Socket).await {
+                Ok(url) => {
+                    settings.url = Secret::new(url);
+                    Ok(Self::Embedded(Box::new(embedded)))
+                }
+                Err(error) => {
+                    embedded.stop().await;
+                    Err(error)
+                }
+            };
+        }
+        if !given.contains("{service}") {
+            let mut admin: Config =
+                given.parse().map_err(|error| anyhow!("database.url: {error}"))?;
+            admin.connect_timeout(std::time::Duration::from_millis(settings.acquire_timeout_ms));
+            let entry = Entry::Secret(secret(data_dir)?);
+            let url = provision::provision(&admin, PREFIX, names, &entry).await?;
+            settings.url = Secret::new(url);
+        }
+        Ok(Self::Server)
+    }
+
+    /// How a person looks inside.
+    pub(crate) fn for_people(&self) -> String {
+        match self {
+            Self::Embedded(embedded) => match embedded.elsewhere() {
+                Some(path) => format!("{}    files in {}", embedded.psql(), path.display()),
+                None => embedded.psql(),
+            },
+            Self::Server => "the databases are on the server of database.url".to_owned(),
+        }
+    }
+
+    /// Answers, with what was said last, when the embedded Postgres ends by itself.
+    pub(crate) async fn lost(&mut self) -> anyhow::Error {
+        let Self::Embedded(embedded) = self else { return std::future::pending().await };
+        match embedded.died().await {
+            Ok(status) => anyhow!("Postgres ended ({status}): {}", embedded.last_log_line()),
+            Err(error) => error,
+        }
+    }
+
+    /// Stops what was started.
+    pub(crate) async fn close(self) {
+        if let Self::Embedded(embedded) = self {
+            embedded.stop().await;
+        }
+    }
+}
+
+/// What the roles' passwords are made of, on a server that anyone may reach.
+fn secret(data_dir: &Path) -> Result<String> {
+    let path = data_dir.join("database_secret");
+    match fs::read_to_string(&path) {
+        Ok(secret) => Ok(secret.trim().to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let secret = logins::password();
+            write_private(&path, secret.as_bytes())?;
+            Ok(secret)
+        }
+        Err(error) => Err(error).context(format!("cannot read {}", path.display())),
+    }
+}

@@ -1,0 +1,79 @@
+//! A private Postgres for one data directory: found, initialised, started,
+//! watched and stopped here. It listens on a Unix socket in a directory that
+//! only its own user may enter, and on no port. It never touches a cluster that
+//! it did not create.
+
+mod binaries;
+mod home;
+mod postmaster;
+
+use std::{path::Path, process::ExitStatus, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::time::timeout;
+
+use self::{binaries::Binaries, home::Home, postmaster::Postmaster};
+
+/// Every service's pool, with room for replicas and for a person with psql.
+const MAX_CONNECTIONS: u16 = 300;
+/// Recovery after a crash replays at most one checkpoint's worth of log.
+const START_LIMIT: Duration = Duration::from_mins(1);
+
+/// A running Postgres that ends with this process, whichever way that ends.
+#[derive(Debug)]
+pub struct Embedded {
+    home: Home,
+    postmaster: Postmaster,
+}
+
+impl Embedded {
+    /// Starts the cluster below `data_dir`, which exists, and creates it the first time.
+    /// Answers when it accepts connections. The caller holds the lock of `data_dir`.
+    pub async fn start(data_dir: &Path) -> Result<Self> {
+        let home = Home::prepare(data_dir)?;
+        let binaries = Binaries::find(home.version())?;
+        if home.version().is_none() {
+            postmaster::init(&binaries, &home).await?;
+        }
+        postmaster::stop_orphan(&home).await?;
+        let mut postmaster = Postmaster::spawn(&binaries, &home)?;
+        match timeout(START_LIMIT, postmaster.ready(&home.admin_config())).await {
+            Ok(Ok(())) => Ok(Self { home, postmaster }),
+            Ok(Err(error)) => bail!("{error}: {}", home.last_log_line()),
+            Err(_) => {
+                postmaster.stop().await;
+                bail!("Postgres did not start in {START_LIMIT:?}: {}", home.last_log_line())
+            }
+        }
+    }
+
+    /// How its superuser connects: to create databases and roles, for nothing else.
+    pub fn admin_config(&self) -> tokio_postgres::Config {
+        self.home.admin_config()
+    }
+
+    /// A line for people who want to look inside.
+    pub fn psql(&self) -> String {
+        format!("psql -h {} -U postgres", self.home.socket_dir().display())
+    }
+
+    /// Where the files are, when they could not be below the data directory.
+    pub fn elsewhere(&self) -> Option<&Path> {
+        self.home.elsewhere()
+    }
+
+    /// Waits until Postgres ends by itself, which it should not.
+    pub async fn died(&mut self) -> Result<ExitStatus> {
+        self.postmaster.wait().await.context("cannot watch Postgres")
+    }
+
+    /// The end of what Postgres said last.
+    pub fn last_log_line(&self) -> String {
+        self.home.last_log_line()
+    }
+
+    /// Ends every session and stops, with everything written.
+    pub async fn stop(mut self) {
+        self.postmaster.stop().await;
+    }
+}

@@ -1,0 +1,18 @@
+//! The house as a program: the commands of `hansang`, and everything that
+//! `up` brings along so that a newcomer needs nothing else. Decides where and
+//! with what the services run; knows nothing of what they do.
+
+pub mod cli;
+pub(crate) mod console;
+pub mod data_dir;
+mod databases;
+mod demo;
+pub mod embedded;
+mod healthcheck;
+pub mod keys;
+pub mod logins;
+pub mod provision;
+pub mod rest;
+pub mod run;
+mod signals;
+mod up;

@@ -1,0 +1,16 @@
+//! The program `hansang`. Reads the command line; one line to stderr and a
+//! status other than 0 when something failed.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match app::cli::Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hansang: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

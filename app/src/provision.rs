@@ -1,0 +1,154 @@
+//! A database and a role for each service. No role may enter another's
+//! database. Creates what is missing; never drops or empties anything.
+
+use anyhow::{Context as _, Result};
+use tokio_postgres::{Client, Config, NoTls, config::Host};
+
+/// What the roles and databases of services are called, before the service's name.
+pub const PREFIX: &str = "hansang_";
+
+/// How roles prove who they are.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// By having entered the socket's private directory.
+    Socket,
+    /// By a password: `<service>-<secret>`.
+    Secret(String),
+}
+
+impl Entry {
+    fn password(&self, service: &str) -> Option<String> {
+        match self {
+            Self::Socket => None,
+            Self::Secret(secret) => Some(format!("{service}-{secret}")),
+        }
+    }
+}
+
+/// Creates what `services` lack, as the administrator that `admin` connects as. Answers the URL of a
+/// service's own database as its own role, in which `{service}` stands for its name.
+pub async fn provision(
+    admin: &Config,
+    prefix: &str,
+    services: impl IntoIterator<Item = &str>,
+    entry: &Entry,
+) -> Result<String> {
+    let (client, connection) = admin.connect(NoTls).await.map_err(|error| unreachable(&error))?;
+    let connection = tokio::spawn(connection);
+    for service in services {
+        let name = format!("{prefix}{service}");
+        ensure(&client, &name, entry.password(service).as_deref())
+            .await
+            .with_context(|| format!("cannot create the database and role {name}"))?;
+    }
+    drop(client);
+    let _ = connection.await;
+    Ok(url_template(admin, prefix, entry))
+}
+
+fn url_template(admin: &Config, prefix: &str, entry: &Entry) -> String {
+    let ports = admin.get_ports();
+    let port = |at: usize| ports.get(at).or(ports.first()).copied().unwrap_or(5432);
+    let hosts: Vec<String> = admin
+        .get_hosts()
+        .iter()
+        .enumerate()
+        .map(|(at, host)| match host {
+            Host::Tcp(name) if name.contains(':') => format!("[{name}]:{}", port(at)),
+            Host::Tcp(name) => format!("{name}:{}", port(at)),
+            Host::Unix(path) => format!("{}:{}", percent_encode(&path.to_string_lossy()), port(at)),
+        })
+        .collect();
+    let password = entry.password("{service}").map(|word| format!(":{word}")).unwrap_or_default();
+    let hosts = hosts.join(",");
+    format!("postgres://{prefix}{{service}}{password}@{hosts}/{prefix}{{service}}")
+}
+
+/// A path as the host part of a URL.
+fn percent_encode(path: &str) -> String {
+    use std::fmt::Write as _;
+    path.bytes().fold(String::with_capacity(path.len() * 2), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+async fn ensure(
+    client: &Client,
+    name: &str,
+    password: Option<&str>,
+) -> Result<(), tokio_postgres::Error> {
+    let there = client
+        .query_one(
+            "select exists (select from pg_roles where rolname = $1::text) as role, \
+                    exists (select from pg_database where datname = $1::text) as database, \
+                    exists (select from pg_database where datname = $1::text \
+                            and has_database_privilege('public', oid, 'connect')) as open",
+            &[&name],
+        )
+        .await?;
+    if !there.get::<_, bool>("role") {
+        let create = "select format('create role %I login', $1::text) \
+                      || coalesce(format(' password %L', $2::text), '')";
+        execute(client, create, &[&name, &password]).await?;
+    } else if password.is_some() {
+        // The secret is kept here; a new data directory has a new one.
+        let alter = "select format('alter role %I password %L', $1::text, $2::text)";
+        execute(client, alter, &[&name, &password]).await?;
+    }
+    if !there.get::<_, bool>("database") {
+        // To give a database away, one has to be in the role that gets it.
+        execute(client, "select format('grant %I to current_user', $1::text)", &[&name]).await?;
+        let create = "select format('create database %1$I owner %1$I template template0 \
+                      encoding ''UTF8''', $1::text)";
+        execute(client, create, &[&name]).await?;
+    }
+    if !there.get::<_, bool>("database") || there.get::<_, bool>("open") {
+        let revoke = "select format('revoke all on database %I from public', $1::text)";
+        execute(client, revoke, &[&name]).await?;
+    }
+    Ok(())
+}
+
+/// Has Postgres write the statement, names quoted, and then runs it: DDL takes no parameters.
+async fn execute(
+    client: &Client,
+    statement: &str,
+    params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+) -> Result<(), tokio_postgres::Error> {
+    let statement: String = client.query_one(statement, params).await?.get(0);
+    client.batch_execute(&statement).await
+}
+
+/// One line that says what did not answer, without the password.
+pub fn unreachable(error: &tokio_postgres::Error) -> anyhow::Error {
+    use std::error::Error as _;
+    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    anyhow::anyhow!("cannot reach the database (database.url): {cause}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_connects_where_the_administrator_does() {
+        let entry = Entry::Secret("s3".to_owned());
+        for url in
+            ["postgres://root:pw@db:6432/postgres", "postgres://root@%2Ftmp%2F한상 {x}:6432/x"]
+        {
+            let admin: Config = url.parse().unwrap();
+            let own = url_template(&admin, PREFIX, &entry).replace("{service}", "order");
+            let own: Config = own.parse().unwrap();
+            assert_eq!(own.get_hosts(), admin.get_hosts());
+            assert_eq!(own.get_ports(), admin.get_ports());
+            assert_eq!(own.get_user(), Some("hansang_order"));
+            assert_eq!(own.get_dbname(), Some("hansang_order"));
+            assert_eq!(own.get_password(), Some(b"order-s3".as_slice()));
+        }
+    }
+}

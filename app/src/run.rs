@@ -1,0 +1,220 @@
+//! Which parts of the house run in this process, and running them: one gRPC
+//! listener for all services, one HTTP listener for the gateway.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result, bail};
+use kit::{
+    Service,
+    config::{PeerSettings, Settings},
+    server::Server,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::console::say;
+
+/// Every service there is.
+pub const SERVICES: &[&Service] = &[
+    &delivery::SERVICE,
+    &member::SERVICE,
+    &mypage::SERVICE,
+    &order::SERVICE,
+    &payment::SERVICE,
+    &product::SERVICE,
+];
+
+const GATEWAY: &str = "gateway";
+
+/// The parts that run here.
+pub struct Selection {
+    /// The services, each once.
+    pub services: Vec<&'static Service>,
+    /// Whether the gateway runs here too.
+    pub gateway: bool,
+}
+
+impl Selection {
+    /// Everything.
+    pub fn all() -> Self {
+        Self { services: SERVICES.to_vec(), gateway: true }
+    }
+
+    /// Parts by name; no name means all.
+    pub fn parse(names: &[String]) -> Result<Self> {
+        if names.is_empty() {
+            return Ok(Self::all());
+        }
+        let known =
+            |name: &String| name == GATEWAY || SERVICES.iter().any(|service| service.name == name);
+        if let Some(unknown) = names.iter().find(|name| !known(name)) {
+            let all: Vec<_> = SERVICES.iter().map(|service| service.name).collect();
+            bail!(
+                "--run {unknown}: there is no such part; there are {}, {GATEWAY}",
+                all.join(", ")
+            );
+        }
+        let chosen = |service: &&&Service| names.iter().any(|name| name == service.name);
+        Ok(Self {
+            services: SERVICES.iter().filter(chosen).copied().collect(),
+            gateway: names.iter().any(|name| name == GATEWAY),
+        })
+    }
+
+    fn is_all(&self) -> bool {
+        self.services.len() == SERVICES.len()
+    }
+}
+
+/// The places where the process listens: taken first, so that a port in use is found out at once.
+#[derive(Debug)]
+pub struct Listeners {
+    grpc: TcpListener,
+    http: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Takes the ports of the settings.
+    pub async fn bind(settings: &Settings, gateway: bool) -> Result<Self> {
+        let grpc = bind(settings.grpc.listen, "--grpc").await?;
+        let http = if gateway { Some(bind(settings.http.listen, "--http").await?) } else { None };
+        Ok(Self { grpc, http })
+    }
+
+    /// Where the services can be reached from this machine.
+    pub fn grpc(&self) -> Result<SocketAddr> {
+        reachable(&self.grpc)
+    }
+
+    /// Where the gateway can be reached from this machine.
+    pub fn http(&self) -> Result<Option<SocketAddr>> {
+        self.http.as_ref().map(reachable).transpose()
+    }
+}
+
+fn reachable(listener: &TcpListener) -> Result<SocketAddr> {
+    let mut address = listener.local_addr().context("a listener without an address")?;
+    if address.ip().is_unspecified() {
+        let loopback: std::net::IpAddr = match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        };
+        address.set_ip(loopback);
+    }
+    Ok(address)
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "port {} is taken: another program listens on {address}; choose another with {flag}",
+            address.port()
+        ),
+        _ => anyhow::Error::new(error).context(format!("cannot listen on {address} ({flag})")),
+    })
+}
+
+/// Parts that are ready to run.
+pub struct House {
+    server: Server,
+    gateway: Option<gateway::Gateway>,
+    listeners: Listeners,
+    stop: CancellationToken,
+}
+
+impl House {
+    /// Brings the databases up to date and builds the parts.
+    pub async fn prepare(
+        settings: &Settings,
+        selection: &Selection,
+        listeners: Listeners,
+        stop: CancellationToken,
+    ) -> Result<Self> {
+        let server =
+            Server::prepare(settings, &selection.services, gateway::DESCRIPTORS, stop.clone())
+                .await?;
+        let gateway = if selection.gateway { Some(gateway::Gateway::new(settings)?) } else { None };
+        Ok(Self { server, gateway, listeners, stop })
+    }
+
+    /// Serves until told to stop, and what is under way is done. When the services fail, all stops.
+    pub async fn run(self) -> Result<()> {
+        let Self { server, gateway, listeners, stop } = self;
+        let services = async {
+            let done = server.run(listeners.grpc).await;
+            stop.cancel();
+            done
+        };
+        let gateway = async {
+            if let (Some(gateway), Some(listener)) = (gateway, listeners.http) {
+                gateway.serve(listener, stop.clone()).await;
+            }
+        };
+        let (services, ()) = tokio::join!(services, gateway);
+        Ok(services?)
+    }
+}
+
+/// `hansang serve`: runs the selection on databases that are there.
+pub async fn serve(
+    mut settings: Settings,
+    selection: &Selection,
+    stop: CancellationToken,
+) -> Result<()> {
+    kit::telemetry::init(&settings.telemetry)?;
+    one_database_each(&settings)?;
+    let listeners = Listeners::bind(&settings, selection.gateway).await?;
+    if selection.is_all() && settings.peers.template == PeerSettings::default().template {
+        settings.peers.template = format!("http://{}", listeners.grpc()?);
+    }
+    House::prepare(&settings, selection, listeners, stop).await?.run().await
+}
+
+/// `hansang migrate`: brings the databases of the selection up to date.
+pub async fn migrate(settings: &Settings, selection: &Selection) -> Result<()> {
+    kit::telemetry::init(&settings.telemetry)?;
+    one_database_each(settings)?;
+    kit::server::migrate_all(settings, &selection.services).await?;
+    for service in &selection.services {
+        say(format_args!("{}: up to date", service.name));
+    }
+    Ok(())
+}
+
+fn one_database_each(settings: &Settings) -> Result<()> {
+    if !settings.database.url.expose().contains("{service}") {
+        bail!(
+            "database.url must contain {{service}}: each service has a database and a role of its \
+             own (`hansang up` creates them on a server that it is given)"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(names: &[&str]) -> Result<Selection> {
+        Selection::parse(&names.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn no_name_means_everything() {
+        let all = parse(&[]).unwrap();
+        assert!(all.is_all() && all.gateway);
+    }
+
+    #[test]
+    fn a_service_runs_once_however_often_it_is_named() {
+        let some = parse(&["order", "order", "gateway"]).unwrap();
+        assert_eq!(some.services.len(), 1);
+        assert!(some.gateway);
+    }
+
+    #[test]
+    fn an_unknown_part_is_refused_with_those_that_there_are() {
+        let Err(refusal) = parse(&["oder"]) else { panic!("took an unknown part") };
+        assert!(refusal.to_string().contains("order, payment"), "{refusal}");
+    }
+}

@@ -1,0 +1,351 @@
+//! Keeps the rooms apart: who imports whom, what a domain may know, where SQL
+//! lives, and that the map of the house is true. Reads the sources as text and
+//! the crates through cargo; runs nothing of them.
+//!
+//! Every rule is a function from text to complaints, and is shown something
+//! that breaks it: a rule that cannot fail protects nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use cargo_metadata::MetadataCommand;
+
+const LONGEST_FILE: usize = 500;
+
+/// What a crate is in the house; it decides what the crate may import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Room {
+    App,
+    Gateway,
+    Service,
+    Contracts,
+    Kit,
+}
+
+impl Room {
+    fn of(folder: &str) -> Option<Self> {
+        match folder {
+            "app" => Some(Self::App),
+            "gateway" => Some(Self::Gateway),
+            "" => Some(Self::Contracts),
+            "kit" => Some(Self::Kit),
+            service if service.starts_with("services/") => Some(Self::Service),
+            _ => None,
+        }
+    }
+
+    fn may_import(self) -> &'static [Self] {
+        match self {
+            Self::App => &[Self::Gateway, Self::Service, Self::Kit],
+            Self::Gateway | Self::Service => &[Self::Contracts, Self::Kit],
+            Self::Contracts | Self::Kit => &[],
+        }
+    }
+}
+
+/// A crate of the workspace: its folder, and the crates of the workspace that it imports.
+struct Crate {
+    name: String,
+    folder: String,
+    imports: Vec<String>,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("app is in the workspace").to_path_buf()
+}
+
+fn crates() -> Vec<Crate> {
+    let metadata = MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .expect("cargo knows the workspace");
+    let packages = metadata.workspace_packages();
+    let names: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let folder = |manifest: &Path| {
+        let folder = manifest.parent().expect("a manifest is in a folder");
+        let folder = folder.strip_prefix(metadata.workspace_root.as_std_path());
+        folder.expect("in the workspace").to_string_lossy().into_owned()
+    };
+    packages
+        .iter()
+        .map(|package| Crate {
+            name: package.name.to_string(),
+            folder: folder(package.manifest_path.as_std_path()),
+            imports: package
+                .dependencies
+                .iter()
+                .map(|dependency| dependency.name.clone())
+                .filter(|name| names.contains(name.as_str()) && *name != package.name.as_str())
+                .collect(),
+        })
+        .collect()
+}
+
+/// Who imports whom must not.
+fn wrong_imports(crates: &[Crate]) -> Vec<String> {
+    let rooms: BTreeMap<&str, Option<Room>> =
+        crates.iter().map(|c| (c.name.as_str(), Room::of(&c.folder))).collect();
+    let mut wrong = Vec::new();
+    for Crate { name, folder, imports } in crates {
+        let Some(room) = Room::of(folder) else {
+            wrong.push(format!("{name}: the house has no room {folder}"));
+            continue;
+        };
+        for import in imports {
+            let imported = rooms.get(import.as_str()).copied().flatten();
+            if !imported.is_some_and(|imported| room.may_import().contains(&imported)) {
+                wrong.push(format!("{name} imports {import}"));
+            }
+        }
+    }
+    wrong
+}
+
+/// Files with this extension below `folder`, with their texts; build output left out.
+fn files(folder: &Path, extension: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.expect("a readable folder").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if !name.starts_with('.') && !["target", "google", "node_modules"].contains(&&*name)
+                {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|found| found == extension) {
+                let text = fs::read_to_string(&path).expect("a readable file");
+                let name = path.strip_prefix(root()).expect("below the root");
+                found.push((name.to_string_lossy().into_owned(), text));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The files of all services called `name`, or in a folder of that name.
+fn rooms_called(name: &str) -> Vec<(String, String)> {
+    let in_room = |file: &str| {
+        file.ends_with(&format!("/src/{name}.rs")) || file.contains(&format!("/src/{name}/"))
+    };
+    files(&root().join("services"), "rs").into_iter().filter(|(file, _)| in_room(file)).collect()
+}
+
+/// The text without line comments: what is only talked about is not used.
+fn code(text: &str) -> String {
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// Which of `words` the code uses, as whole words.
+fn uses<'a>(text: &str, words: &[&'a str]) -> Vec<&'a str> {
+    let code = code(text);
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let whole = |word: &str| {
+        code.match_indices(word).any(|(at, _)| {
+            let before = code[..at].chars().next_back();
+            let after = code[at + word.len()..].chars().next();
+            let open_start = !word.starts_with(is_word) || !before.is_some_and(is_word);
+            let open_end = !word.ends_with(is_word) || !after.is_some_and(is_word);
+            open_start && open_end
+        })
+    };
+    words.iter().copied().filter(|word| whole(word)).collect()
+}
+
+const NOT_IN_A_DOMAIN: &[&str] = &[
+    "tokio",
+    "tonic",
+    "tokio_postgres",
+    "SystemTime::now",
+    "Instant::now",
+    "Uuid::now_v7",
+    ".await",
+    "async",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "crate::store",
+    "crate::service",
+    "crate::policy",
+    "super::store",
+    "super::service",
+    "super::policy",
+];
+const NOT_IN_A_STORE: &[&str] =
+    &["crate::service", "crate::policy", "super::service", "super::policy", "format!(\"select"];
+
+/// String literals that are SQL.
+fn sql(text: &str) -> Vec<String> {
+    const VERBS: &[&str] =
+        &["select ", "insert into ", "update ", "delete from ", "with ", "lock table ", "create "];
+    let code = code(text);
+    code.split('"')
+        .skip(1)
+        .step_by(2)
+        .map(|literal| literal.trim_start().to_lowercase())
+        .filter(|literal| {
+            VERBS.iter().any(|verb| literal.starts_with(verb))
+                && [" from ", " into ", " set ", " table ", " values"]
+                    .iter()
+                    .any(|word| literal.contains(word) || literal.starts_with(word.trim_start()))
+        })
+        .collect()
+}
+
+/// Which crates' folders the code map leaves out.
+fn not_on_the_map<'a>(map: &str, folders: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let section = map.split("\n## ").find(|section| section.starts_with("Code map"));
+    let section = section.unwrap_or_default();
+    folders.into_iter().filter(|folder| !section.contains(&format!("`{folder}/`"))).collect()
+}
+
+/// `make` targets that a text tells people to type, in its code.
+fn told_to_make(markdown: &str) -> BTreeSet<&str> {
+    markdown.split('`').skip(1).step_by(2).flat_map(targets).collect()
+}
+
+fn targets(script: &str) -> Vec<&str> {
+    let words: Vec<&str> = script.split_whitespace().collect();
+    words.windows(2).filter(|pair| pair[0] == "make").map(|pair| pair[1]).collect()
+}
+
+fn complain(rule: &str, complaints: &[String]) {
+    assert!(complaints.is_empty(), "{rule}:\n  {}", complaints.join("\n  "));
+}
+
+#[test]
+fn crates_import_only_what_is_below_them() {
+    complain("wrong imports", &wrong_imports(&crates()));
+}
+
+#[test]
+fn a_service_that_imports_another_is_found_out() {
+    let house = |name: &str, folder: &str, imports: &[&str]| Crate {
+        name: name.to_owned(),
+        folder: folder.to_owned(),
+        imports: imports.iter().map(ToString::to_string).collect(),
+    };
+    let wrong = wrong_imports(&[
+        house("order", "services/order", &["kit", "payment"]),
+        house("payment", "services/payment", &["kit"]),
+        house("kit", "kit", &["contracts"]),
+        house("contracts", "", &[]),
+        house("attic", "attic", &[]),
+    ]);
+    let expected =
+        ["order imports payment", "kit imports contracts", "attic: the house has no room attic"];
+    assert_eq!(wrong, expected);
+}
+
+#[test]
+fn a_domain_knows_no_clock_no_network_and_no_database() {
+    let domains = rooms_called("domain");
+    assert!(!domains.is_empty(), "no domain found");
+    let complaints: Vec<_> = domains
+        .iter()
+        .flat_map(|(file, text)| {
+            uses(text, NOT_IN_A_DOMAIN).into_iter().map(move |w| format!("{file}: {w}"))
+        })
+        .collect();
+    complain("a domain is pure", &complaints);
+}
+
+#[test]
+fn a_store_knows_neither_calls_nor_policies() {
+    let stores = rooms_called("store");
+    assert!(!stores.is_empty(), "no store found");
+    let complaints: Vec<_> = stores
+        .iter()
+        .flat_map(|(file, text)| {
+            uses(text, NOT_IN_A_STORE).into_iter().map(move |w| format!("{file}: {w}"))
+        })
+        .collect();
+    complain("a store knows its domain alone", &complaints);
+}
+
+#[test]
+fn a_clock_in_a_domain_is_found_out() {
+    assert_eq!(uses("let now = SystemTime::now();", NOT_IN_A_DOMAIN), ["SystemTime::now"]);
+    assert_eq!(uses("charge(card).await?;", NOT_IN_A_DOMAIN), [".await"]);
+    assert_eq!(uses("use crate::store::Store;", NOT_IN_A_DOMAIN), ["crate::store"]);
+    assert_eq!(uses("// tokio has no place here\nlet tokio_like = 1;", NOT_IN_A_DOMAIN), [""; 0]);
+}
+
+#[test]
+fn sql_is_in_stores_alone() {
+    let complaints: Vec<_> = ["services", "gateway"]
+        .iter()
+        .flat_map(|folder| files(&root().join(folder), "rs"))
+        .filter(|(file, _)| file.contains("/src/"))
+        .filter(|(file, _)| !file.ends_with("/store.rs") && !file.contains("/store/"))
+        .flat_map(|(file, text)| sql(&text).into_iter().map(move |sql| format!("{file}: {sql}")))
+        .collect();
+    complain("SQL belongs in store.rs", &complaints);
+}
+
+#[test]
+fn sql_elsewhere_is_found_out() {
+    assert_eq!(sql(r#"tx.query("Select id from orders", &[])"#), ["select id from orders"]);
+    assert_eq!(sql(r#"f("update wallet set balance = 0")"#), ["update wallet set balance = 0"]);
+    assert_eq!(sql(r#"Refusal::new("select a method first")"#), [""; 0]);
+}
+
+#[test]
+fn files_are_short_and_say_first_what_they_are() {
+    let sources = files(&root(), "rs");
+    assert!(sources.len() > 20, "too few sources found");
+    let too_long = sources
+        .iter()
+        .filter(|(_, text)| text.lines().count() > LONGEST_FILE)
+        .map(|(file, text)| format!("{file} has {} lines", text.lines().count()));
+    let unsaid = sources
+        .iter()
+        .filter(|(_, text)| !text.starts_with("//! "))
+        .map(|(file, _)| format!("{file} does not begin with a module doc"));
+    complain("files", &too_long.chain(unsaid).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_code_map_names_every_crate() {
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let crates = crates();
+    let folders = crates.iter().map(|c| if c.folder.is_empty() { "proto" } else { &c.folder });
+    let missing = not_on_the_map(&map, folders);
+    assert!(missing.is_empty(), "ARCHITECTURE.md's code map leaves out {missing:?}");
+}
+
+#[test]
+fn a_crate_that_is_not_on_the_map_is_found_out() {
+    let map = "# A\n\n## Code map\n\n`kit/` is below all.\n\n## Else\n\n`app/`\n";
+    assert_eq!(not_on_the_map(map, ["kit", "app"]), ["app"]);
+}
+
+#[test]
+fn what_people_are_told_to_type_exists() {
+    let read = |file: &str| fs::read_to_string(root().join(file)).expect(file);
+    let makefile = read("Makefile");
+    let is_target = |name: &str| makefile.lines().any(|line| line.starts_with(&format!("{name}:")));
+    let complaints: Vec<_> = ["README.md", "CONTRIBUTING.md"]
+        .iter()
+        .flat_map(|file| {
+            let text = read(file);
+            let missing = told_to_make(&text).into_iter().filter(|name| !is_target(name));
+            missing.map(|name| format!("{file}: make {name}")).collect::<Vec<_>>()
+        })
+        .collect();
+    complain("no such target in the Makefile", &complaints);
+    let ci = read(".ci/run");
+    assert_eq!(targets(&ci), ["test", "lint", "demo"], "what CI runs");
+}
+
+#[test]
+fn a_target_that_does_not_exist_is_found_out() {
+    let text = "run `make demo`; we make sure:\n```sh\nmake fly\n```\n";
+    assert_eq!(told_to_make(text), ["demo", "fly"].into());
+}

@@ -1,0 +1,230 @@
+//! A whole house for one test: databases of its own, each service a process of its
+//! own, and a gateway. Everything ends with the test; the logs stay when it failed.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use app::{
+    keys::Keys,
+    logins::{self, Login},
+    provision::{self, Entry},
+    rest::Rest,
+    run::SERVICES,
+};
+use kit::config::{Secret, Settings};
+use tempfile::TempDir;
+use tokio_postgres::{Config, NoTls};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+/// "Eventually" in the stories' own words.
+const EVENTUALLY: Duration = Duration::from_secs(5);
+/// A process starts, migrates and serves within this.
+const STARTED: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(20);
+
+/// A running house.
+pub(crate) struct House {
+    parts: BTreeMap<&'static str, Part>,
+    pub(crate) logins: Vec<Login>,
+    keys: Keys,
+    database_url: String,
+    logs: PathBuf,
+    _dir: TempDir,
+}
+
+/// One process.
+struct Part {
+    grpc: SocketAddr,
+    http: SocketAddr,
+    process: Option<Child>,
+}
+
+impl House {
+    /// Everything up and ready; `story` names the folder of its logs.
+    pub(crate) async fn open(story: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut admin: Config = {
+            let settings = kit::testing::databases(&[]).await;
+            settings.url.expose().replace("{service}", "").parse().expect("a URL")
+        };
+        admin.dbname("postgres");
+        // Databases and roles of its own, as `up` makes them: stories share the server alone.
+        let prefix = format!("story_{}_", uuid::Uuid::now_v7().simple());
+        let names = SERVICES.iter().map(|service| service.name);
+        let database_url = provision::provision(&admin, &prefix, names.clone(), &Entry::Socket)
+            .await
+            .expect("databases");
+        let logs = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(story);
+        let _ = fs::remove_dir_all(&logs);
+        fs::create_dir_all(&logs).expect("a folder for logs");
+        let parts = names.chain(["gateway"]).map(|name| (name, Part::new())).collect();
+        let mut house = Self {
+            parts,
+            logins: logins::ensure(dir.path()).expect("logins"),
+            keys: Keys::ensure(dir.path()).expect("keys"),
+            database_url,
+            logs,
+            _dir: dir,
+        };
+        let all: Vec<_> = house.parts.keys().copied().collect();
+        for part in &all {
+            house.spawn(part);
+        }
+        for part in &all {
+            house.ready(part).await;
+        }
+        let mut settings = Settings::default();
+        settings.database.url = Secret::new(&house.database_url);
+        logins::seed(&settings, &house.logins).await.expect("an admin and a seller");
+        house
+    }
+
+    /// A client of the gateway, not signed in.
+    pub(crate) fn rest(&self) -> Rest {
+        Rest::new(format!("http://{}", self.parts["gateway"].http))
+    }
+
+    /// Ends a process as a power cut would.
+    pub(crate) fn kill(&mut self, part: &str) {
+        let part = self.parts.get_mut(part).expect("there is such a part");
+        part.end();
+    }
+
+    /// Starts a killed process again, and waits until it is ready.
+    pub(crate) async fn start(&mut self, part: &str) {
+        self.spawn(part);
+        self.ready(part).await;
+    }
+
+    /// A connection to a service's database.
+    pub(crate) async fn database(&self, service: &str) -> tokio_postgres::Client {
+        let url = self.database_url.replace("{service}", service);
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("Postgres");
+        tokio::spawn(connection);
+        client
+    }
+
+    fn spawn(&mut self, name: &str) {
+        let log =
+            File::options().create(true).append(true).open(self.logs.join(format!("{name}.log")));
+        let log = log.expect("a log file");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hansang"));
+        for (variable, _) in std::env::vars() {
+            if variable.starts_with("HANSANG__") {
+                command.env_remove(variable);
+            }
+        }
+        let part = &self.parts[name];
+        command
+            .args(["serve", "--run", name])
+            .args(["--grpc", &part.grpc.to_string(), "--http", &part.http.to_string()])
+            .env("HANSANG__DATABASE__URL", &self.database_url)
+            .env("HANSANG__AUTH__JWKS_FILE", &self.keys.jwks)
+            .env("HANSANG__AUTH__SERVICE_KEY_FILE", &self.keys.service_key)
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log file"))
+            .stderr(log);
+        if name == "member" {
+            command.env("HANSANG__AUTH__SIGNING_KEY_FILE", &self.keys.signing_key);
+        }
+        for (peer, other) in &self.parts {
+            let variable = format!("HANSANG__PEERS__OVERRIDES__{}", peer.to_uppercase());
+            command.env(variable, format!("http://{}", other.grpc));
+        }
+        let process = command.spawn().expect("hansang starts");
+        self.parts.get_mut(name).expect("there is such a part").process = Some(process);
+    }
+
+    async fn ready(&mut self, name: &str) {
+        let began = Instant::now();
+        loop {
+            let part = self.parts.get_mut(name).expect("there is such a part");
+            let process = part.process.as_mut().expect("it was started");
+            if let Some(status) = process.try_wait().expect("a child") {
+                panic!("{name} ended ({status}): see {}", self.logs.display());
+            }
+            if serving(part.grpc).await {
+                return;
+            }
+            assert!(began.elapsed() < STARTED, "{name} is not ready: see {}", self.logs.display());
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        for part in self.parts.values_mut() {
+            part.end();
+        }
+        if std::thread::panicking() {
+            eprintln!("the processes' logs are in {}", self.logs.display());
+        }
+    }
+}
+
+impl Part {
+    fn new() -> Self {
+        Self { grpc: free_address(), http: free_address(), process: None }
+    }
+
+    fn end(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("SIGKILL");
+            process.wait().expect("a child");
+        }
+    }
+}
+
+/// A port that stays free while its process is dead: outside the range that the system gives to
+/// outgoing connections, any of which could take it meanwhile.
+fn free_address() -> SocketAddr {
+    loop {
+        let address = SocketAddr::from(([127, 0, 0, 1], rand::random_range(16_000..32_000)));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+async fn serving(address: SocketAddr) -> bool {
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"));
+    let Ok(channel) = endpoint.expect("an address").connect().await else { return false };
+    let request = HealthCheckRequest { service: "readiness".to_owned() };
+    match HealthClient::new(channel).check(request).await {
+        Ok(answer) => answer.into_inner().status() == ServingStatus::Serving,
+        Err(_) => false,
+    }
+}
+
+/// Asks until the answer is yes, for five seconds; `Err` says what is still amiss. A slow machine
+/// gets more with `HANSANG_PATIENCE=3`, and is told when it needed it.
+pub(crate) async fn eventually<T>(what: &str, probe: impl AsyncFn() -> Result<T, String>) -> T {
+    let patience = std::env::var("HANSANG_PATIENCE").ok().and_then(|p| p.parse().ok()).unwrap_or(1);
+    let began = Instant::now();
+    loop {
+        match probe().await {
+            Ok(answer) => {
+                if began.elapsed() > EVENTUALLY {
+                    eprintln!("slow: {what} took {:?}, not {EVENTUALLY:?}", began.elapsed());
+                }
+                return answer;
+            }
+            Err(amiss) => assert!(
+                began.elapsed() < EVENTUALLY * patience,
+                "not within {:?}: {what}; last seen: {amiss}",
+                EVENTUALLY * patience
+            ),
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}

@@ -1,0 +1,189 @@
+//! `hansang up` as a newcomer meets it: it starts, it keeps what it was given,
+//! whatever ended it, and it says in one line what is wrong. Runs the real program.
+
+use std::{
+    fs,
+    io::Read as _,
+    net::{SocketAddr, TcpListener},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use app::{logins, rest::Rest};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::json;
+use tempfile::TempDir;
+
+const LIMIT: Duration = Duration::from_mins(1);
+const POLL: Duration = Duration::from_millis(20);
+
+fn data_dir() -> TempDir {
+    let dir = tempfile::Builder::new().prefix("hansang-up-").tempdir().expect("a directory");
+    // Postgres's own user has to pass through.
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
+    dir
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port")
+}
+
+fn hansang(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hansang"));
+    for (variable, _) in std::env::vars() {
+        if variable.starts_with("HANSANG__") {
+            command.env_remove(variable);
+        }
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end: it must fail, and say why in one line that has `word` in it.
+fn refused(command: &mut Command, word: &str) {
+    let Output { status, stderr, .. } = command.output().expect("hansang runs");
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(!status.success(), "it went on: {stderr}");
+    assert_eq!(stderr.trim().lines().count(), 1, "more than a line: {stderr}");
+    assert!(stderr.contains(word), "no {word:?} in: {stderr}");
+}
+
+/// A running `hansang up`.
+struct Up {
+    process: Child,
+    http: SocketAddr,
+}
+
+impl Up {
+    fn spawn(dir: &Path) -> Self {
+        let (http, grpc) = (free_address(), free_address());
+        let process = hansang(&["up", "--http", &http.to_string(), "--grpc", &grpc.to_string()])
+            .arg("--data-dir")
+            .arg(dir)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("hansang starts");
+        Self { process, http }
+    }
+
+    /// Waits until it answers.
+    async fn start(dir: &Path) -> Self {
+        let mut up = Self::spawn(dir);
+        let began = Instant::now();
+        while up.rest().get("/v1/products").await.is_err() {
+            let ended = up.process.try_wait().expect("a child");
+            assert!(ended.is_none() && began.elapsed() < LIMIT, "not up: {ended:?}");
+            tokio::time::sleep(POLL).await;
+        }
+        up
+    }
+
+    fn rest(&self) -> Rest {
+        Rest::new(format!("http://{}", self.http))
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.process.id()).expect("a process id");
+        kill(Pid::from_raw(pid), signal).expect("a signal");
+    }
+
+    /// Waits for its end; answers whether it ended well, and what it had printed.
+    fn end(mut self) -> (bool, String) {
+        let mut printed = String::new();
+        self.process.stdout.take().expect("a pipe").read_to_string(&mut printed).expect("text");
+        (self.process.wait().expect("a child").success(), printed)
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+async fn register(up: &Up, dir: &Path, name: &str) -> String {
+    let seller = logins::ensure(dir).expect("logins").pop().expect("a seller");
+    let body = json!({ "email": seller.email, "password": seller.password });
+    let session = up.rest().post("/v1/sessions", body).await.expect("an answer");
+    let price = json!({ "currencyCode": "KRW", "units": "1000", "nanos": 0 });
+    let body = json!({ "displayName": name, "price": price, "stock": 1 });
+    let seller = up.rest().with_token(session.text("accessToken"));
+    let product = seller.post("/v1/products", body).await.expect("an answer");
+    assert_eq!(product.status.as_u16(), 201, "{product}");
+    product.text("id")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_registered_survives_a_restart_and_a_kill() {
+    let dir = data_dir();
+    let up = Up::start(dir.path()).await;
+    let bowl = register(&up, dir.path(), "Bowl").await;
+    refused(
+        hansang(&["up", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data-dir"])
+            .arg(dir.path()),
+        "in use by another hansang",
+    );
+
+    up.signal(Signal::SIGKILL);
+    drop(up);
+    let up = Up::start(dir.path()).await;
+    let spoon = register(&up, dir.path(), "Spoon").await;
+
+    up.signal(Signal::SIGINT);
+    let (well, printed) = up.end();
+    assert!(well, "Ctrl-C is not a failure: {printed}");
+    assert!(printed.contains("seller@hansang.local"), "no logins in: {printed}");
+    assert!(!dir.path().join("postgres/data/postmaster.pid").exists(), "Postgres is still there");
+
+    let up = Up::start(dir.path()).await;
+    for product in [bowl, spoon] {
+        let found = up.rest().get(&format!("/v1/products/{product}")).await.expect("an answer");
+        assert_eq!(found.status.as_u16(), 200, "{found}");
+    }
+    up.signal(Signal::SIGTERM);
+    assert!(up.end().0, "SIGTERM is not a failure");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_its_flag() {
+    let dir = data_dir();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("an address").to_string();
+    for flag in ["--http", "--grpc"] {
+        let other = if flag == "--http" { "--grpc" } else { "--http" };
+        refused(
+            hansang(&["up", flag, &taken, other, "127.0.0.1:0", "--data-dir"]).arg(dir.path()),
+            &format!("choose another with {flag}"),
+        );
+    }
+}
+
+#[test]
+fn an_unreachable_database_is_named() {
+    let dir = data_dir();
+    for url in ["postgres://nobody@127.0.0.1:9/shop", "postgres://u@127.0.0.1:9/{service}"] {
+        refused(
+            hansang(&["up", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data-dir"])
+                .arg(dir.path())
+                .env("HANSANG__DATABASE__URL", url),
+            "cannot reach the database",
+        );
+    }
+}
+
+#[test]
+fn an_unknown_setting_is_named() {
+    refused(hansang(&["serve"]).env("HANSANG__DATABASE__POLL_SIZE", "3"), "poll_size");
+    refused(&mut hansang(&["serve", "--run", "oder"]), "oder");
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_made_is_named() {
+    refused(&mut hansang(&["up", "--data-dir", "/proc/hansang"]), "choose another --data-dir");
+}
