@@ -16,6 +16,7 @@ mod policy;
 mod render;
 mod service;
 mod store;
+mod words;
 
 use contracts::{
     delivery::v1::{DeliveryEvent, delivery_events_server::DeliveryEventsServer},

@@ -13,8 +13,8 @@ use kit::{
 
 use crate::{
     domain::{Fact, OrderId, ProductId},
-    render,
     store::{self, Learned, Offer},
+    words,
 };
 
 /// Follows product: its catalogue, and what became of the orders' goods.
@@ -62,10 +62,10 @@ impl Policy<PaymentEvent> for Payments {
                     (&it.order_id, Fact::Paid(kit::id::parse("payment_id", &it.payment_id)?))
                 }
                 Some(Event::PaymentDeclined(it)) => {
-                    (&it.order_id, Fact::PaymentLost(render::cancel_reason(&it.reason)?))
+                    (&it.order_id, Fact::PaymentLost(words::cancel_reason(&it.reason)?))
                 }
                 Some(Event::PaymentCancelled(it)) => {
-                    (&it.order_id, Fact::PaymentLost(render::cancel_reason(&it.reason)?))
+                    (&it.order_id, Fact::PaymentLost(words::cancel_reason(&it.reason)?))
                 }
                 Some(Event::WalletToppedUp(_)) | None => continue,
             };

@@ -1,33 +1,25 @@
-//! How orders look from outside: on the wire, in events, in the database's words.
+//! How an order looks on the wire.
 
-use contracts::order::v1::{
-    self as pb, OrderAwaitingDeposit, OrderCancelled, OrderClosed, OrderDelivering, OrderEvent,
-    OrderPaid, OrderPlaced, OrderPrepared, order_event::Event,
-};
-use kit::Error;
-use prost::Message as _;
+use contracts::order::v1 as pb;
 
-use crate::{
-    domain::{CancelReason, Line, Method, Order, State},
-    store::Stored,
-};
+use crate::{domain::State, store::Stored, words};
 
 /// An order on the wire.
 pub(crate) fn order(stored: &Stored) -> pb::Order {
     let order = &stored.order;
     let state = order.state();
     let reason = match state {
-        State::Cancelled(reason) => cancel_reason_name(reason),
+        State::Cancelled(reason) => words::cancel_reason_name(reason),
         _ => "CANCEL_REASON_UNSPECIFIED",
     };
     pb::Order {
         id: order.id.to_string(),
         member_id: order.member.to_string(),
-        lines: lines(&order.lines),
+        lines: words::lines(&order.lines),
         total: Some(order.total.to_wire().into()),
-        payment_method: wire_method(order.method).into(),
+        payment_method: words::wire_method(order.method).into(),
         payment_id: order.payment.map(|id| id.to_string()).unwrap_or_default(),
-        state: wire_state(state).into(),
+        state: words::wire_state(state).into(),
         cancel_reason: pb::order::CancelReason::from_str_name(reason).unwrap_or_default().into(),
         create_time: Some(stored.create_time.into()),
         etag: etag(stored),
@@ -37,145 +29,4 @@ pub(crate) fn order(stored: &Stored) -> pb::Order {
 /// Changes with every change of the order.
 pub(crate) fn etag(stored: &Stored) -> String {
     stored.version.to_string()
-}
-
-/// The event of a milestone: its name and its encoded message. CANCELLING is none.
-pub(crate) fn event(order: &Order, milestone: State) -> Option<(&'static str, Vec<u8>)> {
-    let (order_id, member_id) = (order.id.to_string(), order.member.to_string());
-    let (kind, event) = match milestone {
-        State::Placed => (
-            "OrderPlaced",
-            Event::OrderPlaced(OrderPlaced {
-                order_id,
-                member_id,
-                lines: lines(&order.lines),
-                total: Some(order.total.to_wire().into()),
-                payment_method: wire_method(order.method).into(),
-            }),
-        ),
-        State::AwaitingDeposit => (
-            "OrderAwaitingDeposit",
-            Event::OrderAwaitingDeposit(OrderAwaitingDeposit { order_id, member_id }),
-        ),
-        State::Paid => (
-            "OrderPaid",
-            Event::OrderPaid(OrderPaid {
-                order_id,
-                member_id,
-                lines: lines(&order.lines),
-                payment_id: order.payment.map(|id| id.to_string()).unwrap_or_default(),
-            }),
-        ),
-        State::Prepared => (
-            "OrderPrepared",
-            Event::OrderPrepared(OrderPrepared { order_id, member_id, lines: lines(&order.lines) }),
-        ),
-        State::Delivering => {
-            ("OrderDelivering", Event::OrderDelivering(OrderDelivering { order_id, member_id }))
-        }
-        State::Closed => ("OrderClosed", Event::OrderClosed(OrderClosed { order_id, member_id })),
-        State::Cancelling => return None,
-        State::Cancelled(reason) => (
-            "OrderCancelled",
-            Event::OrderCancelled(OrderCancelled {
-                order_id,
-                member_id,
-                reason: pb::order::CancelReason::from_str_name(cancel_reason_name(reason))
-                    .unwrap_or_default()
-                    .into(),
-                lines: lines(&order.lines),
-            }),
-        ),
-    };
-    Some((kind, OrderEvent { frame: None, event: Some(event) }.encode_to_vec()))
-}
-
-fn lines(lines: &[Line]) -> Vec<pb::OrderLine> {
-    let line = |line: &Line| pb::OrderLine {
-        product_id: line.product.to_string(),
-        display_name: line.display_name.clone(),
-        quantity: line.quantity,
-        unit_price: Some(line.unit_price.to_wire().into()),
-    };
-    lines.iter().map(line).collect()
-}
-
-fn wire_method(method: Method) -> pb::PaymentMethod {
-    match method {
-        Method::Card => pb::PaymentMethod::Card,
-        Method::Wallet => pb::PaymentMethod::Wallet,
-        Method::BankTransfer => pb::PaymentMethod::BankTransfer,
-    }
-}
-
-fn wire_state(state: State) -> pb::order::State {
-    match state {
-        State::Placed => pb::order::State::Placed,
-        State::AwaitingDeposit => pb::order::State::AwaitingDeposit,
-        State::Paid => pb::order::State::Paid,
-        State::Prepared => pb::order::State::Prepared,
-        State::Delivering => pb::order::State::Delivering,
-        State::Closed => pb::order::State::Closed,
-        State::Cancelling => pb::order::State::Cancelling,
-        State::Cancelled(_) => pb::order::State::Cancelled,
-    }
-}
-
-/// A state as the database has it: its name in the contract.
-pub(crate) fn state_name(state: State) -> &'static str {
-    wire_state(state).as_str_name()
-}
-
-/// A stored state; CANCELLED takes its reason from its own column.
-pub(crate) fn state(name: &str, reason: Option<CancelReason>) -> Result<State, Error> {
-    match (name, reason) {
-        ("PLACED", _) => Ok(State::Placed),
-        ("AWAITING_DEPOSIT", _) => Ok(State::AwaitingDeposit),
-        ("PAID", _) => Ok(State::Paid),
-        ("PREPARED", _) => Ok(State::Prepared),
-        ("DELIVERING", _) => Ok(State::Delivering),
-        ("CLOSED", _) => Ok(State::Closed),
-        ("CANCELLED", Some(reason)) => Ok(State::Cancelled(reason)),
-        (other, _) => Err(Error::internal(format!("order state {other}"))),
-    }
-}
-
-/// A method as the database has it.
-pub(crate) fn method_name(method: Method) -> &'static str {
-    wire_method(method).as_str_name()
-}
-
-/// A stored method.
-pub(crate) fn method(name: &str) -> Result<Method, Error> {
-    match name {
-        "CARD" => Ok(Method::Card),
-        "WALLET" => Ok(Method::Wallet),
-        "BANK_TRANSFER" => Ok(Method::BankTransfer),
-        other => Err(Error::internal(format!("payment method {other}"))),
-    }
-}
-
-/// A reason as the database and the contract have it.
-pub(crate) fn cancel_reason_name(reason: CancelReason) -> &'static str {
-    match reason {
-        CancelReason::MemberRequest => "MEMBER_REQUEST",
-        CancelReason::OutOfStock => "OUT_OF_STOCK",
-        CancelReason::InsufficientBalance => "INSUFFICIENT_BALANCE",
-        CancelReason::DepositExpired => "DEPOSIT_EXPIRED",
-        CancelReason::CardDeclined => "CARD_DECLINED",
-        CancelReason::MemberWithdrawn => "MEMBER_WITHDRAWN",
-    }
-}
-
-/// A stored or told reason.
-pub(crate) fn cancel_reason(name: &str) -> Result<CancelReason, Error> {
-    match name {
-        "MEMBER_REQUEST" => Ok(CancelReason::MemberRequest),
-        "OUT_OF_STOCK" => Ok(CancelReason::OutOfStock),
-        "INSUFFICIENT_BALANCE" => Ok(CancelReason::InsufficientBalance),
-        "DEPOSIT_EXPIRED" => Ok(CancelReason::DepositExpired),
-        "CARD_DECLINED" => Ok(CancelReason::CardDeclined),
-        "MEMBER_WITHDRAWN" => Ok(CancelReason::MemberWithdrawn),
-        other => Err(Error::internal(format!("cancel reason {other}"))),
-    }
 }

@@ -14,7 +14,7 @@ use tokio_postgres::Row;
 
 use crate::{
     domain::{Fact, Facts, Line, MemberId, Milestones, Order, OrderId, ProductId, State},
-    render,
+    words,
 };
 
 /// All that makes up an order.
@@ -40,7 +40,7 @@ pub(crate) struct Stored {
 impl Stored {
     fn from_row(row: &Row) -> Result<Self, Error> {
         let cancel_reason: Option<&str> = row.get("cancel_reason");
-        let cancelled = cancel_reason.map(render::cancel_reason).transpose()?;
+        let cancelled = cancel_reason.map(words::cancel_reason).transpose()?;
         let facts = Facts {
             deposit_requested: row.get("deposit_requested"),
             paid: row.get("paid"),
@@ -53,12 +53,12 @@ impl Stored {
         let order = Order {
             id: OrderId(row.get("id")),
             member: MemberId(row.get("member_id")),
-            method: render::method(row.get("method"))?,
+            method: words::method(row.get("method"))?,
             lines: lines(row),
             total: Money::krw(row.get("total_minor")),
             payment: row.get("payment_id"),
             facts,
-            told: render::state(row.get("told"), cancelled)?,
+            told: words::state(row.get("told"), cancelled)?,
         };
         Ok(Self {
             order,
@@ -72,7 +72,7 @@ impl Stored {
     fn tell(&mut self, milestones: &Milestones, cause: Option<&Cause>) -> Vec<Draft> {
         let tell = |milestone: &State| {
             self.event_version += 1;
-            let (kind, payload) = render::event(&self.order, *milestone)?;
+            let (kind, payload) = words::event(&self.order, *milestone)?;
             let id = self.order.id.0;
             let draft = Draft::new(kind, id, self.event_version, id, payload);
             Some(match cause {
@@ -116,7 +116,7 @@ pub(crate) async fn place(tx: &mut Tx, order: Order) -> Result<Stored, Error> {
             &[
                 &order.id.0,
                 &order.member.0,
-                &render::method_name(order.method),
+                &words::method_name(order.method),
                 &minor,
                 &currency,
                 &column(|line| line.product.0),
@@ -229,10 +229,10 @@ async fn save(tx: &mut Tx, orders: &[Stored]) -> Result<(), Error> {
             &facts(orders, |f| f.delivery_started),
             &facts(orders, |f| f.receipt_confirmed),
             &column(orders, |s| s.order.facts.cancel_attempts),
-            &column(orders, |s| s.order.facts.cancelled.map(render::cancel_reason_name)),
+            &column(orders, |s| s.order.facts.cancelled.map(words::cancel_reason_name)),
             &column(orders, |s| s.order.payment),
-            &column(orders, |s| render::state_name(s.order.state())),
-            &column(orders, |s| render::state_name(s.order.told)),
+            &column(orders, |s| words::state_name(s.order.state())),
+            &column(orders, |s| words::state_name(s.order.told)),
             &column(orders, |s| s.version),
             &column(orders, |s| s.event_version),
         ],

@@ -12,6 +12,7 @@ mod policy;
 mod render;
 mod service;
 mod store;
+mod words;
 
 use contracts::{
     order::v1::{OrderEvent, order_events_server::OrderEventsServer},

@@ -8,8 +8,8 @@ use kit::{
 
 use crate::{
     domain::{MemberId, OrderId},
-    render,
     store::{self, Want, Wish},
+    words,
 };
 
 pub(crate) struct Orders;
@@ -28,7 +28,7 @@ fn wish(arrived: &Arrived<OrderEvent>) -> Result<Option<Wish>, Error> {
     let (order, member, want) = match &arrived.message.event {
         Some(Event::OrderPlaced(it)) => {
             let amount = Money::parse("total", it.total.as_ref().map(contracts::Money::parts))?;
-            let method = render::method_from(it.payment_method())?;
+            let method = words::method_from(it.payment_method())?;
             (&it.order_id, &it.member_id, Want::Pay { amount, method })
         }
         Some(Event::OrderCancelled(it)) => {

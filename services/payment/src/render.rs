@@ -1,18 +1,12 @@
-//! How payments look from outside: on the wire, in events, in the database's words.
+//! How payments and wallets look on the wire.
 
-use contracts::{
-    order::v1::PaymentMethod,
-    payment::v1::{
-        self as pb, PaymentApproved, PaymentCancelled, PaymentDeclined, PaymentEvent,
-        WalletToppedUp, payment_event::Event,
-    },
-};
-use kit::{Error, Money};
-use prost::Message as _;
+use contracts::payment::v1 as pb;
+use kit::Money;
 
 use crate::{
-    domain::{MemberId, Method, Outcome, Payment, State},
+    domain::MemberId,
     store::{Entry, Stored},
+    words,
 };
 
 /// A payment on the wire.
@@ -22,9 +16,9 @@ pub(crate) fn payment(stored: &Stored) -> pb::Payment {
         id: payment.id.to_string(),
         order_id: payment.order.to_string(),
         member_id: payment.member.to_string(),
-        method: wire_method(payment.method).into(),
+        method: words::wire_method(payment.method).into(),
         amount: Some(payment.amount.to_wire().into()),
-        state: wire_state(payment.state).into(),
+        state: words::wire_state(payment.state).into(),
         deposit_due_time: None,
         deposit_reference: String::new(),
         cancel_reason: payment.reason.clone(),
@@ -47,116 +41,5 @@ pub(crate) fn entry(entry: &Entry) -> pb::WalletEntry {
         amount: Some(entry.amount.to_wire().into()),
         order_id: entry.order.map(|id| id.to_string()).unwrap_or_default(),
         create_time: Some(entry.create_time.into()),
-    }
-}
-
-/// The event of an outcome: its name and its encoded message; none for a quiet one.
-pub(crate) fn event(payment: &Payment, outcome: &Outcome) -> Option<(&'static str, Vec<u8>)> {
-    let payment_id = payment.id.to_string();
-    let (order_id, member_id) = (payment.order.to_string(), payment.member.to_string());
-    let (kind, event) = match outcome {
-        Outcome::Approved => (
-            "PaymentApproved",
-            Event::PaymentApproved(PaymentApproved {
-                payment_id,
-                order_id,
-                member_id,
-                amount: Some(payment.amount.to_wire().into()),
-                method: wire_method(payment.method).into(),
-            }),
-        ),
-        Outcome::Declined => (
-            "PaymentDeclined",
-            Event::PaymentDeclined(PaymentDeclined {
-                payment_id,
-                order_id,
-                member_id,
-                reason: payment.reason.clone(),
-            }),
-        ),
-        Outcome::Cancelled(refunded) => (
-            "PaymentCancelled",
-            Event::PaymentCancelled(PaymentCancelled {
-                payment_id,
-                order_id,
-                member_id,
-                refunded: Some(refunded.to_wire().into()),
-                reason: payment.reason.clone(),
-            }),
-        ),
-        Outcome::Quiet => return None,
-    };
-    Some((kind, PaymentEvent { frame: None, event: Some(event) }.encode_to_vec()))
-}
-
-/// The event of a top-up.
-pub(crate) fn topped_up(member: MemberId, amount: Money) -> (&'static str, Vec<u8>) {
-    let event = Event::WalletToppedUp(WalletToppedUp {
-        member_id: member.to_string(),
-        amount: Some(amount.to_wire().into()),
-    });
-    ("WalletToppedUp", PaymentEvent { frame: None, event: Some(event) }.encode_to_vec())
-}
-
-fn wire_method(method: Method) -> PaymentMethod {
-    match method {
-        Method::Card => PaymentMethod::Card,
-        Method::Wallet => PaymentMethod::Wallet,
-        Method::BankTransfer => PaymentMethod::BankTransfer,
-    }
-}
-
-fn wire_state(state: State) -> pb::payment::State {
-    match state {
-        // Never seen: the first is not stored, the second not shown.
-        State::New | State::Refused => pb::payment::State::Unspecified,
-        State::Done => pb::payment::State::Done,
-        State::Declined => pb::payment::State::Declined,
-        State::Cancelled => pb::payment::State::Cancelled,
-    }
-}
-
-/// A method as the database has it.
-pub(crate) fn method_name(method: Method) -> &'static str {
-    wire_method(method).as_str_name()
-}
-
-/// A method from an event.
-pub(crate) fn method_from(method: PaymentMethod) -> Result<Method, Error> {
-    match method {
-        PaymentMethod::Card => Ok(Method::Card),
-        PaymentMethod::Wallet => Ok(Method::Wallet),
-        PaymentMethod::BankTransfer => Ok(Method::BankTransfer),
-        PaymentMethod::Unspecified => Err(Error::violation("payment_method", "is required")),
-    }
-}
-
-/// A stored method.
-pub(crate) fn method(name: &str) -> Result<Method, Error> {
-    PaymentMethod::from_str_name(name)
-        .ok_or_else(|| Error::internal(format!("payment method {name}")))
-        .and_then(method_from)
-}
-
-/// A state as the database has it.
-pub(crate) fn state_name(state: State) -> &'static str {
-    match state {
-        State::New => "NEW",
-        State::Done => "DONE",
-        State::Declined => "DECLINED",
-        State::Cancelled => "CANCELLED",
-        State::Refused => "REFUSED",
-    }
-}
-
-/// A stored state.
-pub(crate) fn state(name: &str) -> Result<State, Error> {
-    match name {
-        "NEW" => Ok(State::New),
-        "DONE" => Ok(State::Done),
-        "DECLINED" => Ok(State::Declined),
-        "CANCELLED" => Ok(State::Cancelled),
-        "REFUSED" => Ok(State::Refused),
-        other => Err(Error::internal(format!("payment state {other}"))),
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     domain::{
         self, MemberId, Method, OrderId, Outcome, Payment, PaymentId, State, Transfer, Wallets,
     },
-    render,
+    words,
 };
 
 /// All that makes up a payment.
@@ -41,9 +41,9 @@ impl Stored {
             id: PaymentId(row.get("id")),
             order: OrderId(row.get("order_id")),
             member: MemberId(row.get("member_id")),
-            method: render::method(row.get("method"))?,
+            method: words::method(row.get("method"))?,
             amount: Money::krw(row.get("amount_minor")),
-            state: render::state(row.get("state"))?,
+            state: words::state(row.get("state"))?,
             reason: row.get("reason"),
         };
         Ok(Self { payment, version: row.get("version"), create_time: row.get("create_time") })
@@ -102,7 +102,7 @@ pub(crate) async fn decide(
 
 /// The event of an outcome, if others would want to know.
 fn tell(stored: &mut Stored, outcome: &Outcome, cause: Option<&Cause>) -> Option<Draft> {
-    let (kind, payload) = render::event(&stored.payment, outcome)?;
+    let (kind, payload) = words::event(&stored.payment, outcome)?;
     stored.version += 1;
     let (id, order) = (stored.payment.id.0, stored.payment.order.0);
     let draft = Draft::new(kind, id, stored.version, order, payload);
@@ -162,9 +162,9 @@ async fn save_payments(tx: &mut Tx, payments: &BTreeMap<OrderId, Stored>) -> Res
          where payment.order_id = n.order_id and payment.state <> n.state",
         &[
             &orders,
-            &column(|s| render::method_name(s.payment.method)),
+            &column(|s| words::method_name(s.payment.method)),
             &amounts,
-            &column(|s| render::state_name(s.payment.state)),
+            &column(|s| words::state_name(s.payment.state)),
             &reasons,
             &versions,
         ],
@@ -275,7 +275,7 @@ pub(crate) async fn top_up(tx: &mut Tx, member: MemberId, amount: Money) -> Resu
     let mut ledger = Ledger::default();
     ledger.push("TOP_UP", None, member, amount.minor(), "SANDBOX");
     ledger.save(tx).await?;
-    let (kind, payload) = render::topped_up(member, amount);
+    let (kind, payload) = words::topped_up(member, amount);
     event::append(tx, &[Draft::new(kind, member.0, version, member.0, payload)]).await?;
     Ok(balance)
 }
