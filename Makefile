@@ -20,6 +20,7 @@ up: machine ## bring everything up (ARGS="--data-dir DIR --http ADDRESS --grpc A
 	@cargo build --workspace --bin hansang
 	@exec target/debug/hansang up $(ARGS)
 
+test: TESTING := yes
 test: machine ## run all tests: domain, services, stories, architecture
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo nextest run --workspace $(ARGS); \
@@ -51,6 +52,9 @@ machine:
 	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
 	  || { command -v pg_config >/dev/null && [ -x "$$(pg_config --bindir)/initdb" ]; } \
 	  || missing+=(postgresql); \
+	if [ -n "$(TESTING)" ]; then \
+	  python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv); \
+	fi; \
 	if [ "$${#missing[@]}" -eq 0 ]; then exit 0; fi; \
 	if ! command -v apt-get >/dev/null; then \
 	  echo "make: please install $${missing[*]} (this machine has no apt-get)" >&2; \

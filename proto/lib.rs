@@ -14,7 +14,9 @@
 include!(concat!(env!("OUT_DIR"), "/contracts.rs"));
 
 pub use google::r#type::Money;
-pub use hansang::{delivery, event, member, mypage, order, payment, product};
+pub use hansang::{
+    coupon, delivery, event, member, mileage, mypage, notification, order, payment, product,
+};
 
 /// All contracts with their options and comments, as an encoded
 /// `google.protobuf.FileDescriptorSet`.

@@ -4,11 +4,16 @@
 //!
 //! Any key may be given as `<key>_file`: the file's content is then the value.
 //! That is how secrets come in (`HANSANG__AUTH__SIGNING_KEY_FILE=/run/secrets/key`).
+//!
+//! What one service alone can be told stands in a section of its own, and only
+//! that service knows what may be there: `[service.<name>]`, or
+//! `HANSANG__SERVICE__<NAME>__<KEY>`. It reads it with
+//! [`House::own_settings`](crate::House::own_settings).
 
 use std::{collections::BTreeMap, fmt, fs, net::SocketAddr, path::Path, time::Duration};
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 
 use crate::{Error, error::Kind};
 
@@ -30,6 +35,9 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// How long things may take.
     pub deadline: DeadlineSettings,
+    /// What services can be told each on its own, by the service's name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub service: BTreeMap<String, Section>,
 }
 
 /// Postgres: one database and one role a service.
@@ -226,6 +234,38 @@ impl Serialize for Secret {
     }
 }
 
+/// What one service alone is told, as it was given: only the service knows what may be there. What
+/// stands under a key that ends like that of a secret prints as `***`.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Section(Map<String, Value>);
+
+impl Section {
+    /// How the keys of secrets end. A URL may hold a password.
+    const SECRETS: &[&str] = &["password", "secret", "token", "key", "url"];
+
+    fn masked(map: &Map<String, Value>) -> Map<String, Value> {
+        let mask = |key: &str, value: &Value| match value {
+            Value::Object(inner) => Value::Object(Self::masked(inner)),
+            _ if Self::SECRETS.iter().any(|ending| key.ends_with(ending)) => "***".into(),
+            _ => value.clone(),
+        };
+        map.iter().map(|(key, value)| (key.clone(), mask(key, value))).collect()
+    }
+}
+
+impl fmt::Debug for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(Self::masked(&self.0)).finish()
+    }
+}
+
+impl Serialize for Section {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::masked(&self.0).serialize(serializer)
+    }
+}
+
 impl Settings {
     /// Reads all layers. `env` is the whole environment; `flags` are dotted keys with their values.
     pub fn load(
@@ -253,6 +293,23 @@ impl Settings {
         let settings: Self = serde_path_to_error::deserialize(tree)
             .map_err(|error| invalid(format!("{}: {}", error.path(), error.inner())))?;
         settings.check()
+    }
+
+    /// Reads the section of one service; the default where there is none. `T` denies unknown
+    /// fields, and has a default for each.
+    pub fn own<T: DeserializeOwned + Default>(&self, service: &str) -> Result<T, Error> {
+        let Some(Section(section)) = self.service.get(service) else { return Ok(T::default()) };
+        serde_path_to_error::deserialize(Value::Object(section.clone())).map_err(|error| {
+            invalid(format!("service.{service}.{}: {}", error.path(), error.inner()))
+        })
+    }
+
+    /// Refuses a section of a service that is none of `known`.
+    pub fn check_sections(&self, known: &[&str]) -> Result<(), Error> {
+        match self.service.keys().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => Err(invalid(format!("service.{name}: there is no such service"))),
+            None => Ok(()),
+        }
     }
 
     fn check(self) -> Result<Self, Error> {
@@ -283,7 +340,7 @@ fn read_files(tree: &mut Value) -> Result<(), Error> {
     map.values_mut().try_for_each(read_files)
 }
 
-fn invalid(error: impl fmt::Display) -> Error {
+pub(crate) fn invalid(error: impl fmt::Display) -> Error {
     Error::new(Kind::Invalid, "CONFIGURATION", error.to_string())
 }
 
@@ -329,5 +386,65 @@ mod tests {
             .expect("loads");
         assert_eq!(settings.database.url.expose(), "postgres://u:p@h/d");
         assert!(!format!("{settings:?}").contains("postgres://u"));
+    }
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Own {
+        size: u32,
+        mail: Mail,
+    }
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Mail {
+        host: String,
+        password: String,
+    }
+
+    fn with_sections(pairs: &[(&str, &str)]) -> Settings {
+        Settings::load(None, env(pairs), []).expect("loads")
+    }
+
+    #[test]
+    fn a_service_reads_its_own_section() {
+        let settings = with_sections(&[
+            ("HANSANG__SERVICE__KITCHEN__SIZE", "4"),
+            ("HANSANG__SERVICE__KITCHEN__MAIL__HOST", "localhost"),
+        ]);
+        let own: Own = settings.own("kitchen").expect("is right");
+        assert_eq!((own.size, own.mail.host.as_str()), (4, "localhost"));
+        assert_eq!(settings.own::<Own>("cellar").expect("the default"), Own::default());
+        settings.check_sections(&["cellar", "kitchen"]).expect("both are there");
+        let error = settings.check_sections(&["cellar"]).expect_err("no kitchen");
+        assert!(error.to_string().contains("service.kitchen"), "{error}");
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_section_is_named_with_its_path() {
+        for (key, value, path) in [
+            ("HANSANG__SERVICE__KITCHEN__SIZ", "4", "service.kitchen.siz"),
+            ("HANSANG__SERVICE__KITCHEN__SIZE", "-4", "service.kitchen.size"),
+            ("HANSANG__SERVICE__KITCHEN__MAIL__PORT", "25", "service.kitchen.mail.port"),
+        ] {
+            let error = with_sections(&[(key, value)]).own::<Own>("kitchen").expect_err("wrong");
+            assert!(error.to_string().contains(&format!("{path}: ")), "{error}");
+        }
+        let flat = Settings::load(None, env(&[("HANSANG__SERVICE__KITCHEN", "4")]), []);
+        let error = flat.expect_err("not a section").to_string();
+        assert!(error.contains("service.kitchen: "), "{error}");
+    }
+
+    #[test]
+    fn a_secret_in_a_section_is_not_printed() {
+        let settings = with_sections(&[
+            ("HANSANG__SERVICE__KITCHEN__MAIL__PASSWORD", "sesame"),
+            ("HANSANG__SERVICE__KITCHEN__MAIL__HOST", "localhost"),
+        ]);
+        assert_eq!(settings.own::<Own>("kitchen").expect("is right").mail.password, "sesame");
+        let debug = format!("{settings:?}");
+        let json = serde_json::to_string(&settings).expect("prints");
+        for text in [debug, json] {
+            assert!(!text.contains("sesame") && text.contains("localhost"), "{text}");
+        }
     }
 }

@@ -227,6 +227,9 @@ impl From<tokio_postgres::Error> for Error {
                 "lost a race for the same rows; try again",
             );
         }
+        if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE {
+            return Self::new(Kind::Invalid, "INVALID_TEXT", "text must not hold U+0000");
+        }
         // 08 connection, 53 out of resources, 57 operator intervention.
         if ["08", "53", "57"].iter().any(|class| code.code().starts_with(class)) {
             return Self::unavailable("DATABASE_UNAVAILABLE", database.message());

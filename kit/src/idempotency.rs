@@ -77,6 +77,18 @@ pub async fn store(tx: &mut Tx, command: &Command, response: &impl Message) -> R
     Ok(())
 }
 
+/// Gives the command's key back: the same command may come again, and is then another one.
+pub async fn release(tx: &mut Tx, command: &Command) -> Result<(), Error> {
+    if let Some(key) = &command.key {
+        tx.execute(
+            "delete from idempotency where caller = $1 and method = $2 and key = $3",
+            &[&command.caller, &&*command.method, key],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
 /// Marks a response as one that was given before.
 pub fn replayed<R>(mut response: Response<R>) -> Response<R> {
     let yes = tonic::metadata::MetadataValue::from_static("true");

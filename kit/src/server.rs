@@ -63,6 +63,7 @@ impl Server {
         for service in services {
             let mut house = House::new(service, settings, routes, stop.clone())?;
             (service.build)(&mut house)?;
+            house.check_section()?;
             let mut names = vec![service.name];
             names.extend(&house.served);
             served.extend(&house.served);

@@ -5,13 +5,14 @@
 
 use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tonic::{body::Body, server::NamedService, service::RoutesBuilder};
 
 use crate::{
     Database, Error,
     auth::Identity,
-    config::Settings,
+    config::{self, Settings},
     event::{Consumer, Feed, Log, Policy, Source},
     rpc::Peer,
     task,
@@ -51,6 +52,8 @@ pub struct House<'a> {
     database: Database,
     identity: Identity,
     stop: CancellationToken,
+    /// Whether the service has read its own section of the configuration.
+    told: bool,
     pub(crate) routes: RoutesBuilder,
     pub(crate) served: Vec<&'static str>,
     pub(crate) runs: Vec<Run>,
@@ -72,6 +75,7 @@ impl<'a> House<'a> {
             database,
             identity,
             stop,
+            told: false,
             routes,
             served: Vec::new(),
             runs: vec![Box::pin(forget)],
@@ -86,6 +90,22 @@ impl<'a> House<'a> {
     /// The configuration.
     pub fn settings(&self) -> &Settings {
         self.settings
+    }
+
+    /// The service's own section of the configuration, `[service.<name>]`; the default where there
+    /// is none. `T` denies unknown fields, and has a default for each.
+    pub fn own_settings<T: DeserializeOwned + Default>(&mut self) -> Result<T, Error> {
+        self.told = true;
+        self.settings.own(self.name)
+    }
+
+    /// Refuses a section that the service, built by now, has not read.
+    pub(crate) fn check_section(&self) -> Result<(), Error> {
+        if !self.told && self.settings.service.contains_key(self.name) {
+            let name = self.name;
+            return Err(config::invalid(format!("service.{name}: it has no settings of its own")));
+        }
+        Ok(())
     }
 
     /// Another service, to call. Calls carry this service's own token.

@@ -15,7 +15,7 @@ use std::{
         process::CommandExt as _,
     },
     path::{Path, PathBuf},
-    process::{ChildStdin, Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::LazyLock,
     time::Duration,
 };
@@ -62,10 +62,27 @@ pub async fn databases(services: &[&str]) -> DatabaseSettings {
         admin.batch_execute(&sql).await.expect("databases can be made");
     }
     let url = Secret::new(url.replace("{database}", &format!("{prefix}{{service}}")));
-    DatabaseSettings { url, ..DatabaseSettings::default() }
+    // A busy machine is no reason to fail.
+    DatabaseSettings {
+        url,
+        statement_timeout_ms: 30_000,
+        acquire_timeout_ms: 30_000,
+        ..DatabaseSettings::default()
+    }
 }
 
-/// Connects; waits until the server has started.
+/// Has the server flush what is committed, as it does anywhere but in tests: for benchmarks.
+///
+/// # Panics
+/// When there is no Postgres.
+pub async fn flush_commits() {
+    let admin = connect(&CLUSTER.url.replace("{database}", "postgres")).await;
+    for sql in ["alter system set fsync = on", "select pg_reload_conf()"] {
+        admin.batch_execute(sql).await.expect("a superuser may");
+    }
+}
+
+/// Connects; waits until the server has started, which takes long on a busy machine.
 async fn connect(url: &str) -> Client {
     let mut tries = 0;
     loop {
@@ -74,7 +91,7 @@ async fn connect(url: &str) -> Client {
                 tokio::spawn(connection);
                 return client;
             }
-            Err(error) if tries == 500 => panic!("no Postgres for tests: {error:?}"),
+            Err(error) if tries == 3_000 => panic!("no Postgres for tests: {error:?}"),
             Err(_) => tries += 1,
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -85,14 +102,15 @@ static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
 
 struct Cluster {
     url: String,
-    /// Closes when this process ends: the cluster's keeper waits for that.
-    _lifeline: Option<ChildStdin>,
+    /// Cleans up when its input closes, that is when this process ends.
+    _keeper: Option<Child>,
 }
 
 /// Waits for the end of its input, in a process group of its own, so that nothing that ends the
 /// tests ends it before it has cleaned up.
 const KEEPER: &str = r#"
     cp -a "$2" "$3/data"
+    echo "fsync = off" >> "$3/data/postgresql.conf"
     "$1/postgres" -D "$3/data" -k "$3" -c listen_addresses= -c max_connections=300 \
         >"$3/log" 2>&1 </dev/null &
     server=$!
@@ -105,12 +123,12 @@ impl Cluster {
     fn start() -> Self {
         if let Ok(url) = env::var("HANSANG_TEST_DATABASE_URL") {
             assert!(url.contains("{database}"), "HANSANG_TEST_DATABASE_URL lacks {{database}}");
-            return Self { url, _lifeline: None };
+            return Self { url, _keeper: None };
         }
         let bin = server_binaries();
         let template = template(&bin);
         let directory = env::temp_dir().join(format!("hansang-test-{}", Uuid::now_v7().simple()));
-        let mut keeper = unprivileged(Path::new("sh"), &directory)
+        let keeper = unprivileged(Path::new("sh"), &directory)
             .args(["-c", KEEPER, "sh"])
             .args([&bin, &template, &directory])
             .process_group(0)
@@ -121,7 +139,7 @@ impl Cluster {
             .expect("sh starts");
         let host = directory.display().to_string().replace('/', "%2F");
         let url = format!("postgres://hansang@{host}/{{database}}");
-        Self { url, _lifeline: keeper.stdin.take() }
+        Self { url, _keeper: Some(keeper) }
     }
 }
 

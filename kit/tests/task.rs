@@ -1,5 +1,7 @@
 //! Durable timers on a real Postgres.
 
+#![expect(clippy::unwrap_used, reason = "clippy does not see that helpers of tests are tests")]
+
 mod support;
 
 use std::{
@@ -53,7 +55,7 @@ async fn a_task_is_done_when_it_is_due_and_until_it_succeeds() {
     let (handler, stop) = (Counting::default(), CancellationToken::new());
     tokio::spawn(Worker::new(database.clone(), handler.clone()).run(stop.clone()));
     let key = Uuid::now_v7();
-    let (soon, tomorrow) = (SystemTime::now(), SystemTime::now() + Duration::from_secs(86_400));
+    let (soon, tomorrow) = (SystemTime::now(), SystemTime::now() + Duration::from_hours(24));
     for (due, payload, runs) in [
         (Due::At(soon), &b"fail once"[..], 2),
         (Due::After(Duration::ZERO), b"again once", 2),

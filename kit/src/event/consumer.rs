@@ -175,7 +175,6 @@ where
     async fn session(&self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<(), Error> {
         let Some(opened) = stop.run_until_cancelled(self.open()).await else { return Ok(()) };
         let (mut session, mut stream) = opened?;
-        backoff.reset();
         loop {
             let flush = session.flush;
             let first = tokio::select! {
@@ -186,11 +185,11 @@ where
                 }
                 message = stream.next() => message,
             };
-            let mut ended = self.take(&mut session, first).err();
+            let mut ended = session.take(first).err();
             while ended.is_none() && session.events.len() < BATCH {
                 // What is there already.
                 let Some(message) = stream.next().now_or_never() else { break };
-                ended = self.take(&mut session, message).err();
+                ended = session.take(message).err();
             }
             if !session.events.is_empty() {
                 self.apply(&mut session).await?;
@@ -198,6 +197,7 @@ where
             if let Some(error) = ended {
                 return Err(error);
             }
+            backoff.reset();
         }
     }
 
@@ -243,34 +243,6 @@ where
             flush: None,
         };
         Ok((session, stream))
-    }
-
-    /// Takes a message in.
-    fn take(
-        &self,
-        session: &mut Session<M>,
-        message: Option<Result<Bytes, Status>>,
-    ) -> Result<(), Error> {
-        let message = received(message)?;
-        match kind(&message)? {
-            Some(Kind::Event(envelope)) => {
-                let span = envelope.span.unwrap_or_default();
-                let (decoded, fault) = match M::decode(message.clone()) {
-                    Ok(decoded) => (decoded, None),
-                    Err(error) => (M::default(), Some(Error::internal(error.to_string()))),
-                };
-                let arrived = arrived(span, envelope, decoded)?;
-                session.cover(span)?;
-                session.events.push(arrived);
-                session.messages.push((message, fault));
-            }
-            Some(Kind::Progress(progress)) => {
-                progress.spans.into_iter().try_for_each(|span| session.cover(span))?;
-                session.flush.get_or_insert_with(|| Instant::now() + LAZY);
-            }
-            Some(Kind::CaughtUp(_) | Kind::Opened(_)) | None => {}
-        }
-        Ok(())
     }
 
     /// Applies what has arrived, all at once if it can be.
@@ -373,7 +345,31 @@ where
     }
 }
 
-impl<M> Session<M> {
+impl<M: Message + Default> Session<M> {
+    /// Takes a message in.
+    fn take(&mut self, message: Option<Result<Bytes, Status>>) -> Result<(), Error> {
+        let message = received(message)?;
+        match kind(&message)? {
+            Some(Kind::Event(envelope)) => {
+                let span = envelope.span.unwrap_or_default();
+                let (decoded, fault) = match M::decode(message.clone()) {
+                    Ok(decoded) => (decoded, None),
+                    Err(error) => (M::default(), Some(Error::internal(error.to_string()))),
+                };
+                let arrived = arrived(span, envelope, decoded)?;
+                self.cover(span)?;
+                self.events.push(arrived);
+                self.messages.push((message, fault));
+            }
+            Some(Kind::Progress(progress)) => {
+                progress.spans.into_iter().try_for_each(|span| self.cover(span))?;
+                self.flush.get_or_insert_with(|| Instant::now() + LAZY);
+            }
+            Some(Kind::CaughtUp(_) | Kind::Opened(_)) | None => {}
+        }
+        Ok(())
+    }
+
     /// Notes that nothing is missing up to the span's end.
     fn cover(&mut self, span: Span) -> Result<(), Error> {
         let seen = &mut self.seen[place(span.partition)?];

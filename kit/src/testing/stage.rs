@@ -59,6 +59,18 @@ impl Stage {
     /// # Panics
     /// When they do not start.
     pub async fn open(services: &[&'static Service], descriptors: &'static [u8]) -> Self {
+        Self::open_with(services, descriptors, |_| {}).await.expect("the services start")
+    }
+
+    /// The same with settings changed, maybe so that the services refuse to start.
+    ///
+    /// # Panics
+    /// When there is no Postgres.
+    pub async fn open_with(
+        services: &[&'static Service],
+        descriptors: &'static [u8],
+        change: impl FnOnce(&mut Settings),
+    ) -> Result<Self, Error> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("bound"));
         let names: Vec<&str> = services.iter().map(|service| service.name).collect();
@@ -73,12 +85,11 @@ impl Stage {
         settings.auth.signing_key = key.clone();
         settings.auth.service_key = key;
         let stop = CancellationToken::new();
-        let server = Server::prepare(&settings, services, descriptors, stop.clone())
-            .await
-            .expect("the services start");
+        change(&mut settings);
+        let server = Server::prepare(&settings, services, descriptors, stop.clone()).await?;
         let serving = tokio::spawn(server.run(listener));
         let channel = Endpoint::from_shared(address).expect("an address").connect_lazy();
-        Self { settings, channel, stop, serving }
+        Ok(Self { settings, channel, stop, serving })
     }
 
     /// To call the services with generated clients.

@@ -1,7 +1,6 @@
 //! A source of events and a place to apply them, as two services would have them.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
-#![allow(clippy::unwrap_used, reason = "clippy does not see that these are tests")]
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -179,14 +178,14 @@ pub(crate) async fn number(database: &Database, sql: &'static str) -> i64 {
     database.read().await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
 }
 
-/// Waits until something is so; fails after 20 seconds.
+/// Waits until something is so; fails after a minute.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
     let waiting = async {
         while !is_so().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), waiting)
+    tokio::time::timeout(Duration::from_mins(1), waiting)
         .await
         .unwrap_or_else(|_| panic!("{what}"));
 }

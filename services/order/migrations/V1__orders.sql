@@ -9,6 +9,10 @@ create table orders (
   display_names text[] not null,
   quantities int[] not null,
   unit_prices_minor bigint[] not null,
+  -- A card order that is not placed yet: nobody sees it.
+  pending text constraint orders_pending check (pending in ('PENDING', 'ABORTING')),
+  -- Calls to payment that may be under way to place it.
+  place_attempts int not null default 0,
   -- Facts that the order has learned; its state follows from them.
   deposit_requested boolean not null default false,
   paid boolean not null default false,
@@ -22,10 +26,10 @@ create table orders (
   payment_id uuid,
   -- For lists by state; always what the facts say.
   state text not null constraint orders_state check (state in
-    ('PLACED', 'AWAITING_DEPOSIT', 'PAID', 'PREPARED', 'DELIVERING', 'CLOSED', 'CANCELLING', 'CANCELLED')),
+    ('PENDING', 'ABORTING', 'PLACED', 'AWAITING_DEPOSIT', 'PAID', 'PREPARED', 'DELIVERING', 'CLOSED', 'CANCELLING', 'CANCELLED')),
   -- The last milestone that others were told of.
   told text not null constraint orders_told check (told in
-    ('PLACED', 'AWAITING_DEPOSIT', 'PAID', 'PREPARED', 'DELIVERING', 'CLOSED', 'CANCELLED')),
+    ('PENDING', 'PLACED', 'AWAITING_DEPOSIT', 'PAID', 'PREPARED', 'DELIVERING', 'CLOSED', 'CANCELLED')),
   version bigint not null,
   -- The version of the last event; it grows by one with each.
   event_version bigint not null,
@@ -41,4 +45,9 @@ create table catalogue (
   price_minor bigint not null,
   currency text not null,
   version bigint not null
+);
+
+-- Members who withdrew: they place no orders any more.
+create table withdrawn_member (
+  member_id uuid primary key
 );

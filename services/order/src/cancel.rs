@@ -21,11 +21,10 @@ use contracts::{
 };
 use kit::{
     Database, Error, Incoming,
-    error::Kind,
     idempotency::{self, Reserved},
     incoming::Command,
     rpc::{Failure, Peer},
-    task::{self, Due, Outcome, Task},
+    task::{self, Due},
 };
 
 use crate::{
@@ -35,7 +34,8 @@ use crate::{
 };
 
 const CANCEL_PAYMENT: &str = "/hansang.payment.v1.PaymentService/CancelPayment";
-const TASK: &str = "cancel-payment";
+/// The task that repeats the call until it is definite.
+pub(crate) const TASK: &str = "cancel-payment";
 
 /// Cancels orders.
 #[derive(Clone)]
@@ -157,25 +157,17 @@ impl Cancel {
             "payment cannot be asked now; the order is as it was",
         ))
     }
-}
 
-impl task::Handler for Cancel {
     /// Takes up a cancellation whose outcome is not known yet.
-    async fn handle(&self, task: &Task) -> Result<Outcome, Error> {
-        let id = OrderId(task.key);
+    pub(crate) async fn resume(&self, id: OrderId) -> Result<(), Error> {
         let mut tx = self.0.database.begin().await?;
         let (number, stored) =
             store::update(&mut tx, id, None, |_, order| Ok((order.join_cancel(), Vec::new())))
                 .await?;
         tx.commit().await?;
-        let Some(number) = number else { return Ok(Outcome::Done) };
+        let Some(number) = number else { return Ok(()) };
         let attempt = Attempt { order: id, member: stored.order.member, number };
-        match self.finish(&attempt, None).await {
-            // Definite, either way.
-            Ok(_) => Ok(Outcome::Done),
-            Err(error) if error.kind() == Kind::Conflict => Ok(Outcome::Done),
-            Err(error) => Err(error),
-        }
+        self.finish(&attempt, None).await.map(|_| ())
     }
 }
 

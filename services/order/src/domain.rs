@@ -29,6 +29,10 @@ pub(crate) enum Method {
 /// How far an order has come. The order of the variants is the order of life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
+    /// A card order whose payment is being asked for. Unseen.
+    Pending,
+    /// A card order that shall not be: its payment is being cancelled. Unseen.
+    Aborting,
     Placed,
     AwaitingDeposit,
     Paid,
@@ -53,6 +57,8 @@ pub(crate) enum CancelReason {
 /// Something that happened elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fact {
+    /// Payment waits for a deposit; its id.
+    DepositRequested(Uuid),
     /// Payment approved; its id.
     Paid(Uuid),
     /// Payment will not happen, or was taken back.
@@ -72,10 +78,20 @@ pub(crate) struct Line {
     pub(crate) unit_price: Money,
 }
 
+/// What there is before a card order is placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pending {
+    Pending,
+    Aborting,
+}
+
 /// What an order has learned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "facts are independent of one another")]
 pub(crate) struct Facts {
+    pub(crate) pending: Option<Pending>,
+    /// Calls to payment that may be under way to place it.
+    pub(crate) place_attempts: i32,
     pub(crate) deposit_requested: bool,
     pub(crate) paid: bool,
     pub(crate) stock_decreased: bool,
@@ -89,6 +105,11 @@ pub(crate) struct Facts {
 impl Facts {
     /// How far the facts carry without gaps.
     pub(crate) fn state(&self) -> State {
+        match self.pending {
+            Some(Pending::Pending) => return State::Pending,
+            Some(Pending::Aborting) => return State::Aborting,
+            None => {}
+        }
         if let Some(reason) = self.cancelled {
             return State::Cancelled(reason);
         }
@@ -136,6 +157,10 @@ impl Order {
                 self.facts.paid = true;
                 self.payment = Some(payment);
             }
+            Fact::DepositRequested(payment) => {
+                self.facts.deposit_requested = true;
+                self.payment = Some(payment);
+            }
             Fact::StockDecreased => self.facts.stock_decreased = true,
             Fact::DeliveryStarted => self.facts.delivery_started = true,
             Fact::StockShort => self.lose(CancelReason::OutOfStock),
@@ -148,7 +173,8 @@ impl Order {
     /// payment, that wish is the reason.
     fn lose(&mut self, reason: CancelReason) {
         match self.state() {
-            State::Cancelled(_) | State::Closed => {}
+            // Not placed: there is nothing to lose, and whoever places it hears of it.
+            State::Pending | State::Aborting | State::Cancelled(_) | State::Closed => {}
             State::Cancelling => self.facts.cancelled = Some(CancelReason::MemberRequest),
             State::Placed
             | State::AwaitingDeposit
@@ -158,12 +184,43 @@ impl Order {
         }
     }
 
+    /// A call to payment is about to be made for a card order. Answers this attempt's number.
+    pub(crate) fn begin_place(&mut self) -> Result<i32, Refusal> {
+        if self.facts.pending != Some(Pending::Pending) {
+            return Err(Refusal::NotPlaced);
+        }
+        self.facts.place_attempts += 1;
+        Ok(self.facts.place_attempts)
+    }
+
+    /// Payment has charged the card: the order is placed and paid, unless it was given up.
+    pub(crate) fn place(&mut self, payment: Uuid) -> Result<Milestones, Refusal> {
+        if self.facts.pending == Some(Pending::Aborting) {
+            return Err(Refusal::NotPlaced);
+        }
+        self.facts.pending = None;
+        Ok(self.learn(Fact::Paid(payment)))
+    }
+
+    /// The card order shall not be; what payment knows of it is to be cancelled.
+    pub(crate) fn abort(&mut self) {
+        if self.facts.pending.is_some() {
+            self.facts.pending = Some(Pending::Aborting);
+        }
+    }
+
+    /// True when no call to payment but this attempt's can be under way.
+    pub(crate) fn places_alone(&self, attempt: i32) -> bool {
+        attempt == 1 && self.facts.place_attempts == 1
+    }
+
     /// The member wants to cancel; payment decides. Answers this attempt's number, or `None` when
     /// the order is cancelled already.
     pub(crate) fn begin_cancel(&mut self) -> Result<Option<i32>, Refusal> {
         match self.state() {
             State::Cancelled(_) => Ok(None),
             State::Closed => Err(Refusal::Closed),
+            State::Pending | State::Aborting => Err(Refusal::NotPlaced),
             State::Placed
             | State::AwaitingDeposit
             | State::Paid
@@ -220,9 +277,12 @@ impl Order {
             }
             State::Cancelled(_) => Err(Refusal::Cancelled),
             State::Cancelling => Err(Refusal::Cancelling),
-            State::Placed | State::AwaitingDeposit | State::Paid | State::Prepared => {
-                Err(Refusal::NotDelivering)
-            }
+            State::Pending
+            | State::Aborting
+            | State::Placed
+            | State::AwaitingDeposit
+            | State::Paid
+            | State::Prepared => Err(Refusal::NotDelivering),
         }
     }
 
@@ -230,7 +290,7 @@ impl Order {
     fn pass(&mut self) -> Milestones {
         let now = self.state();
         let passed = match now {
-            State::Cancelling => Vec::new(),
+            State::Pending | State::Aborting | State::Cancelling => Vec::new(),
             State::Cancelled(_) if now == self.told => Vec::new(),
             State::Cancelled(_) => vec![now],
             _ => self.path().into_iter().filter(|s| *s > self.told && *s <= now).collect(),
@@ -272,11 +332,23 @@ pub(crate) enum Refusal {
     NotDelivering,
     #[error("the prices have changed")]
     PriceChanged,
+    #[error("the order was not placed")]
+    NotPlaced,
+    #[error("the membership has ended")]
+    MemberWithdrawn,
 }
 
 impl Refuse for Refusal {
     fn kind(&self) -> Kind {
-        Kind::Conflict
+        match self {
+            Self::MemberWithdrawn => Kind::Unauthenticated,
+            Self::NotPlaced => Kind::NotFound,
+            Self::Closed
+            | Self::Cancelled
+            | Self::Cancelling
+            | Self::NotDelivering
+            | Self::PriceChanged => Kind::Conflict,
+        }
     }
 
     fn reason(&self) -> &'static str {
@@ -286,90 +358,12 @@ impl Refuse for Refusal {
             Self::Cancelling => "ORDER_CANCELLING",
             Self::NotDelivering => "NOT_DELIVERING",
             Self::PriceChanged => "PRICE_CHANGED",
+            Self::NotPlaced => "NOT_PLACED",
+            Self::MemberWithdrawn => "MEMBER_WITHDRAWN",
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn order() -> Order {
-        Order {
-            id: OrderId(kit::id::new()),
-            member: MemberId(kit::id::new()),
-            method: Method::Wallet,
-            lines: Vec::new(),
-            total: Money::ZERO,
-            payment: None,
-            facts: Facts::default(),
-            told: State::Placed,
-        }
-    }
-
-    const GOOD: [Fact; 3] = [Fact::Paid(Uuid::nil()), Fact::StockDecreased, Fact::DeliveryStarted];
-
-    #[test]
-    fn facts_in_any_order_end_in_the_same_state_past_the_same_milestones() {
-        for order_of in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
-            let mut order = order();
-            let mut passed = Vec::new();
-            for index in order_of {
-                passed.extend(order.learn(GOOD[index]));
-                passed.extend(order.learn(GOOD[index]));
-            }
-            assert_eq!(passed, [State::Paid, State::Prepared, State::Delivering]);
-        }
-    }
-
-    #[test]
-    fn while_it_is_being_cancelled_facts_are_kept_and_no_milestone_passes() {
-        let mut order = order();
-        assert_eq!(order.begin_cancel(), Ok(Some(1)));
-        for fact in GOOD {
-            assert_eq!(order.learn(fact), []);
-        }
-        assert_eq!(order.confirm_receipt(), Err(Refusal::Cancelling));
-        assert_eq!(order.cancel_refused(), [State::Paid, State::Prepared, State::Delivering]);
-    }
-
-    #[test]
-    fn a_cancelled_order_stays_cancelled() {
-        let mut order = order();
-        order.begin_cancel().expect("open");
-        let cancelled = State::Cancelled(CancelReason::MemberRequest);
-        assert_eq!(order.cancelled(), [cancelled]);
-        for fact in GOOD.into_iter().chain([Fact::StockShort]) {
-            assert_eq!(order.learn(fact), []);
-        }
-        assert_eq!(order.state(), cancelled);
-        assert_eq!(order.begin_cancel(), Ok(None));
-    }
-
-    #[test]
-    fn a_call_that_never_ran_leaves_the_order_as_it_was_unless_another_joined() {
-        let mut alone = order();
-        alone.begin_cancel().expect("open");
-        assert_eq!(alone.cancel_never_ran(1), (true, Vec::new()));
-        assert_eq!(alone.state(), State::Placed);
-
-        let mut joined = order();
-        joined.begin_cancel().expect("open");
-        joined.begin_cancel().expect("joins");
-        assert_eq!(joined.cancel_never_ran(1), (false, Vec::new()));
-        assert_eq!(joined.cancel_never_ran(2), (false, Vec::new()));
-        assert_eq!(joined.state(), State::Cancelling);
-    }
-
-    #[test]
-    fn a_closed_order_cannot_be_cancelled() {
-        let mut order = order();
-        for fact in GOOD {
-            order.learn(fact);
-        }
-        assert_eq!(order.confirm_receipt(), Ok(vec![State::Closed]));
-        assert_eq!(order.confirm_receipt(), Ok(vec![]));
-        assert_eq!(order.begin_cancel(), Err(Refusal::Closed));
-        assert_eq!(order.learn(Fact::StockShort), []);
-    }
-}
+#[path = "domain_tests.rs"]
+mod tests;

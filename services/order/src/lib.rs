@@ -6,10 +6,13 @@
 //! - **State**: what the facts add up to.
 //! - **Milestone**: a state that others are told of; a state that jumps passes
 //!   every milestone on its way.
+//! - **Pending**, **aborting**: a card order before payment has charged the card.
+//!   Nobody sees it. See `card`.
 //! - **Cancelling**: the member asked, payment decides. See `cancel`.
 //! - **Catalogue**: a copy of what product sells, for prices.
 
 mod cancel;
+mod card;
 mod catalogue;
 mod domain;
 mod policy;
@@ -17,14 +20,18 @@ mod render;
 mod service;
 mod store;
 mod words;
+mod worker;
 
 use contracts::{
     delivery::v1::{DeliveryEvent, delivery_events_server::DeliveryEventsServer},
+    member::v1::{MemberEvent, member_events_server::MemberEventsServer},
     order::v1::{order_events_server::OrderEventsServer, order_service_server::OrderServiceServer},
     payment::v1::{PaymentEvent, payment_events_server::PaymentEventsServer},
     product::v1::{ProductEvent, product_events_server::ProductEventsServer},
 };
 use kit::{Error, House, Service};
+
+use self::{cancel::Cancel, card::Card, catalogue::Catalogue};
 
 /// The order service.
 pub const SERVICE: Service =
@@ -33,12 +40,15 @@ pub const SERVICE: Service =
 fn build(house: &mut House<'_>) -> Result<(), Error> {
     let database = house.database();
     let deadline = house.settings().deadline.peer();
-    let catalogue = catalogue::Catalogue::new(database.clone(), house.peer("product")?, deadline);
-    let cancel = cancel::Cancel::new(database.clone(), house.peer("payment")?, deadline);
+    let payment = house.peer("payment")?;
+    let catalogue = Catalogue::new(database.clone(), house.peer("product")?, deadline);
+    let cancel = Cancel::new(database.clone(), payment.clone(), deadline);
+    let card = Card::new(database.clone(), payment, deadline);
+    let worker = worker::Worker { cancel: cancel.clone(), card: card.clone() };
     house
-        .serve(OrderServiceServer::new(service::Orders::new(database, catalogue, cancel.clone())))
+        .serve(OrderServiceServer::new(service::Orders { database, catalogue, cancel, card }))
         .publish::<OrderEventsServer<()>>()
-        .work(cancel)
+        .work(worker)
         .follow::<ProductEventsServer<()>, ProductEvent, _>(
             "product",
             &["ProductRegistered", "ProductUpdated", "StockDecreased", "StockShort"],
@@ -46,13 +56,24 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
         )?
         .follow::<PaymentEventsServer<()>, PaymentEvent, _>(
             "payment",
-            &["PaymentApproved", "PaymentDeclined", "PaymentCancelled"],
+            &[
+                "DepositRequested",
+                "PaymentApproved",
+                "PaymentDeclined",
+                "PaymentCancelled",
+                "DepositExpired",
+            ],
             policy::Payments,
         )?
         .follow::<DeliveryEventsServer<()>, DeliveryEvent, _>(
             "delivery",
             &["DeliveryStarted"],
             policy::Deliveries,
+        )?
+        .follow::<MemberEventsServer<()>, MemberEvent, _>(
+            "member",
+            &["MemberWithdrawn"],
+            policy::Members,
         )?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use contracts::{
     delivery::v1::{DeliveryEvent, delivery_event},
+    member::v1::{MemberEvent, member_event},
     payment::v1::{PaymentEvent, payment_event},
     product::v1::{ProductEvent, product_event},
 };
@@ -12,7 +13,7 @@ use kit::{
 };
 
 use crate::{
-    domain::{Fact, OrderId, ProductId},
+    domain::{CancelReason, Fact, OrderId, ProductId},
     store::{self, Learned, Offer},
     words,
 };
@@ -58,6 +59,13 @@ impl Policy<PaymentEvent> for Payments {
         for arrived in batch {
             use payment_event::Event;
             let (order, fact) = match &arrived.message.event {
+                Some(Event::DepositRequested(it)) => {
+                    let payment = kit::id::parse("payment_id", &it.payment_id)?;
+                    (&it.order_id, Fact::DepositRequested(payment))
+                }
+                Some(Event::DepositExpired(it)) => {
+                    (&it.order_id, Fact::PaymentLost(CancelReason::DepositExpired))
+                }
                 Some(Event::PaymentApproved(it)) => {
                     (&it.order_id, Fact::Paid(kit::id::parse("payment_id", &it.payment_id)?))
                 }
@@ -87,6 +95,21 @@ impl Policy<DeliveryEvent> for Deliveries {
             }
         }
         store::learn(tx, &facts).await
+    }
+}
+
+/// Follows member: who withdrew places no orders.
+pub(crate) struct Members;
+
+impl Policy<MemberEvent> for Members {
+    async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MemberEvent>]) -> Result<(), Error> {
+        let mut withdrawn = Vec::new();
+        for arrived in batch {
+            if let Some(member_event::Event::MemberWithdrawn(it)) = &arrived.message.event {
+                withdrawn.push(kit::id::parse("member_id", &it.member_id)?);
+            }
+        }
+        store::withdraw_members(tx, &withdrawn).await
     }
 }
 

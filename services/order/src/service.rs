@@ -17,22 +17,45 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     cancel::{Cancel, Ended},
+    card::{Card, Placed},
     catalogue::Catalogue,
-    domain::{self, Facts, Line, MemberId, Method, Order, OrderId, ProductId, Refusal, State},
+    domain::{self, Facts, Line, MemberId, Method, Order, OrderId, Pending, ProductId, Refusal},
     render,
     store::{self, Offer},
 };
 
 /// Answers calls about orders.
 pub(crate) struct Orders {
-    database: Database,
-    catalogue: Catalogue,
-    cancel: Cancel,
+    pub(crate) database: Database,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) cancel: Cancel,
+    pub(crate) card: Card,
 }
 
 impl Orders {
-    pub(crate) fn new(database: Database, catalogue: Catalogue, cancel: Cancel) -> Self {
-        Self { database, catalogue, cancel }
+    /// What a request asks for, at the catalogue's prices, under a fresh id.
+    async fn new_order(&self, incoming: &Incoming<PlaceOrderRequest>) -> Result<Order, Error> {
+        let member = MemberId(incoming.member()?);
+        let message = &incoming.message;
+        let method = method(message.payment_method())?;
+        if method == Method::Card && message.card_token.is_empty() {
+            return Err(Error::violation("cardToken", "is required for CARD"));
+        }
+        let wanted = wanted(&message.lines)?;
+        if store::has_withdrawn(&mut self.database.read().await?, member).await? {
+            return Err(Refusal::MemberWithdrawn.into());
+        }
+        let products: Vec<ProductId> = wanted.iter().map(|(product, ..)| *product).collect();
+        let offers = self.catalogue.offers(&products).await?;
+        let lines = priced(&wanted, &offers)?;
+        let total = domain::total(&lines)
+            .ok_or_else(|| Error::violation("lines", "the total is more than can be counted"))?;
+        check_total(message.expected_total.as_ref(), total)?;
+        let pending = (method == Method::Card).then_some(Pending::Pending);
+        let facts = Facts { pending, ..Facts::default() };
+        let id = OrderId(kit::id::new());
+        let told = facts.state();
+        Ok(Order { id, member, method, lines, total, payment: None, facts, told })
     }
 }
 
@@ -43,26 +66,25 @@ impl OrderService for Orders {
         request: Request<PlaceOrderRequest>,
     ) -> Result<Response<pb::Order>, Status> {
         let incoming = Incoming::granted(request)?;
-        let member = MemberId(incoming.member()?);
-        let method = method(incoming.message.payment_method())?;
-        let wanted = wanted(&incoming.message.lines)?;
-        let products: Vec<ProductId> = wanted.iter().map(|(product, ..)| *product).collect();
-        let offers = self.catalogue.offers(&products).await?;
-        let lines = priced(&wanted, &offers)?;
-        let total = domain::total(&lines)
-            .ok_or_else(|| Error::violation("lines", "the total is more than can be counted"))?;
-
+        let order = self.new_order(&incoming).await?;
         let command = incoming.command();
+        if order.method == Method::Card {
+            let (card, token) = (self.card.clone(), incoming.message.card_token);
+            // On its own: the caller may go away between the two commits.
+            let placed = tokio::spawn(async move { card.place(order, &token, &command).await })
+                .await
+                .map_err(|error| Error::internal(error.to_string()))??;
+            return Ok(match placed {
+                Placed::Now(order) => at_home(order)?,
+                Placed::Before(order) => idempotency::replayed(at_home(order)?),
+            });
+        }
         let mut tx = self.database.begin().await?;
-        let id = match idempotency::reserve(&mut tx, &command, kit::id::new()).await? {
+        let id = match idempotency::reserve(&mut tx, &command, order.id.0).await? {
             Reserved::Proceed(id) => OrderId(id),
             Reserved::Replay(order) => return Ok(idempotency::replayed(at_home(order)?)),
         };
-        check_total(incoming.message.expected_total.as_ref(), total)?;
-        let facts = Facts::default();
-        let told = State::Placed;
-        let order = Order { id, member, method, lines, total, payment: None, facts, told };
-        let order = render::order(&store::place(&mut tx, order).await?);
+        let order = render::order(&store::insert(&mut tx, Order { id, ..order }).await?);
         idempotency::store(&mut tx, &command, &order).await?;
         tx.commit().await?;
         Ok(at_home(order)?)
@@ -139,11 +161,10 @@ impl OrderService for Orders {
 
 fn method(method: pb::PaymentMethod) -> Result<Method, Error> {
     match method {
+        pb::PaymentMethod::Card => Ok(Method::Card),
         pb::PaymentMethod::Wallet => Ok(Method::Wallet),
+        pb::PaymentMethod::BankTransfer => Ok(Method::BankTransfer),
         pb::PaymentMethod::Unspecified => Err(Error::violation("paymentMethod", "is required")),
-        pb::PaymentMethod::Card | pb::PaymentMethod::BankTransfer => {
-            Err(Error::violation("paymentMethod", "is not offered yet: use WALLET"))
-        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
 macro_rules! select_orders {
     () => {
         "select id, member_id, method, total_minor, product_ids, display_names, quantities,
-           unit_prices_minor, deposit_requested, paid, stock_decreased, delivery_started,
+           unit_prices_minor, pending, place_attempts, deposit_requested, paid, stock_decreased, delivery_started,
            receipt_confirmed, cancel_attempts, cancel_reason, payment_id, told, version,
            event_version, create_time
          from orders"
@@ -41,7 +41,10 @@ impl Stored {
     fn from_row(row: &Row) -> Result<Self, Error> {
         let cancel_reason: Option<&str> = row.get("cancel_reason");
         let cancelled = cancel_reason.map(words::cancel_reason).transpose()?;
+        let pending: Option<&str> = row.get("pending");
         let facts = Facts {
+            pending: pending.map(words::pending).transpose()?,
+            place_attempts: row.get("place_attempts"),
             deposit_requested: row.get("deposit_requested"),
             paid: row.get("paid"),
             stock_decreased: row.get("stock_decreased"),
@@ -100,37 +103,67 @@ fn lines(row: &Row) -> Vec<Line> {
         .collect()
 }
 
-/// Stores a new order, and tells others that it was placed.
-pub(crate) async fn place(tx: &mut Tx, order: Order) -> Result<Stored, Error> {
+/// Stores a new order; tells others that it was placed, unless it is PENDING. One that is there
+/// already stays as it is.
+pub(crate) async fn insert(tx: &mut Tx, order: Order) -> Result<Stored, Error> {
     let (currency, minor) = order.total.to_wire();
-    let column = |of: fn(&Line) -> Uuid| order.lines.iter().map(of).collect::<Vec<_>>();
+    let products: Vec<Uuid> = order.lines.iter().map(|line| line.product.0).collect();
     let names: Vec<&str> = order.lines.iter().map(|line| line.display_name.as_str()).collect();
     let quantities: Vec<i32> = order.lines.iter().map(|line| line.quantity).collect();
     let prices: Vec<i64> = order.lines.iter().map(|line| line.unit_price.minor()).collect();
+    let state = words::state_name(order.state());
+    let event_version = i64::from(order.state() == State::Placed);
     let row = tx
-        .query_one(
+        .query_opt(
             "insert into orders (id, member_id, method, total_minor, currency, product_ids,
-               display_names, quantities, unit_prices_minor, state, told, version, event_version)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'PLACED', 'PLACED', 1, 1)
-             returning create_time",
+               display_names, quantities, unit_prices_minor, pending, state, told, version,
+               event_version)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 1, $12)
+             on conflict (id) do nothing returning create_time",
             &[
                 &order.id.0,
                 &order.member.0,
                 &words::method_name(order.method),
                 &minor,
                 &currency,
-                &column(|line| line.product.0),
+                &products,
                 &names,
                 &quantities,
                 &prices,
+                &order.facts.pending.map(words::pending_name),
+                &state,
+                &event_version,
             ],
         )
         .await?;
+    let Some(row) = row else {
+        let (_, stored) = update(tx, order.id, None, |_, _| Ok(((), Vec::new()))).await?;
+        return Ok(stored);
+    };
     let create_time = row.get(0);
     let mut stored = Stored { order, version: 1, event_version: 0, create_time };
-    let drafts = stored.tell(&vec![State::Placed], None);
-    event::append(tx, &drafts).await?;
+    if event_version == 1 {
+        let drafts = stored.tell(&vec![State::Placed], None);
+        event::append(tx, &drafts).await?;
+    }
     Ok(stored)
+}
+
+/// Removes a card order that was never placed.
+pub(crate) async fn remove_pending(tx: &mut Tx, id: OrderId) -> Result<(), Error> {
+    tx.execute("delete from orders where id = $1 and pending is not null", &[&id.0]).await?;
+    Ok(())
+}
+
+/// Whose card order it is that is not placed yet; none when it is placed, or gone.
+pub(crate) async fn pending_member(
+    reader: &mut Reader,
+    id: OrderId,
+) -> Result<Option<MemberId>, Error> {
+    let row = reader
+        .query_opt("select member_id from orders where id = $1 and pending is not null", &[&id.0])
+        .await?;
+    Ok(row.map(|row| MemberId(row.get(0))))
 }
 
 /// Changes one order that `owner` may touch (`None`: any), and saves it with its milestones.
@@ -209,17 +242,18 @@ async fn save(tx: &mut Tx, orders: &[Stored]) -> Result<(), Error> {
         column(orders, |stored| of(&stored.order.facts))
     }
     tx.execute(
-        "update orders set deposit_requested = n.deposit_requested, paid = n.paid,
+        "update orders set pending = n.pending, place_attempts = n.place_attempts,
+           deposit_requested = n.deposit_requested, paid = n.paid,
            stock_decreased = n.stock_decreased, delivery_started = n.delivery_started,
            receipt_confirmed = n.receipt_confirmed, cancel_attempts = n.cancel_attempts,
            cancel_reason = n.cancel_reason, payment_id = n.payment_id, state = n.state,
            told = n.told, version = n.version, event_version = n.event_version
          from unnest($1::uuid[], $2::bool[], $3::bool[], $4::bool[], $5::bool[], $6::bool[],
            $7::int[], $8::text[], $9::uuid[], $10::text[], $11::text[], $12::bigint[],
-           $13::bigint[])
+           $13::bigint[], $14::text[], $15::int[])
            as n(id, deposit_requested, paid, stock_decreased, delivery_started,
              receipt_confirmed, cancel_attempts, cancel_reason, payment_id, state, told, version,
-             event_version)
+             event_version, pending, place_attempts)
          where orders.id = n.id",
         &[
             &column(orders, |s| s.order.id.0),
@@ -235,6 +269,8 @@ async fn save(tx: &mut Tx, orders: &[Stored]) -> Result<(), Error> {
             &column(orders, |s| words::state_name(s.order.told)),
             &column(orders, |s| s.version),
             &column(orders, |s| s.event_version),
+            &column(orders, |s| s.order.facts.pending.map(words::pending_name)),
+            &column(orders, |s| s.order.facts.place_attempts),
         ],
     )
     .await?;
@@ -249,7 +285,10 @@ pub(crate) async fn get(
 ) -> Result<Stored, Error> {
     let row = reader
         .query_opt(
-            concat!(select_orders!(), " where id = $1 and ($2::uuid is null or member_id = $2)"),
+            concat!(
+                select_orders!(),
+                " where id = $1 and ($2::uuid is null or member_id = $2) and pending is null"
+            ),
             &[&id.0, &owner],
         )
         .await?;
@@ -268,7 +307,7 @@ pub(crate) async fn list(
             concat!(
                 select_orders!(),
                 " where ($1::uuid is null or member_id = $1) and ($2::text is null or state = $2)
-                   and ($3::uuid is null or id < $3)
+                   and ($3::uuid is null or id < $3) and pending is null
                  order by id desc limit $4"
             ),
             &[&owner, &state, &page.below, &page.limit()],
@@ -332,4 +371,23 @@ pub(crate) async fn keep_offers(tx: &mut Tx, offers: &[Offer]) -> Result<(), Err
     )
     .await?;
     Ok(())
+}
+
+/// Notes members who withdrew.
+pub(crate) async fn withdraw_members(tx: &mut Tx, members: &[Uuid]) -> Result<(), Error> {
+    tx.execute(
+        "insert into withdrawn_member (member_id) select distinct unnest($1::uuid[])
+         on conflict do nothing",
+        &[&members],
+    )
+    .await?;
+    Ok(())
+}
+
+/// True when the member has withdrawn.
+pub(crate) async fn has_withdrawn(reader: &mut Reader, member: MemberId) -> Result<bool, Error> {
+    let row = reader
+        .query_opt("select 1 from withdrawn_member where member_id = $1", &[&member.0])
+        .await?;
+    Ok(row.is_some())
 }

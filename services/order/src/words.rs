@@ -8,7 +8,7 @@ use contracts::order::v1::{
 use kit::Error;
 use prost::Message as _;
 
-use crate::domain::{CancelReason, Line, Method, Order, State};
+use crate::domain::{CancelReason, Line, Method, Order, Pending, State};
 
 /// The event of a milestone: its name and its encoded message. CANCELLING is none.
 pub(crate) fn event(order: &Order, milestone: State) -> Option<(&'static str, Vec<u8>)> {
@@ -45,7 +45,7 @@ pub(crate) fn event(order: &Order, milestone: State) -> Option<(&'static str, Ve
             ("OrderDelivering", Event::OrderDelivering(OrderDelivering { order_id, member_id }))
         }
         State::Closed => ("OrderClosed", Event::OrderClosed(OrderClosed { order_id, member_id })),
-        State::Cancelling => return None,
+        State::Pending | State::Aborting | State::Cancelling => return None,
         State::Cancelled(reason) => (
             "OrderCancelled",
             Event::OrderCancelled(OrderCancelled {
@@ -84,6 +84,8 @@ pub(crate) fn wire_method(method: Method) -> pb::PaymentMethod {
 /// A state on the wire.
 pub(crate) fn wire_state(state: State) -> pb::order::State {
     match state {
+        // Never seen.
+        State::Pending | State::Aborting => pb::order::State::Unspecified,
         State::Placed => pb::order::State::Placed,
         State::AwaitingDeposit => pb::order::State::AwaitingDeposit,
         State::Paid => pb::order::State::Paid,
@@ -95,14 +97,19 @@ pub(crate) fn wire_state(state: State) -> pb::order::State {
     }
 }
 
-/// A state as the database has it: its name in the contract.
+/// A state as the database has it: its name in the contract, if it has one there.
 pub(crate) fn state_name(state: State) -> &'static str {
-    wire_state(state).as_str_name()
+    match state {
+        State::Pending => "PENDING",
+        State::Aborting => "ABORTING",
+        known => wire_state(known).as_str_name(),
+    }
 }
 
 /// A stored state; CANCELLED takes its reason from its own column.
 pub(crate) fn state(name: &str, reason: Option<CancelReason>) -> Result<State, Error> {
     match (name, reason) {
+        ("PENDING", _) => Ok(State::Pending),
         ("PLACED", _) => Ok(State::Placed),
         ("AWAITING_DEPOSIT", _) => Ok(State::AwaitingDeposit),
         ("PAID", _) => Ok(State::Paid),
@@ -111,6 +118,23 @@ pub(crate) fn state(name: &str, reason: Option<CancelReason>) -> Result<State, E
         ("CLOSED", _) => Ok(State::Closed),
         ("CANCELLED", Some(reason)) => Ok(State::Cancelled(reason)),
         (other, _) => Err(Error::internal(format!("order state {other}"))),
+    }
+}
+
+/// What there is before a card order is placed, as the database has it.
+pub(crate) fn pending_name(pending: Pending) -> &'static str {
+    match pending {
+        Pending::Pending => "PENDING",
+        Pending::Aborting => "ABORTING",
+    }
+}
+
+/// A stored one.
+pub(crate) fn pending(name: &str) -> Result<Pending, Error> {
+    match name {
+        "PENDING" => Ok(Pending::Pending),
+        "ABORTING" => Ok(Pending::Aborting),
+        other => Err(Error::internal(format!("pending order {other}"))),
     }
 }
 

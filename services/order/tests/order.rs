@@ -12,9 +12,12 @@ use contracts::{
         DeliveryEvent, DeliveryStarted, delivery_event,
         delivery_events_server::DeliveryEventsServer,
     },
+    member::v1::{
+        MemberEvent, MemberWithdrawn, member_event, member_events_server::MemberEventsServer,
+    },
     order::v1::{
-        CancelOrderRequest, ConfirmReceiptRequest, GetOrderRequest, Order, PaymentMethod,
-        PlaceOrderRequest, order::State, order_service_client::OrderServiceClient,
+        CancelOrderRequest, ConfirmReceiptRequest, GetOrderRequest, ListOrdersRequest, Order,
+        PaymentMethod, PlaceOrderRequest, order::State, order_service_client::OrderServiceClient,
         place_order_request::Line,
     },
     payment::v1::{
@@ -62,8 +65,11 @@ impl PaymentService for Payments {
     ) -> Result<Response<payment::CancelPaymentResponse>, Status> {
         let answer = {
             let mut answers = ANSWERS.lock().expect("no panic");
-            let script = answers.get_mut(&request.get_ref().order_id).expect("a script");
-            if script.len() > 1 { script.remove(0) } else { script[0] }
+            match answers.get_mut(&request.get_ref().order_id) {
+                Some(script) if script.len() > 1 => script.remove(0),
+                Some(script) => script[0],
+                None => Answer::Cancelled,
+            }
         };
         match answer {
             Answer::Cancelled => Ok(Response::new(payment::CancelPaymentResponse::default())),
@@ -73,6 +79,29 @@ impl PaymentService for Payments {
             Answer::Silence => std::future::pending().await,
             Answer::Away => Err(Status::unimplemented("turned away")),
         }
+    }
+
+    /// The card's token says what payment does.
+    async fn authorize(
+        &self,
+        request: Request<payment::AuthorizeRequest>,
+    ) -> Result<Response<payment::Payment>, Status> {
+        match request.get_ref().card_token.as_str() {
+            "tok_declined" => Err(Error::new(Kind::Conflict, "CARD_DECLINED", "declined").into()),
+            "tok_away" => Err(Status::unimplemented("turned away")),
+            "tok_silence" => std::future::pending().await,
+            _ => Ok(Response::new(payment::Payment {
+                id: kit::id::new().to_string(),
+                ..payment::Payment::default()
+            })),
+        }
+    }
+
+    async fn confirm_deposit(
+        &self,
+        _: Request<payment::ConfirmDepositRequest>,
+    ) -> Result<Response<payment::Payment>, Status> {
+        Err(Status::unimplemented("not played"))
     }
 
     async fn get_payment(
@@ -129,6 +158,15 @@ static PAYMENT: Service = Service {
     },
 };
 
+static MEMBER: Service = Service {
+    name: "member",
+    migrations: kit::migrations![],
+    build: |house: &mut House<'_>| {
+        house.publish::<MemberEventsServer<()>>();
+        Ok(())
+    },
+};
+
 static DELIVERY: Service = Service {
     name: "delivery",
     migrations: kit::migrations![],
@@ -148,7 +186,7 @@ struct Shop {
 impl Shop {
     /// A shop whose catalogue's copy has one product at 1000.
     async fn open() -> Self {
-        let services = [&order::SERVICE, &PRODUCT, &PAYMENT, &DELIVERY];
+        let services = [&order::SERVICE, &PRODUCT, &PAYMENT, &DELIVERY, &MEMBER];
         let stage = Stage::open(&services, contracts::DESCRIPTORS).await;
         let orders = OrderServiceClient::new(stage.channel());
         let shop = Self { stage, orders, member: kit::id::new(), product: kit::id::new() };
@@ -160,6 +198,12 @@ impl Shop {
         });
         let payload = ProductEvent { frame: None, event: Some(registered) }.encode_to_vec();
         shop.publish("product", "ProductRegistered", shop.product, payload).await;
+        let database = shop.stage.database("order");
+        eventually("the product in the catalogue's copy", || async {
+            let mut reader = database.read().await.ok()?;
+            reader.query_opt("select from catalogue", &[]).await.ok()?
+        })
+        .await;
         shop
     }
 
@@ -205,7 +249,7 @@ impl Shop {
         self.orders.clone().place_order(request).await.map(Response::into_inner)
     }
 
-    /// Places an order, as soon as the catalogue's copy has the product, and scripts payment.
+    /// Places an order, and scripts payment.
     async fn place(&self, script: &[Answer]) -> Order {
         let line = Line { product_id: self.product.to_string(), quantity: 2 };
         let message = PlaceOrderRequest {
@@ -213,10 +257,7 @@ impl Shop {
             lines: vec![line.clone(), line],
             ..PlaceOrderRequest::default()
         };
-        let order = eventually("the product in the catalogue's copy", || async {
-            self.try_place(message.clone()).await.ok()
-        })
-        .await;
+        let order = self.try_place(message).await.expect("placed");
         ANSWERS.lock().expect("no panic").insert(order.id.clone(), script.to_vec());
         order
     }
@@ -294,6 +335,79 @@ async fn a_cancellation_in_doubt_goes_on_by_itself() {
     // What is learned meanwhile is kept, and shows nothing.
     shop.deliver(&order).await;
     shop.eventually(&order, State::Cancelled).await;
+    shop.stage.close().await;
+}
+
+impl Shop {
+    fn by_card(&self, token: &str) -> PlaceOrderRequest {
+        PlaceOrderRequest {
+            payment_method: PaymentMethod::Card.into(),
+            lines: vec![Line { product_id: self.product.to_string(), quantity: 1 }],
+            card_token: token.into(),
+            ..PlaceOrderRequest::default()
+        }
+    }
+
+    async fn listed(&self) -> Vec<Order> {
+        let request = self.stage.call(As::Member(self.member), ListOrdersRequest::default());
+        self.orders.clone().list_orders(request).await.expect("lists").into_inner().orders
+    }
+
+    /// Rows of orders, seen or not, and of tasks.
+    async fn rows(&self) -> (i64, i64) {
+        let mut reader = self.stage.database("order").read().await.expect("reads");
+        let row = reader
+            .query_one("select (select count(*) from orders), (select count(*) from task)", &[])
+            .await
+            .expect("counts");
+        (row.get(0), row.get(1))
+    }
+}
+
+#[tokio::test]
+async fn an_order_by_card_is_placed_and_paid_when_the_call_returns() {
+    let shop = Shop::open().await;
+    let order = shop.try_place(shop.by_card("tok_1")).await.expect("placed");
+    assert_eq!(order.state(), State::Paid);
+    assert!(!order.payment_id.is_empty());
+    assert_eq!(shop.listed().await, [order]);
+    assert_eq!(shop.rows().await, (1, 0));
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_card_order_that_cannot_be_paid_leaves_nothing() {
+    let shop = Shop::open().await;
+    let bad = [
+        ("tok_declined", Code::FailedPrecondition, "CARD_DECLINED"),
+        ("tok_away", Code::Unavailable, "PAYMENT_UNAVAILABLE"),
+        ("tok_silence", Code::Unavailable, "PAYMENT_UNAVAILABLE"),
+    ];
+    for (token, code, reason) in bad {
+        let refused = shop.try_place(shop.by_card(token)).await.expect_err(token);
+        assert_eq!(refused.code(), code, "{token}");
+        assert_eq!(Error::from(refused).reason(), reason, "{token}");
+        assert_eq!(shop.listed().await, [], "{token}");
+    }
+    // What was in doubt is cancelled with payment, then it is gone too.
+    let ask = || async { (shop.rows().await == (0, 0)).then_some(()) };
+    eventually("no order and no task", ask).await;
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_member_who_withdrew_places_no_orders() {
+    let shop = Shop::open().await;
+    shop.place(&[Answer::Cancelled]).await;
+    let withdrawn = member_event::Event::MemberWithdrawn(MemberWithdrawn {
+        member_id: shop.member.to_string(),
+    });
+    let payload = MemberEvent { frame: None, event: Some(withdrawn) }.encode_to_vec();
+    shop.publish("member", "MemberWithdrawn", shop.member, payload).await;
+    let refused =
+        eventually("a refusal", || async { shop.try_place(shop.by_card("tok_1")).await.err() })
+            .await;
+    assert_eq!(refused.code(), Code::Unauthenticated);
     shop.stage.close().await;
 }
 

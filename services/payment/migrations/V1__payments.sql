@@ -6,12 +6,25 @@ create table payment (
   method text not null constraint payment_method check (method in ('CARD', 'WALLET', 'BANK_TRANSFER')),
   amount_minor bigint not null constraint payment_amount_not_negative check (amount_minor >= 0),
   currency text not null,
-  state text not null constraint payment_state check (state in ('NEW', 'DONE', 'DECLINED', 'CANCELLED', 'REFUSED')),
+  state text not null constraint payment_state check (state in ('NEW', 'AUTHORISING', 'WAITING_FOR_DEPOSIT',
+    'CONFIRMING', 'DONE', 'DECLINED', 'CANCELLED', 'EXPIRED', 'REFUSED')),
+  -- Why it was declined or cancelled; while AUTHORISING or CONFIRMING, why it shall be cancelled then.
   reason text not null default '',
+  -- The order's lines, a column each: what a confirmed deposit takes from the stock.
+  product_ids uuid[] not null default '{}',
+  quantities int[] not null default '{}',
+  deposit_due_time timestamptz,
+  depositor_name text not null default '',
+  -- Calls to product that may be under way; above 0 the payment is CONFIRMING.
+  confirm_attempts int not null default 0,
+  -- What the acquirer knows a card payment by.
+  acquirer_reference text not null default '',
   version bigint not null default 0,
-  create_time timestamptz not null default now()
+  create_time timestamptz not null default now(),
+  constraint payment_deposit check ((state in ('WAITING_FOR_DEPOSIT', 'CONFIRMING')) <= (deposit_due_time is not null))
 );
 create index payment_by_member on payment (member_id, id desc);
+create index payment_by_state on payment (state, id desc);
 
 -- A member's prepaid balance: always the sum of its ledger entries.
 create table wallet (
@@ -32,7 +45,9 @@ create table ledger_transaction (
 
 create table ledger_entry (
   transaction_id uuid not null references ledger_transaction,
-  account text not null constraint ledger_entry_account check (account in ('WALLET', 'SALES', 'SANDBOX')),
+  -- WALLET: a member's. SALES: what the shop earned. CARD, BANK: where payments come from.
+  -- SANDBOX: where top-ups come from.
+  account text not null constraint ledger_entry_account check (account in ('WALLET', 'SALES', 'CARD', 'BANK', 'SANDBOX')),
   -- Of a wallet; no other account has one.
   member_id uuid constraint ledger_entry_member check ((account = 'WALLET') = (member_id is not null)),
   amount_minor bigint not null,

@@ -1,9 +1,12 @@
-//! The rules of money: a wallet pays in full or not at all, a payment is taken
-//! back once. No clock, no network, no SQL.
+//! The rules of money: all of it or none, taken back once, and never for an
+//! order that was cancelled first. No clock, no network, no SQL.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
-use kit::{Money, Refuse, error::Kind};
+use kit::{Money, Refuse, error::Kind, id::Uuid};
 
 kit::id!(
     /// Identifies a payment.
@@ -31,11 +34,35 @@ pub(crate) enum Method {
 pub(crate) enum State {
     /// Nothing decided yet; never stored beyond a transaction.
     New,
+    /// The acquirer is being asked.
+    Authorising,
+    WaitingForDeposit,
+    /// The deposit is there; product is being asked for the goods.
+    Confirming,
     Done,
     Declined,
     Cancelled,
+    Expired,
     /// The order was cancelled first: whatever comes later is refused.
     Refused,
+}
+
+/// Units of one product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) product: Uuid,
+    /// 1 or more.
+    pub(crate) quantity: i32,
+}
+
+/// What a placed order asks of payment.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed {
+    pub(crate) amount: Money,
+    pub(crate) method: Method,
+    pub(crate) lines: Vec<Line>,
+    /// Until when a deposit is waited for.
+    pub(crate) deposit_due: SystemTime,
 }
 
 /// The money side of one order.
@@ -47,60 +74,65 @@ pub(crate) struct Payment {
     pub(crate) method: Method,
     pub(crate) amount: Money,
     pub(crate) state: State,
-    /// Why it was declined or cancelled: the order's cancel reason; empty otherwise.
+    /// Why it was declined or cancelled; while the outcome is open, why it shall be cancelled then.
     pub(crate) reason: String,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) deposit_due: Option<SystemTime>,
+    pub(crate) depositor: String,
+    /// Calls to product that may be under way.
+    pub(crate) attempts: i32,
+    /// What the acquirer knows a card payment by.
+    pub(crate) acquirer_reference: String,
 }
 
 /// Members' balances; a member without a wallet has none.
 pub(crate) type Wallets = BTreeMap<MemberId, Money>;
 
-/// Money that moved from one account to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transfer {
-    /// From the wallet to the shop.
-    Payment,
-    /// From the shop back to the wallet.
-    Refund,
-}
-
 /// What a decision changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
+    DepositRequested,
     Approved,
     Declined,
     /// Taken back, this much.
     Cancelled(Money),
-    /// Nothing that others would want to know.
-    Quiet,
+    Expired,
+    /// Charged after all, when nobody wanted it any more: to be voided in silence.
+    Voided,
 }
 
-impl Outcome {
-    /// The money that moved.
-    pub(crate) fn transfer(&self) -> Option<Transfer> {
-        match self {
-            Self::Approved => Some(Transfer::Payment),
-            Self::Cancelled(refunded) if *refunded != Money::ZERO => Some(Transfer::Refund),
-            Self::Declined | Self::Cancelled(_) | Self::Quiet => None,
-        }
-    }
+/// What to do about a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Authorise {
+    /// Ask the acquirer.
+    Ask,
+    /// It has been charged already.
+    Charged,
 }
 
 impl Payment {
-    /// The order is placed: take the money, all of it or none.
-    pub(crate) fn placed(&mut self, wallets: &mut Wallets) -> Outcome {
-        match (self.state, self.method) {
-            (State::New, Method::Wallet) => {}
-            // By the order's rules there is none yet; a payment that stays NEW is not stored.
-            (State::New, Method::Card | Method::BankTransfer) => return Outcome::Quiet,
-            (State::Done | State::Declined | State::Cancelled | State::Refused, _) => {
-                return Outcome::Quiet;
-            }
+    /// The order is placed: take the money, or wait for it.
+    pub(crate) fn placed(&mut self, placed: Placed, wallets: &mut Wallets) -> Option<Outcome> {
+        if self.state != State::New {
+            return None;
         }
+        (self.amount, self.method, self.lines) = (placed.amount, placed.method, placed.lines);
+        match self.method {
+            Method::Wallet => Some(self.debit(wallets)),
+            Method::BankTransfer => {
+                self.state = State::WaitingForDeposit;
+                self.deposit_due = Some(placed.deposit_due);
+                Some(Outcome::DepositRequested)
+            }
+            // Charged before the order was placed; without that there is no such order.
+            Method::Card => Some(self.refuse("CARD_DECLINED")),
+        }
+    }
+
+    fn debit(&mut self, wallets: &mut Wallets) -> Outcome {
         let balance = wallets.get(&self.member).copied().unwrap_or(Money::ZERO);
         let Some(rest) = balance.minus(self.amount).filter(|rest| !rest.is_negative()) else {
-            self.state = State::Declined;
-            "INSUFFICIENT_BALANCE".clone_into(&mut self.reason);
-            return Outcome::Declined;
+            return self.refuse("INSUFFICIENT_BALANCE");
         };
         // Without a wallet there is nothing to take 0 won from.
         wallets.entry(self.member).and_modify(|balance| *balance = rest);
@@ -108,25 +140,182 @@ impl Payment {
         Outcome::Approved
     }
 
-    /// The order is cancelled: give the money back.
-    pub(crate) fn cancelled(&mut self, reason: &str, wallets: &mut Wallets) -> Outcome {
+    fn refuse(&mut self, reason: &str) -> Outcome {
+        self.state = State::Declined;
+        reason.clone_into(&mut self.reason);
+        Outcome::Declined
+    }
+
+    /// The order is cancelled: give the money back, now or as soon as the outcome is known.
+    pub(crate) fn cancelled(&mut self, reason: &str, wallets: &mut Wallets) -> Option<Outcome> {
         match self.state {
             State::New => {
                 self.state = State::Refused;
-                Outcome::Quiet
+                None
             }
-            State::Done => {
-                wallets.entry(self.member).and_modify(|balance| {
-                    *balance = balance.plus(self.amount).expect("a wallet holds at most 10^15 won");
-                });
-                self.state = State::Cancelled;
+            State::Authorising | State::Confirming => {
                 reason.clone_into(&mut self.reason);
-                Outcome::Cancelled(self.amount)
+                None
             }
-            State::Declined | State::Cancelled | State::Refused => Outcome::Quiet,
+            State::WaitingForDeposit => Some(self.cancel(reason, Money::ZERO)),
+            State::Done => {
+                if self.method == Method::Wallet {
+                    wallets.entry(self.member).and_modify(|balance| {
+                        *balance =
+                            balance.plus(self.amount).expect("a wallet holds at most 10^15 won");
+                    });
+                }
+                Some(self.cancel(reason, self.amount))
+            }
+            State::Declined | State::Cancelled | State::Expired | State::Refused => None,
         }
     }
+
+    fn cancel(&mut self, reason: &str, refunded: Money) -> Outcome {
+        self.state = State::Cancelled;
+        self.attempts = 0;
+        reason.clone_into(&mut self.reason);
+        Outcome::Cancelled(refunded)
+    }
+
+    /// The order asks whether it may be cancelled.
+    pub(crate) fn ask_cancel(&mut self, wallets: &mut Wallets) -> Result<Option<Outcome>, Refusal> {
+        match (self.state, self.method) {
+            (State::Confirming, _) => Err(Refusal::Confirming),
+            (State::Done, Method::BankTransfer) => Err(Refusal::DepositConfirmed),
+            _ => Ok(self.cancelled("MEMBER_REQUEST", wallets)),
+        }
+    }
+
+    /// A card is to be charged for an order that is about to be placed.
+    pub(crate) fn authorise(&mut self, amount: Money) -> Result<Authorise, Refusal> {
+        match self.state {
+            State::New => {
+                (self.amount, self.method) = (amount, Method::Card);
+                self.state = State::Authorising;
+                Ok(Authorise::Ask)
+            }
+            // The acquirer charges a payment once, however often it is asked.
+            State::Authorising if self.reason.is_empty() => Ok(Authorise::Ask),
+            State::Done => Ok(Authorise::Charged),
+            State::Declined => Err(Refusal::CardDeclined),
+            State::Authorising
+            | State::WaitingForDeposit
+            | State::Confirming
+            | State::Cancelled
+            | State::Expired
+            | State::Refused => Err(Refusal::OrderCancelled),
+        }
+    }
+
+    /// The acquirer has charged the card.
+    pub(crate) fn charged(&mut self, reference: &str) -> Option<Outcome> {
+        if self.state == State::Done {
+            return None;
+        }
+        reference.clone_into(&mut self.acquirer_reference);
+        if self.state == State::Authorising && self.reason.is_empty() {
+            self.state = State::Done;
+            return Some(Outcome::Approved);
+        }
+        self.state = State::Cancelled;
+        Some(Outcome::Voided)
+    }
+
+    /// The acquirer has declined, or was told to forget it.
+    pub(crate) fn not_charged(&mut self, reason: &str) {
+        if self.state == State::Authorising {
+            self.refuse(reason);
+        }
+    }
+
+    /// The seller has seen a deposit. Answers this attempt's number, or `None` when it is
+    /// confirmed already.
+    pub(crate) fn confirm(
+        &mut self,
+        amount: Money,
+        depositor: &str,
+        now: SystemTime,
+    ) -> Result<Option<i32>, Refusal> {
+        match (self.state, self.method) {
+            (State::WaitingForDeposit, _) if self.deposit_due.is_some_and(|due| now >= due) => {
+                Err(Refusal::DepositExpired)
+            }
+            (State::WaitingForDeposit | State::Confirming, _) if amount != self.amount => {
+                Err(Refusal::WrongAmount(self.amount))
+            }
+            (State::WaitingForDeposit | State::Confirming, _) => {
+                self.state = State::Confirming;
+                depositor.clone_into(&mut self.depositor);
+                self.attempts += 1;
+                Ok(Some(self.attempts))
+            }
+            (State::Done, Method::BankTransfer) => Ok(None),
+            (State::Expired, _) => Err(Refusal::DepositExpired),
+            (State::Cancelled | State::Declined, _) => Err(Refusal::PaymentCancelled),
+            (State::New | State::Authorising | State::Done | State::Refused, _) => {
+                Err(Refusal::NoDeposit)
+            }
+        }
+    }
+
+    /// Takes up a confirmation that is under way. Answers this attempt's number, or `None` when
+    /// none is.
+    pub(crate) fn join_confirm(&mut self) -> Option<i32> {
+        if self.state != State::Confirming {
+            return None;
+        }
+        self.attempts += 1;
+        Some(self.attempts)
+    }
+
+    /// Product has set the goods aside: the deposit is confirmed, and given back at once when the
+    /// order was cancelled meanwhile.
+    pub(crate) fn confirmed(&mut self, wallets: &mut Wallets) -> Vec<Outcome> {
+        if self.state != State::Confirming {
+            return Vec::new();
+        }
+        self.state = State::Done;
+        self.attempts = 0;
+        let mut outcomes = vec![Outcome::Approved];
+        if !self.reason.is_empty() {
+            let reason = self.reason.clone();
+            outcomes.extend(self.cancelled(&reason, wallets));
+        }
+        outcomes
+    }
+
+    /// Product has refused the goods.
+    pub(crate) fn confirm_refused(&mut self, reason: &str) -> Option<Outcome> {
+        (self.state == State::Confirming).then(|| self.cancel(reason, Money::ZERO))
+    }
+
+    /// The call to product never ran. The payment waits as before, unless another attempt joined:
+    /// then its outcome counts. True when it waits.
+    pub(crate) fn confirm_never_ran(&mut self, attempt: i32) -> (bool, Option<Outcome>) {
+        if self.state != State::Confirming || attempt != 1 || self.attempts != 1 {
+            return (false, None);
+        }
+        self.attempts = 0;
+        self.state = State::WaitingForDeposit;
+        let reason = std::mem::take(&mut self.reason);
+        let wish = (!reason.is_empty()).then(|| self.cancel(&reason, Money::ZERO));
+        (true, wish)
+    }
+
+    /// The time for a deposit is over.
+    pub(crate) fn expire(&mut self) -> Option<Outcome> {
+        if self.state != State::WaitingForDeposit {
+            return None;
+        }
+        self.state = State::Expired;
+        "DEPOSIT_EXPIRED".clone_into(&mut self.reason);
+        Some(Outcome::Expired)
+    }
 }
+
+/// How long a deposit is waited for when nothing else is configured.
+pub(crate) const DEPOSIT_WITHIN: Duration = Duration::from_hours(7 * 24);
 
 /// The most that one top-up may add.
 const TOP_UP_MOST: Money = Money::krw(1_000_000_000);
@@ -148,13 +337,36 @@ pub(crate) enum Refusal {
     TopUpAmount,
     #[error("the wallet would hold more than 10^15 won")]
     WalletFull,
+    #[error("the acquirer declined the card")]
+    CardDeclined,
+    #[error("the order was cancelled")]
+    OrderCancelled,
+    #[error("the deposit is being confirmed right now")]
+    Confirming,
+    #[error("the deposit is confirmed: the payment cannot be cancelled any more")]
+    DepositConfirmed,
+    #[error("the time for the deposit is over")]
+    DepositExpired,
+    #[error("the payment is cancelled")]
+    PaymentCancelled,
+    #[error("this payment waits for no deposit")]
+    NoDeposit,
+    #[error("must be {0}, the payment's amount")]
+    WrongAmount(Money),
 }
 
 impl Refuse for Refusal {
     fn kind(&self) -> Kind {
         match self {
-            Self::TopUpAmount => Kind::Invalid,
-            Self::WalletFull => Kind::Conflict,
+            Self::TopUpAmount | Self::WrongAmount(_) => Kind::Invalid,
+            Self::Confirming => Kind::Unavailable,
+            Self::WalletFull
+            | Self::CardDeclined
+            | Self::OrderCancelled
+            | Self::DepositConfirmed
+            | Self::DepositExpired
+            | Self::PaymentCancelled
+            | Self::NoDeposit => Kind::Conflict,
         }
     }
 
@@ -162,63 +374,25 @@ impl Refuse for Refusal {
         match self {
             Self::TopUpAmount => "TOP_UP_AMOUNT",
             Self::WalletFull => "WALLET_FULL",
+            Self::CardDeclined => "CARD_DECLINED",
+            Self::OrderCancelled => "ORDER_CANCELLED",
+            Self::Confirming => "CONFIRMING",
+            Self::DepositConfirmed => "DEPOSIT_CONFIRMED",
+            Self::DepositExpired => "DEPOSIT_EXPIRED",
+            Self::PaymentCancelled => "PAYMENT_CANCELLED",
+            Self::NoDeposit => "NO_DEPOSIT",
+            Self::WrongAmount(_) => "WRONG_AMOUNT",
         }
     }
 
     fn field(&self) -> Option<String> {
         match self {
-            Self::TopUpAmount => Some("amount.units".into()),
-            Self::WalletFull => None,
+            Self::TopUpAmount | Self::WrongAmount(_) => Some("amount.units".into()),
+            _ => None,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn payment(amount: i64) -> Payment {
-        Payment {
-            id: PaymentId(kit::id::new()),
-            order: OrderId(kit::id::new()),
-            member: MemberId(kit::id::new()),
-            method: Method::Wallet,
-            amount: Money::krw(amount),
-            state: State::New,
-            reason: String::new(),
-        }
-    }
-
-    #[test]
-    fn a_short_balance_is_left_alone() {
-        let mut payment = payment(1_001);
-        let mut wallets = Wallets::from([(payment.member, Money::krw(1_000))]);
-        assert_eq!(payment.placed(&mut wallets), Outcome::Declined);
-        assert_eq!(wallets[&payment.member], Money::krw(1_000));
-        assert_eq!(payment.cancelled("MEMBER_REQUEST", &mut wallets), Outcome::Quiet);
-    }
-
-    #[test]
-    fn a_cancelled_payment_gives_back_all_of_it_once() {
-        let mut payment = payment(600);
-        let mut wallets = Wallets::from([(payment.member, Money::krw(1_000))]);
-        assert_eq!(payment.placed(&mut wallets), Outcome::Approved);
-        assert_eq!(payment.placed(&mut wallets), Outcome::Quiet);
-        assert_eq!(wallets[&payment.member], Money::krw(400));
-        let cancelled = payment.cancelled("OUT_OF_STOCK", &mut wallets);
-        assert_eq!(cancelled, Outcome::Cancelled(Money::krw(600)));
-        assert_eq!(payment.cancelled("MEMBER_REQUEST", &mut wallets), Outcome::Quiet);
-        assert_eq!(wallets[&payment.member], Money::krw(1_000));
-        assert_eq!(payment.reason, "OUT_OF_STOCK");
-    }
-
-    #[test]
-    fn an_order_cancelled_first_is_never_charged() {
-        let mut payment = payment(600);
-        let mut wallets = Wallets::from([(payment.member, Money::krw(1_000))]);
-        assert_eq!(payment.cancelled("MEMBER_REQUEST", &mut wallets), Outcome::Quiet);
-        assert_eq!(payment.placed(&mut wallets), Outcome::Quiet);
-        assert_eq!(payment.state, State::Refused);
-        assert_eq!(wallets[&payment.member], Money::krw(1_000));
-    }
-}
+#[path = "domain_tests.rs"]
+mod tests;

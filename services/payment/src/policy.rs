@@ -1,39 +1,47 @@
 //! When an order is placed, take the money; when it is cancelled, give it back.
 
-use contracts::order::v1::{OrderEvent, order, order_event::Event};
+use std::time::Duration;
+
+use contracts::order::v1::{OrderEvent, OrderLine, order_event::Event};
 use kit::{
     Error, Money, Tx,
     event::{Arrived, Policy},
 };
 
 use crate::{
-    domain::{MemberId, OrderId},
+    domain::{Line, MemberId, OrderId, Placed},
     store::{self, Want, Wish},
     words,
 };
 
-pub(crate) struct Orders;
+pub(crate) struct Orders {
+    /// How long a deposit is waited for.
+    pub(crate) deposit_within: Duration,
+}
 
 impl Policy<OrderEvent> for Orders {
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<OrderEvent>]) -> Result<(), Error> {
         let wishes: Vec<Wish> = batch
             .iter()
-            .filter_map(|arrived| wish(arrived).transpose())
+            .filter_map(|arrived| wish(arrived, self.deposit_within).transpose())
             .collect::<Result<_, _>>()?;
-        store::decide(tx, &wishes).await.map(|_| ())
+        store::decide(tx, &wishes).await
     }
 }
 
-fn wish(arrived: &Arrived<OrderEvent>) -> Result<Option<Wish>, Error> {
+fn wish(arrived: &Arrived<OrderEvent>, deposit_within: Duration) -> Result<Option<Wish>, Error> {
     let (order, member, want) = match &arrived.message.event {
         Some(Event::OrderPlaced(it)) => {
-            let amount = Money::parse("total", it.total.as_ref().map(contracts::Money::parts))?;
-            let method = words::method_from(it.payment_method())?;
-            (&it.order_id, &it.member_id, Want::Pay { amount, method })
+            let placed = Placed {
+                amount: Money::parse("total", it.total.as_ref().map(contracts::Money::parts))?,
+                method: words::method_from(it.payment_method())?,
+                lines: it.lines.iter().map(line).collect::<Result<_, _>>()?,
+                deposit_due: arrived.occurred_at + deposit_within,
+            };
+            (&it.order_id, &it.member_id, Want::Pay(placed))
         }
         Some(Event::OrderCancelled(it)) => {
-            let reason = order::CancelReason::try_from(it.reason).unwrap_or_default();
-            let reason = reason.as_str_name().to_owned();
+            let reason = it.reason().as_str_name().to_owned();
             (&it.order_id, &it.member_id, Want::GiveBack { reason })
         }
         _ => return Ok(None),
@@ -42,6 +50,11 @@ fn wish(arrived: &Arrived<OrderEvent>) -> Result<Option<Wish>, Error> {
         order: OrderId::parse("order_id", order)?,
         member: MemberId::parse("member_id", member)?,
         want,
-        cause: Some(arrived.cause()),
+        cause: arrived.cause(),
     }))
+}
+
+fn line(line: &OrderLine) -> Result<Line, Error> {
+    let product = kit::id::parse("product_id", &line.product_id)?;
+    Ok(Line { product, quantity: line.quantity })
 }

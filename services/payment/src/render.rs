@@ -19,8 +19,11 @@ pub(crate) fn payment(stored: &Stored) -> pb::Payment {
         method: words::wire_method(payment.method).into(),
         amount: Some(payment.amount.to_wire().into()),
         state: words::wire_state(payment.state).into(),
-        deposit_due_time: None,
-        deposit_reference: String::new(),
+        deposit_due_time: payment.deposit_due.map(Into::into),
+        deposit_reference: payment
+            .deposit_due
+            .map(|_| words::reference(payment))
+            .unwrap_or_default(),
         cancel_reason: payment.reason.clone(),
         etag: stored.version.to_string(),
         create_time: Some(stored.create_time.into()),

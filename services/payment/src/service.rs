@@ -1,33 +1,43 @@
 //! The payment service's calls: parse, call, render.
 
+use std::{sync::Arc, time::Duration};
+
 use contracts::payment::v1::{
-    self as pb, CancelPaymentRequest, CancelPaymentResponse, GetPaymentRequest, GetWalletRequest,
-    ListPaymentsRequest, ListPaymentsResponse, ListWalletEntriesRequest, ListWalletEntriesResponse,
-    TopUpWalletRequest, payment_service_server::PaymentService,
+    self as pb, AuthorizeRequest, CancelPaymentRequest, CancelPaymentResponse,
+    ConfirmDepositRequest, GetPaymentRequest, GetWalletRequest, ListPaymentsRequest,
+    ListPaymentsResponse, ListWalletEntriesRequest, ListWalletEntriesResponse, TopUpWalletRequest,
+    payment_service_server::PaymentService,
 };
 use kit::{
     Database, Error, Incoming, Money,
     idempotency::{self, Reserved},
     page::Page,
+    rpc::Peer,
 };
 use tonic::{Request, Response, Status};
 
 use crate::{
+    acquirer::Acquirer,
+    authorise,
+    confirm::{self, Ended},
     domain::{MemberId, OrderId, PaymentId, State},
+    mileage::Mileage,
     render,
-    store::{self, Filter, Want, Wish},
+    store::{self, Filter},
 };
 
-/// Answers calls about payments and wallets.
-pub(crate) struct Payments {
-    database: Database,
+/// What the commands of payment work with.
+pub(crate) struct Parts {
+    pub(crate) database: Database,
+    pub(crate) product: Peer,
+    pub(crate) mileage: Mileage,
+    pub(crate) acquirer: Acquirer,
+    /// Of a call to product.
+    pub(crate) deadline: Duration,
 }
 
-impl Payments {
-    pub(crate) fn new(database: Database) -> Self {
-        Self { database }
-    }
-}
+/// Answers calls about payments and wallets.
+pub(crate) struct Payments(pub(crate) Arc<Parts>);
 
 #[tonic::async_trait]
 impl PaymentService for Payments {
@@ -37,7 +47,7 @@ impl PaymentService for Payments {
     ) -> Result<Response<pb::Payment>, Status> {
         let incoming = Incoming::scoped(request)?;
         let id = PaymentId::parse("paymentId", &incoming.message.payment_id)?;
-        let mut reader = self.database.read().await?;
+        let mut reader = self.0.database.read().await?;
         let stored = store::get(&mut reader, id, incoming.scope.owner()).await?;
         Ok(Response::new(render::payment(&stored)))
     }
@@ -58,11 +68,39 @@ impl PaymentService for Payments {
             Err(_) => return Err(Error::violation("state", "is not a state of payments").into()),
         };
         let filter = Filter { owner: incoming.scope.owner(), order, state };
-        let mut reader = self.database.read().await?;
+        let mut reader = self.0.database.read().await?;
         let payments = store::list(&mut reader, &filter, page).await?;
         let (payments, next_page_token) = page.cut(payments, |stored| stored.payment.id.0);
         let payments = payments.iter().map(render::payment).collect();
         Ok(Response::new(ListPaymentsResponse { payments, next_page_token }))
+    }
+
+    async fn authorize(
+        &self,
+        request: Request<AuthorizeRequest>,
+    ) -> Result<Response<pb::Payment>, Status> {
+        let incoming = Incoming::granted(request)?;
+        let parts = Arc::clone(&self.0);
+        // On its own: the caller may go away between the two commits.
+        let stored = tokio::spawn(async move { authorise::authorise(&parts, incoming).await })
+            .await
+            .map_err(|error| Error::internal(error.to_string()))??;
+        Ok(Response::new(render::payment(&stored)))
+    }
+
+    async fn confirm_deposit(
+        &self,
+        request: Request<ConfirmDepositRequest>,
+    ) -> Result<Response<pb::Payment>, Status> {
+        let incoming = Incoming::granted(request)?;
+        let parts = Arc::clone(&self.0);
+        let ended = tokio::spawn(async move { confirm::confirm(&parts, incoming).await })
+            .await
+            .map_err(|error| Error::internal(error.to_string()))??;
+        Ok(match ended {
+            Ended::Now(payment) => Response::new(payment),
+            Ended::Before(payment) => idempotency::replayed(Response::new(payment)),
+        })
     }
 
     async fn cancel_payment(
@@ -70,17 +108,18 @@ impl PaymentService for Payments {
         request: Request<CancelPaymentRequest>,
     ) -> Result<Response<CancelPaymentResponse>, Status> {
         let message = Incoming::granted(request)?.message;
-        let wish = Wish {
-            order: OrderId::parse("orderId", &message.order_id)?,
-            member: MemberId::parse("memberId", &message.member_id)?,
-            want: Want::GiveBack { reason: "MEMBER_REQUEST".into() },
-            cause: None,
-        };
-        let mut tx = self.database.begin().await?;
-        let payments = store::decide(&mut tx, &[wish]).await?;
+        let order = OrderId::parse("orderId", &message.order_id)?;
+        let member = MemberId::parse("memberId", &message.member_id)?;
+        let mut tx = self.0.database.begin().await?;
+        let ((), stored) = store::update(&mut tx, order, member, |payment, wallets| {
+            Ok(((), payment.ask_cancel(wallets)?.into_iter().collect()))
+        })
+        .await?;
         tx.commit().await?;
-        let known = payments.values().find(|stored| stored.payment.state != State::Refused);
-        Ok(Response::new(CancelPaymentResponse { payment: known.map(render::payment) }))
+        let known = stored.payment.state != State::Refused;
+        Ok(Response::new(CancelPaymentResponse {
+            payment: known.then(|| render::payment(&stored)),
+        }))
     }
 
     async fn get_wallet(
@@ -89,7 +128,7 @@ impl PaymentService for Payments {
     ) -> Result<Response<pb::Wallet>, Status> {
         let (_, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let member = MemberId(member);
-        let mut reader = self.database.read().await?;
+        let mut reader = self.0.database.read().await?;
         let balance = store::balance(&mut reader, member).await?;
         Ok(Response::new(render::wallet(member, balance)))
     }
@@ -100,10 +139,9 @@ impl PaymentService for Payments {
     ) -> Result<Response<pb::Wallet>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let member = MemberId(member);
-        let amount = incoming.message.amount.as_ref().map(contracts::Money::parts);
-        let amount = Money::parse("amount", amount)?;
+        let amount = amount(incoming.message.amount.as_ref())?;
         let command = incoming.command();
-        let mut tx = self.database.begin().await?;
+        let mut tx = self.0.database.begin().await?;
         if let Reserved::Replay(wallet) = idempotency::reserve(&mut tx, &command, member.0).await? {
             return Ok(idempotency::replayed(Response::new(wallet)));
         }
@@ -120,10 +158,15 @@ impl PaymentService for Payments {
     ) -> Result<Response<ListWalletEntriesResponse>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let page = Page::parse(incoming.message.page_size, &incoming.message.page_token)?;
-        let mut reader = self.database.read().await?;
+        let mut reader = self.0.database.read().await?;
         let entries = store::entries(&mut reader, MemberId(member), page).await?;
         let (entries, next_page_token) = page.cut(entries, |entry| entry.id);
         let entries = entries.iter().map(render::entry).collect();
         Ok(Response::new(ListWalletEntriesResponse { entries, next_page_token }))
     }
+}
+
+/// Reads the `amount` of a request.
+pub(crate) fn amount(amount: Option<&contracts::Money>) -> Result<Money, Error> {
+    Money::parse("amount", amount.map(contracts::Money::parts))
 }

@@ -1,5 +1,8 @@
 //! All the SQL of payments, wallets and the ledger.
 
+mod ledger;
+mod wallet;
+
 use std::{collections::BTreeMap, time::SystemTime};
 
 use kit::{
@@ -12,17 +15,20 @@ use kit::{
 };
 use tokio_postgres::Row;
 
+pub(crate) use wallet::{Entry, balance, entries, top_up};
+
+use self::ledger::Ledger;
 use crate::{
-    domain::{
-        self, MemberId, Method, OrderId, Outcome, Payment, PaymentId, State, Transfer, Wallets,
-    },
-    words,
+    domain::{Line, MemberId, OrderId, Outcome, Payment, PaymentId, Placed, State, Wallets},
+    tasks, words,
 };
 
 /// All that makes up a payment.
 macro_rules! select_payments {
     () => {
-        "select id, order_id, member_id, method, amount_minor, state, reason, version, create_time
+        "select id, order_id, member_id, method, amount_minor, state, reason, product_ids,
+           quantities, deposit_due_time, depositor_name, confirm_attempts, acquirer_reference,
+           version, create_time
          from payment"
     };
 }
@@ -37,6 +43,9 @@ pub(crate) struct Stored {
 
 impl Stored {
     fn from_row(row: &Row) -> Result<Self, Error> {
+        let products: Vec<Uuid> = row.get("product_ids");
+        let quantities: Vec<i32> = row.get("quantities");
+        let line = |(product, quantity)| Line { product, quantity };
         let payment = Payment {
             id: PaymentId(row.get("id")),
             order: OrderId(row.get("order_id")),
@@ -45,8 +54,25 @@ impl Stored {
             amount: Money::krw(row.get("amount_minor")),
             state: words::state(row.get("state"))?,
             reason: row.get("reason"),
+            lines: products.into_iter().zip(quantities).map(line).collect(),
+            deposit_due: row.get("deposit_due_time"),
+            depositor: row.get("depositor_name"),
+            attempts: row.get("confirm_attempts"),
+            acquirer_reference: row.get("acquirer_reference"),
         };
         Ok(Self { payment, version: row.get("version"), create_time: row.get("create_time") })
+    }
+
+    /// The event of an outcome, if others would want to know.
+    fn tell(&mut self, outcome: &Outcome, cause: Option<&Cause>) -> Option<Draft> {
+        let (kind, payload) = words::event(&self.payment, outcome)?;
+        self.version += 1;
+        let (id, order) = (self.payment.id.0, self.payment.order.0);
+        let draft = Draft::new(kind, id, self.version, order, payload);
+        Some(match cause {
+            Some(cause) => draft.caused_by(cause.clone()),
+            None => draft,
+        })
     }
 }
 
@@ -56,67 +82,127 @@ pub(crate) struct Wish {
     pub(crate) order: OrderId,
     pub(crate) member: MemberId,
     pub(crate) want: Want,
-    /// The event that led to it; none for a call.
-    pub(crate) cause: Option<Cause>,
+    pub(crate) cause: Cause,
 }
 
 /// To pay, or to give back.
 #[derive(Clone, Debug)]
 pub(crate) enum Want {
-    Pay { amount: Money, method: Method },
+    Pay(Placed),
     GiveBack { reason: String },
 }
 
 /// Decides wishes in order, all in this transaction: rows are locked sorted by id, decided in
-/// Rust, written set by set. Answers the orders' payments as they are then.
-pub(crate) async fn decide(
-    tx: &mut Tx,
-    wishes: &[Wish],
-) -> Result<BTreeMap<OrderId, Stored>, Error> {
-    let mut payments = lock_payments(tx, wishes).await?;
-    let mut wallets = lock_wallets(tx, &payments).await?;
-    let before = wallets.clone();
-    let (mut drafts, mut ledger) = (Vec::new(), Ledger::default());
+/// Rust, written set by set.
+pub(crate) async fn decide(tx: &mut Tx, wishes: &[Wish]) -> Result<(), Error> {
+    let orders: BTreeMap<OrderId, MemberId> = wishes.iter().map(|w| (w.order, w.member)).collect();
+    let mut books = Books::open(tx, &orders).await?;
     for wish in wishes {
-        let Some(stored) = payments.get_mut(&wish.order) else { continue };
-        let outcome = match &wish.want {
-            Want::Pay { amount, method } => {
-                if stored.payment.state == State::New {
-                    (stored.payment.amount, stored.payment.method) = (*amount, *method);
-                }
-                stored.payment.placed(&mut wallets)
-            }
-            Want::GiveBack { reason } => stored.payment.cancelled(reason, &mut wallets),
-        };
-        if let Some(transfer) = outcome.transfer() {
-            ledger.add(&stored.payment, transfer);
-        }
-        drafts.extend(tell(stored, &outcome, wish.cause.as_ref()));
+        let cause = Some(&wish.cause);
+        books.change(wish.order, cause, |payment, wallets| match &wish.want {
+            Want::Pay(placed) => payment.placed(placed.clone(), wallets).into_iter().collect(),
+            Want::GiveBack { reason } => payment.cancelled(reason, wallets).into_iter().collect(),
+        });
     }
-    save_payments(tx, &payments).await?;
-    save_wallets(tx, &before, &wallets).await?;
-    ledger.save(tx).await?;
-    event::append(tx, &drafts).await?;
-    Ok(payments)
+    books.close(tx).await.map(|_| ())
 }
 
-/// The event of an outcome, if others would want to know.
-fn tell(stored: &mut Stored, outcome: &Outcome, cause: Option<&Cause>) -> Option<Draft> {
-    let (kind, payload) = words::event(&stored.payment, outcome)?;
-    stored.version += 1;
-    let (id, order) = (stored.payment.id.0, stored.payment.order.0);
-    let draft = Draft::new(kind, id, stored.version, order, payload);
-    Some(match cause {
-        Some(cause) => draft.caused_by(cause.clone()),
-        None => draft,
-    })
+/// Changes the payment of one order, NEW if there is none yet, and saves what came of it. What
+/// `change` answers beside the outcomes is answered.
+pub(crate) async fn update<T>(
+    tx: &mut Tx,
+    order: OrderId,
+    member: MemberId,
+    change: impl FnOnce(&mut Payment, &mut Wallets) -> Result<(T, Vec<Outcome>), Error>,
+) -> Result<(T, Stored), Error> {
+    let mut books = Books::open(tx, &BTreeMap::from([(order, member)])).await?;
+    let mut answer = None;
+    books.change(order, None, |payment, wallets| match change(payment, wallets) {
+        Ok((value, outcomes)) => {
+            answer = Some(Ok(value));
+            outcomes
+        }
+        Err(error) => {
+            answer = Some(Err(error));
+            Vec::new()
+        }
+    });
+    let answer = answer.ok_or_else(|| Error::internal("a payment that was just locked"))??;
+    let mut payments = books.close(tx).await?;
+    let stored = payments.remove(&order);
+    Ok((answer, stored.ok_or_else(|| Error::internal("a payment that was just saved"))?))
 }
 
-/// Makes sure that each order has a payment row, NEW if need be, and locks them all.
-async fn lock_payments(tx: &mut Tx, wishes: &[Wish]) -> Result<BTreeMap<OrderId, Stored>, Error> {
-    let members: BTreeMap<Uuid, Uuid> = wishes.iter().map(|w| (w.order.0, w.member.0)).collect();
-    let ids: Vec<Uuid> = members.keys().map(|_| kit::id::new()).collect();
-    let (orders, members): (Vec<Uuid>, Vec<Uuid>) = members.into_iter().unzip();
+/// Payments and wallets under lock, and what is to be written when all is decided.
+struct Books {
+    payments: BTreeMap<OrderId, Stored>,
+    before: BTreeMap<OrderId, Payment>,
+    wallets: Wallets,
+    wallets_before: Wallets,
+    drafts: Vec<Draft>,
+    ledger: Ledger,
+    tasks: Vec<(OrderId, tasks::Kind)>,
+}
+
+impl Books {
+    /// Makes sure that each order has a payment row, and locks them and their members' wallets.
+    async fn open(tx: &mut Tx, orders: &BTreeMap<OrderId, MemberId>) -> Result<Self, Error> {
+        let payments = lock_payments(tx, orders).await?;
+        let wallets = lock_wallets(tx, &payments).await?;
+        Ok(Self {
+            before: payments.iter().map(|(id, s)| (*id, s.payment.clone())).collect(),
+            payments,
+            wallets_before: wallets.clone(),
+            wallets,
+            drafts: Vec::new(),
+            ledger: Ledger::default(),
+            tasks: Vec::new(),
+        })
+    }
+
+    fn change(
+        &mut self,
+        order: OrderId,
+        cause: Option<&Cause>,
+        change: impl FnOnce(&mut Payment, &mut Wallets) -> Vec<Outcome>,
+    ) {
+        let Some(stored) = self.payments.get_mut(&order) else { return };
+        let before = stored.payment.clone();
+        let outcomes = change(&mut stored.payment, &mut self.wallets);
+        if outcomes.is_empty() && stored.payment != before {
+            stored.version += 1;
+        }
+        for outcome in outcomes {
+            self.ledger.add(&stored.payment, &outcome);
+            self.drafts.extend(stored.tell(&outcome, cause));
+            self.tasks.extend(tasks::after(&stored.payment, &outcome).map(|kind| (order, kind)));
+        }
+    }
+
+    /// Writes what changed. Answers the payments as they are now.
+    async fn close(self, tx: &mut Tx) -> Result<BTreeMap<OrderId, Stored>, Error> {
+        let changed: Vec<&Stored> = self
+            .payments
+            .values()
+            .filter(|stored| self.before.get(&stored.payment.order) != Some(&stored.payment))
+            .collect();
+        save_payments(tx, &changed).await?;
+        save_wallets(tx, &self.wallets_before, &self.wallets).await?;
+        self.ledger.save(tx).await?;
+        for (order, kind) in &self.tasks {
+            tasks::schedule(tx, *order, *kind).await?;
+        }
+        event::append(tx, &self.drafts).await?;
+        Ok(self.payments)
+    }
+}
+
+async fn lock_payments(
+    tx: &mut Tx,
+    orders: &BTreeMap<OrderId, MemberId>,
+) -> Result<BTreeMap<OrderId, Stored>, Error> {
+    let ids: Vec<Uuid> = orders.keys().map(|_| kit::id::new()).collect();
+    let (orders, members): (Vec<Uuid>, Vec<Uuid>) = orders.iter().map(|(o, m)| (o.0, m.0)).unzip();
     tx.execute(
         "insert into payment (id, order_id, member_id, method, amount_minor, currency, state)
          select i, o, m, 'WALLET', 0, 'KRW', 'NEW'
@@ -148,26 +234,61 @@ async fn lock_wallets(tx: &mut Tx, payments: &BTreeMap<OrderId, Stored>) -> Resu
     Ok(rows.iter().map(|row| (MemberId(row.get(0)), Money::krw(row.get(1)))).collect())
 }
 
-async fn save_payments(tx: &mut Tx, payments: &BTreeMap<OrderId, Stored>) -> Result<(), Error> {
-    let column = |of: fn(&Stored) -> &'static str| payments.values().map(of).collect::<Vec<_>>();
-    let orders: Vec<Uuid> = payments.keys().map(|order| order.0).collect();
-    let amounts: Vec<i64> = payments.values().map(|s| s.payment.amount.minor()).collect();
-    let reasons: Vec<&str> = payments.values().map(|s| s.payment.reason.as_str()).collect();
-    let versions: Vec<i64> = payments.values().map(|s| s.version).collect();
+async fn save_payments(tx: &mut Tx, payments: &[&Stored]) -> Result<(), Error> {
+    fn column<'a, T>(payments: &[&'a Stored], of: impl Fn(&'a Stored) -> T) -> Vec<T> {
+        payments.iter().map(|stored| of(stored)).collect()
+    }
+    if payments.is_empty() {
+        return Ok(());
+    }
     tx.execute(
         "update payment set method = n.method, amount_minor = n.amount_minor, state = n.state,
-           reason = n.reason, version = n.version
-         from unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[])
-           as n(order_id, method, amount_minor, state, reason, version)
-         where payment.order_id = n.order_id and payment.state <> n.state",
+           reason = n.reason, deposit_due_time = n.deposit_due_time,
+           depositor_name = n.depositor_name, confirm_attempts = n.confirm_attempts,
+           acquirer_reference = n.acquirer_reference, version = n.version
+         from unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[],
+           $6::timestamptz[], $7::text[], $8::int[], $9::text[], $10::bigint[])
+           as n(order_id, method, amount_minor, state, reason, deposit_due_time, depositor_name,
+             confirm_attempts, acquirer_reference, version)
+         where payment.order_id = n.order_id",
         &[
-            &orders,
-            &column(|s| words::method_name(s.payment.method)),
-            &amounts,
-            &column(|s| words::state_name(s.payment.state)),
-            &reasons,
-            &versions,
+            &column(payments, |s| s.payment.order.0),
+            &column(payments, |s| words::method_name(s.payment.method)),
+            &column(payments, |s| s.payment.amount.minor()),
+            &column(payments, |s| words::state_name(s.payment.state)),
+            &column(payments, |s| s.payment.reason.as_str()),
+            &column(payments, |s| s.payment.deposit_due),
+            &column(payments, |s| s.payment.depositor.as_str()),
+            &column(payments, |s| s.payment.attempts),
+            &column(payments, |s| s.payment.acquirer_reference.as_str()),
+            &column(payments, |s| s.version),
         ],
+    )
+    .await?;
+    save_lines(tx, payments).await
+}
+
+/// Lines are kept where a deposit will take them from the stock.
+async fn save_lines(tx: &mut Tx, payments: &[&Stored]) -> Result<(), Error> {
+    let waiting = |stored: &&&Stored| stored.payment.state == State::WaitingForDeposit;
+    let (mut orders, mut products, mut quantities) = (Vec::new(), Vec::new(), Vec::new());
+    for stored in payments.iter().filter(waiting) {
+        for line in &stored.payment.lines {
+            orders.push(stored.payment.order.0);
+            products.push(line.product);
+            quantities.push(line.quantity);
+        }
+    }
+    if orders.is_empty() {
+        return Ok(());
+    }
+    tx.execute(
+        "update payment set product_ids = n.product_ids, quantities = n.quantities
+         from (select o, array_agg(p order by i) as product_ids, array_agg(q order by i) as quantities
+               from unnest($1::uuid[], $2::uuid[], $3::int[]) with ordinality as l(o, p, q, i)
+               group by o) n
+         where payment.order_id = n.o",
+        &[&orders, &products, &quantities],
     )
     .await?;
     Ok(())
@@ -190,139 +311,6 @@ async fn save_wallets(tx: &mut Tx, before: &Wallets, after: &Wallets) -> Result<
     Ok(())
 }
 
-/// Ledger transactions to be written, a column each: from one account to another.
-#[derive(Default)]
-struct Ledger {
-    ids: Vec<Uuid>,
-    kinds: Vec<&'static str>,
-    orders: Vec<Option<Uuid>>,
-    members: Vec<Uuid>,
-    /// What the wallet gets; the other account gets the opposite.
-    amounts: Vec<i64>,
-    others: Vec<&'static str>,
-}
-
-impl Ledger {
-    fn add(&mut self, payment: &Payment, transfer: Transfer) {
-        let (kind, amount) = match transfer {
-            Transfer::Payment => ("PAYMENT", -payment.amount.minor()),
-            Transfer::Refund => ("REFUND", payment.amount.minor()),
-        };
-        self.push(kind, Some(payment.order.0), payment.member, amount, "SALES");
-    }
-
-    fn push(
-        &mut self,
-        kind: &'static str,
-        order: Option<Uuid>,
-        member: MemberId,
-        amount: i64,
-        other: &'static str,
-    ) {
-        self.ids.push(kit::id::new());
-        self.kinds.push(kind);
-        self.orders.push(order);
-        self.members.push(member.0);
-        self.amounts.push(amount);
-        self.others.push(other);
-    }
-
-    async fn save(&self, tx: &mut Tx) -> Result<(), Error> {
-        if self.ids.is_empty() {
-            return Ok(());
-        }
-        tx.execute(
-            "insert into ledger_transaction (id, kind, order_id)
-             select * from unnest($1::uuid[], $2::text[], $3::uuid[])",
-            &[&self.ids, &self.kinds, &self.orders],
-        )
-        .await?;
-        tx.execute(
-            "insert into ledger_entry (transaction_id, account, member_id, amount_minor)
-             select t.id, e.account, e.member_id, e.amount
-             from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[])
-               as t(id, member_id, amount, other),
-             lateral (values ('WALLET', t.member_id, t.amount), (t.other, null, -t.amount))
-               as e(account, member_id, amount)",
-            &[&self.ids, &self.members, &self.amounts, &self.others],
-        )
-        .await?;
-        Ok(())
-    }
-}
-
-/// Adds money to a wallet, which is made if need be. Answers the balance.
-pub(crate) async fn top_up(tx: &mut Tx, member: MemberId, amount: Money) -> Result<Money, Error> {
-    tx.execute(
-        "insert into wallet (member_id, balance_minor, currency) values ($1, 0, 'KRW')
-         on conflict (member_id) do nothing",
-        &[&member.0],
-    )
-    .await?;
-    let row = tx
-        .query_one(
-            "select balance_minor, version from wallet where member_id = $1 for update",
-            &[&member.0],
-        )
-        .await?;
-    let balance = domain::top_up(Money::krw(row.get(0)), amount)?;
-    let version = row.get::<_, i64>(1) + 1;
-    tx.execute(
-        "update wallet set balance_minor = $2, version = $3 where member_id = $1",
-        &[&member.0, &balance.minor(), &version],
-    )
-    .await?;
-    let mut ledger = Ledger::default();
-    ledger.push("TOP_UP", None, member, amount.minor(), "SANDBOX");
-    ledger.save(tx).await?;
-    let (kind, payload) = words::topped_up(member, amount);
-    event::append(tx, &[Draft::new(kind, member.0, version, member.0, payload)]).await?;
-    Ok(balance)
-}
-
-/// Reads a wallet's balance; 0 where there is no wallet yet.
-pub(crate) async fn balance(reader: &mut Reader, member: MemberId) -> Result<Money, Error> {
-    let row = reader
-        .query_opt("select balance_minor from wallet where member_id = $1", &[&member.0])
-        .await?;
-    Ok(row.map_or(Money::ZERO, |row| Money::krw(row.get(0))))
-}
-
-/// One movement of a wallet.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) id: Uuid,
-    pub(crate) kind: String,
-    pub(crate) amount: Money,
-    pub(crate) order: Option<Uuid>,
-    pub(crate) create_time: SystemTime,
-}
-
-/// Reads a page of a wallet's movements, newest first.
-pub(crate) async fn entries(
-    reader: &mut Reader,
-    member: MemberId,
-    page: Page,
-) -> Result<Vec<Entry>, Error> {
-    let rows = reader
-        .query(
-            "select t.id, t.kind, e.amount_minor, t.order_id, t.create_time
-             from ledger_entry e join ledger_transaction t on t.id = e.transaction_id
-             where e.member_id = $1 and ($2::uuid is null or e.transaction_id < $2)
-             order by e.transaction_id desc limit $3",
-            &[&member.0, &page.below, &page.limit()],
-        )
-        .await?;
-    let entry = |row: &Row| Entry {
-        id: row.get(0),
-        kind: row.get(1),
-        amount: Money::krw(row.get(2)),
-        order: row.get(3),
-        create_time: row.get(4),
-    };
-    Ok(rows.iter().map(entry).collect())
-}
-
 /// Reads one payment that `owner` may see (`None`: any).
 pub(crate) async fn get(
     reader: &mut Reader,
@@ -339,6 +327,28 @@ pub(crate) async fn get(
         )
         .await?;
     Stored::from_row(&row.ok_or_else(not_found)?)
+}
+
+/// Whose payment it is, and of which order: what [`update`] needs.
+pub(crate) async fn find(reader: &mut Reader, id: PaymentId) -> Result<(OrderId, MemberId), Error> {
+    let row = reader
+        .query_opt(
+            "select order_id, member_id from payment where id = $1 and state <> 'REFUSED'",
+            &[&id.0],
+        )
+        .await?
+        .ok_or_else(not_found)?;
+    Ok((OrderId(row.get(0)), MemberId(row.get(1))))
+}
+
+/// Whose order it is; none when payment has not heard of it.
+pub(crate) async fn member_of(
+    reader: &mut Reader,
+    order: OrderId,
+) -> Result<Option<MemberId>, Error> {
+    let row =
+        reader.query_opt("select member_id from payment where order_id = $1", &[&order.0]).await?;
+    Ok(row.map(|row| MemberId(row.get(0))))
 }
 
 /// Which payments to list.

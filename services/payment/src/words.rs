@@ -4,8 +4,8 @@
 use contracts::{
     order::v1::PaymentMethod,
     payment::v1::{
-        self as pb, PaymentApproved, PaymentCancelled, PaymentDeclined, PaymentEvent,
-        WalletToppedUp, payment_event::Event,
+        self as pb, DepositExpired, DepositRequested, PaymentApproved, PaymentCancelled,
+        PaymentDeclined, PaymentEvent, WalletToppedUp, payment_event::Event,
     },
 };
 use kit::{Error, Money};
@@ -13,29 +13,39 @@ use prost::Message as _;
 
 use crate::domain::{MemberId, Method, Outcome, Payment, State};
 
-/// The event of an outcome: its name and its encoded message; none for a quiet one.
+/// The event of an outcome: its name and its encoded message; none for what others never knew.
 pub(crate) fn event(payment: &Payment, outcome: &Outcome) -> Option<(&'static str, Vec<u8>)> {
     let payment_id = payment.id.to_string();
     let (order_id, member_id) = (payment.order.to_string(), payment.member.to_string());
+    let amount = Some(payment.amount.to_wire().into());
+    let reason = payment.reason.clone();
     let (kind, event) = match outcome {
+        Outcome::DepositRequested => (
+            "DepositRequested",
+            Event::DepositRequested(DepositRequested {
+                payment_id,
+                order_id,
+                member_id,
+                amount,
+                due_time: payment.deposit_due.map(Into::into),
+                reference: reference(payment),
+            }),
+        ),
         Outcome::Approved => (
             "PaymentApproved",
             Event::PaymentApproved(PaymentApproved {
                 payment_id,
                 order_id,
                 member_id,
-                amount: Some(payment.amount.to_wire().into()),
+                amount,
                 method: wire_method(payment.method).into(),
             }),
         ),
+        // The order asked, and has its answer: it is not placed.
+        Outcome::Declined if payment.method == Method::Card => return None,
         Outcome::Declined => (
             "PaymentDeclined",
-            Event::PaymentDeclined(PaymentDeclined {
-                payment_id,
-                order_id,
-                member_id,
-                reason: payment.reason.clone(),
-            }),
+            Event::PaymentDeclined(PaymentDeclined { payment_id, order_id, member_id, reason }),
         ),
         Outcome::Cancelled(refunded) => (
             "PaymentCancelled",
@@ -44,12 +54,22 @@ pub(crate) fn event(payment: &Payment, outcome: &Outcome) -> Option<(&'static st
                 order_id,
                 member_id,
                 refunded: Some(refunded.to_wire().into()),
-                reason: payment.reason.clone(),
+                reason,
             }),
         ),
-        Outcome::Quiet => return None,
+        Outcome::Expired => (
+            "DepositExpired",
+            Event::DepositExpired(DepositExpired { payment_id, order_id, member_id }),
+        ),
+        Outcome::Voided => return None,
     };
     Some((kind, PaymentEvent { frame: None, event: Some(event) }.encode_to_vec()))
+}
+
+/// What a depositor writes, so that the seller finds the payment: the end of its id.
+pub(crate) fn reference(payment: &Payment) -> String {
+    let id = payment.id.0.simple().to_string();
+    format!("HS-{}", id[id.len() - 8..].to_uppercase())
 }
 
 /// The event of a top-up.
@@ -75,9 +95,13 @@ pub(crate) fn wire_state(state: State) -> pb::payment::State {
     match state {
         // Never seen: the first is not stored, the second not shown.
         State::New | State::Refused => pb::payment::State::Unspecified,
+        State::Authorising => pb::payment::State::Authorising,
+        State::WaitingForDeposit => pb::payment::State::WaitingForDeposit,
+        State::Confirming => pb::payment::State::Confirming,
         State::Done => pb::payment::State::Done,
         State::Declined => pb::payment::State::Declined,
         State::Cancelled => pb::payment::State::Cancelled,
+        State::Expired => pb::payment::State::Expired,
     }
 }
 
@@ -107,10 +131,8 @@ pub(crate) fn method(name: &str) -> Result<Method, Error> {
 pub(crate) fn state_name(state: State) -> &'static str {
     match state {
         State::New => "NEW",
-        State::Done => "DONE",
-        State::Declined => "DECLINED",
-        State::Cancelled => "CANCELLED",
         State::Refused => "REFUSED",
+        known => wire_state(known).as_str_name(),
     }
 }
 
@@ -118,9 +140,13 @@ pub(crate) fn state_name(state: State) -> &'static str {
 pub(crate) fn state(name: &str) -> Result<State, Error> {
     match name {
         "NEW" => Ok(State::New),
+        "AUTHORISING" => Ok(State::Authorising),
+        "WAITING_FOR_DEPOSIT" => Ok(State::WaitingForDeposit),
+        "CONFIRMING" => Ok(State::Confirming),
         "DONE" => Ok(State::Done),
         "DECLINED" => Ok(State::Declined),
         "CANCELLED" => Ok(State::Cancelled),
+        "EXPIRED" => Ok(State::Expired),
         "REFUSED" => Ok(State::Refused),
         other => Err(Error::internal(format!("payment state {other}"))),
     }

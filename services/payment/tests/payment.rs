@@ -5,22 +5,28 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use contracts::{
     Money,
     order::v1::{
-        OrderCancelled, OrderEvent, OrderPlaced, PaymentMethod, order::CancelReason,
+        OrderCancelled, OrderEvent, OrderLine, OrderPlaced, PaymentMethod, order::CancelReason,
         order_event::Event, order_events_server::OrderEventsServer,
     },
     payment::v1::{
-        CancelPaymentRequest, GetWalletRequest, ListPaymentsRequest, ListWalletEntriesRequest,
-        Payment, TopUpWalletRequest, payment::State, payment_service_client::PaymentServiceClient,
+        AuthorizeRequest, CancelPaymentRequest, ConfirmDepositRequest, GetWalletRequest,
+        ListPaymentsRequest, ListWalletEntriesRequest, Payment, TopUpWalletRequest, payment::State,
+        payment_service_client::PaymentServiceClient,
+    },
+    product::v1::{
+        self as product,
+        product_service_server::{ProductService, ProductServiceServer},
     },
 };
 use kit::{
-    House, Service,
+    Error, House, Service,
+    error::Kind,
     event::{self, Draft},
     id::Uuid,
     testing::stage::{As, Stage, eventually},
 };
 use prost::Message as _;
-use tonic::Code;
+use tonic::{Code, Request, Response, Status};
 
 static ORDER: Service = Service {
     name: "order",
@@ -30,6 +36,88 @@ static ORDER: Service = Service {
         Ok(())
     },
 };
+
+/// What product answers: by the quantity that is asked for.
+struct Products;
+
+const SHORT: i32 = 1_000;
+const SILENCE: i32 = 2_000;
+const AWAY: i32 = 3_000;
+
+static SILENT: AtomicI64 = AtomicI64::new(0);
+
+#[tonic::async_trait]
+impl ProductService for Products {
+    async fn decrease_stock(
+        &self,
+        request: Request<product::DecreaseStockRequest>,
+    ) -> Result<Response<product::DecreaseStockResponse>, Status> {
+        match request.get_ref().lines.first().map(|line| line.quantity) {
+            Some(SHORT) => Err(Error::new(Kind::Conflict, "OUT_OF_STOCK", "short").into()),
+            Some(AWAY) => Err(Status::unimplemented("turned away")),
+            // Once; the second time it answers.
+            Some(SILENCE) if SILENT.fetch_add(1, Ordering::SeqCst) == 0 => {
+                std::future::pending().await
+            }
+            _ => Ok(Response::new(product::DecreaseStockResponse {})),
+        }
+    }
+
+    async fn register_product(
+        &self,
+        _: Request<product::RegisterProductRequest>,
+    ) -> Result<Response<product::Product>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn update_product(
+        &self,
+        _: Request<product::UpdateProductRequest>,
+    ) -> Result<Response<product::Product>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn restock_product(
+        &self,
+        _: Request<product::RestockProductRequest>,
+    ) -> Result<Response<product::Product>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn get_product(
+        &self,
+        _: Request<product::GetProductRequest>,
+    ) -> Result<Response<product::Product>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn list_products(
+        &self,
+        _: Request<product::ListProductsRequest>,
+    ) -> Result<Response<product::ListProductsResponse>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn batch_get_products(
+        &self,
+        _: Request<product::BatchGetProductsRequest>,
+    ) -> Result<Response<product::BatchGetProductsResponse>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+}
+
+static PRODUCT: Service = Service {
+    name: "product",
+    migrations: kit::migrations![],
+    build: |house: &mut House<'_>| {
+        house.serve(ProductServiceServer::new(Products));
+        Ok(())
+    },
+};
+
+/// Away: a payment is DONE all the same.
+static MILEAGE: Service =
+    Service { name: "mileage", migrations: kit::migrations![], build: |_| Ok(()) };
 
 struct Shop {
     stage: Stage,
@@ -41,7 +129,8 @@ struct Shop {
 impl Shop {
     /// A shop and a member with this much in their wallet.
     async fn open(balance: i64) -> Self {
-        let stage = Stage::open(&[&payment::SERVICE, &ORDER], contracts::DESCRIPTORS).await;
+        let services = [&payment::SERVICE, &ORDER, &PRODUCT, &MILEAGE];
+        let stage = Stage::open(&services, contracts::DESCRIPTORS).await;
         let payments = PaymentServiceClient::new(stage.channel());
         let published = AtomicI64::new(0);
         let shop = Self { stage, payments, member: kit::id::new(), published };
@@ -221,5 +310,119 @@ async fn the_ledger_is_written_once() {
         .await
         .expect_err("refused");
     assert_eq!(kit::error::constraint(&unbalanced), Some("ledger_sums_to_zero"));
+    shop.stage.close().await;
+}
+
+impl Shop {
+    /// A bank transfer that waits for its deposit; product answers by the quantity.
+    async fn waiting(&self, quantity: i32) -> Payment {
+        let order = kit::id::new();
+        let line =
+            OrderLine { product_id: Uuid::nil().to_string(), quantity, ..OrderLine::default() };
+        let placed = Event::OrderPlaced(OrderPlaced {
+            order_id: order.to_string(),
+            member_id: self.member.to_string(),
+            lines: vec![line],
+            total: Some(Money::from(("KRW", 3_000))),
+            payment_method: PaymentMethod::BankTransfer.into(),
+        });
+        self.publish(vec![(order, placed)]).await;
+        let ask = || async {
+            let waiting = self.payments_in(State::WaitingForDeposit).await;
+            waiting.into_iter().find(|payment| payment.order_id == order.to_string())
+        };
+        eventually("a payment that waits", ask).await
+    }
+
+    async fn confirm(&self, payment: &Payment, amount: i64) -> Result<State, Error> {
+        let request = ConfirmDepositRequest {
+            payment_id: payment.id.clone(),
+            amount: Some(Money::from(("KRW", amount))),
+            depositor_name: "Kim".into(),
+        };
+        let request = self.stage.call(As::Seller(kit::id::new()), request);
+        let answer = self.payments.clone().confirm_deposit(request).await.map_err(Error::from)?;
+        Ok(answer.into_inner().state())
+    }
+
+    async fn authorise(&self, order: Uuid, token: &str) -> Result<State, Error> {
+        let request = AuthorizeRequest {
+            order_id: order.to_string(),
+            member_id: self.member.to_string(),
+            amount: Some(Money::from(("KRW", 3_000))),
+            card_token: token.into(),
+        };
+        let request = self.stage.call(As::Service("order"), request);
+        let answer = self.payments.clone().authorize(request).await.map_err(Error::from)?;
+        Ok(answer.into_inner().state())
+    }
+}
+
+#[tokio::test]
+async fn a_deposit_is_confirmed_once_however_often_it_is_asked() {
+    let shop = Shop::open(1).await;
+    let payment = shop.waiting(3).await;
+    assert!(payment.deposit_due_time.is_some() && payment.deposit_reference.starts_with("HS-"));
+    assert_eq!(shop.confirm(&payment, 2_999).await.expect_err("wrong").reason(), "WRONG_AMOUNT");
+    for _ in 0..3 {
+        assert_eq!(shop.confirm(&payment, 3_000).await.expect("confirms"), State::Done);
+    }
+    let request = CancelPaymentRequest {
+        order_id: payment.order_id.clone(),
+        member_id: shop.member.to_string(),
+    };
+    let request = shop.stage.call(As::Service("order"), request);
+    let refused = shop.payments.clone().cancel_payment(request).await.expect_err("too late");
+    assert_eq!(Error::from(refused).reason(), "DEPOSIT_CONFIRMED");
+    shop.assert_books_balance().await;
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_deposit_for_goods_that_are_gone_cancels_the_payment() {
+    let shop = Shop::open(1).await;
+    let payment = shop.waiting(SHORT).await;
+    assert_eq!(shop.confirm(&payment, 3_000).await.expect_err("short").reason(), "OUT_OF_STOCK");
+    let cancelled = shop.payments_in(State::Cancelled).await;
+    assert_eq!(cancelled[0].cancel_reason, "OUT_OF_STOCK");
+    let again = shop.confirm(&payment, 3_000).await.expect_err("over");
+    assert_eq!(again.reason(), "PAYMENT_CANCELLED");
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_confirmation_that_never_reached_product_leaves_the_payment_waiting() {
+    let shop = Shop::open(1).await;
+    let payment = shop.waiting(AWAY).await;
+    let away = shop.confirm(&payment, 3_000).await.expect_err("away");
+    assert_eq!((away.kind(), away.reason()), (Kind::Unavailable, "PRODUCT_UNAVAILABLE"));
+    assert_eq!(shop.payments_in(State::WaitingForDeposit).await.len(), 1);
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_confirmation_in_doubt_goes_on_by_itself() {
+    let shop = Shop::open(1).await;
+    let payment = shop.waiting(SILENCE).await;
+    let pending = shop.confirm(&payment, 3_000).await.expect_err("in doubt");
+    assert_eq!((pending.kind(), pending.reason()), (Kind::Unavailable, "OUTCOME_PENDING"));
+    shop.eventually(State::Done, 1).await;
+    shop.assert_books_balance().await;
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_card_is_charged_once_and_refunded_with_its_order() {
+    let shop = Shop::open(1).await;
+    let order = kit::id::new();
+    assert_eq!(shop.authorise(order, "tok_1").await.expect("charges"), State::Done);
+    assert_eq!(shop.authorise(order, "tok_1").await.expect("again"), State::Done);
+    let declined = shop.authorise(kit::id::new(), "tok_declined").await.expect_err("declined");
+    assert_eq!(declined.reason(), "CARD_DECLINED");
+    shop.publish(vec![(order, shop.cancelled(order))]).await;
+    shop.eventually(State::Cancelled, 1).await;
+    let late = shop.authorise(order, "tok_1").await.expect_err("cancelled");
+    assert_eq!(late.reason(), "ORDER_CANCELLED");
+    shop.assert_books_balance().await;
     shop.stage.close().await;
 }

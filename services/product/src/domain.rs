@@ -131,12 +131,17 @@ pub(crate) enum Refusal {
     NoQuantity,
     #[error("there would be more units than can be counted")]
     TooMany,
+    #[error("there is too little in stock")]
+    OutOfStock,
+    #[error("the order was cancelled")]
+    OrderCancelled,
 }
 
 impl Refuse for Refusal {
     fn kind(&self) -> Kind {
         match self {
             Self::NoQuantity | Self::TooMany => Kind::Invalid,
+            Self::OutOfStock | Self::OrderCancelled => Kind::Conflict,
         }
     }
 
@@ -144,11 +149,27 @@ impl Refuse for Refusal {
         match self {
             Self::NoQuantity => "NO_QUANTITY",
             Self::TooMany => "TOO_MANY",
+            Self::OutOfStock => "OUT_OF_STOCK",
+            Self::OrderCancelled => "ORDER_CANCELLED",
         }
     }
 
     fn field(&self) -> Option<String> {
-        Some("quantity".into())
+        match self {
+            Self::NoQuantity | Self::TooMany => Some("quantity".into()),
+            Self::OutOfStock | Self::OrderCancelled => None,
+        }
+    }
+}
+
+impl State {
+    /// Whether the order has its goods; if not, why not.
+    pub(crate) fn has_goods(self) -> Result<(), Refusal> {
+        match self {
+            Self::Decreased => Ok(()),
+            Self::Short => Err(Refusal::OutOfStock),
+            Self::New | Self::Restored | Self::Refused => Err(Refusal::OrderCancelled),
+        }
     }
 }
 

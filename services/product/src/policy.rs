@@ -20,7 +20,7 @@ impl Policy<OrderEvent> for Orders {
             .iter()
             .filter_map(|arrived| wish(arrived).transpose())
             .collect::<Result<_, _>>()?;
-        store::decide(tx, &wishes).await
+        store::decide(tx, &wishes).await.map(|_| ())
     }
 }
 

@@ -1,9 +1,10 @@
 //! The product service's calls: parse, call, render.
 
 use contracts::product::v1::{
-    self as pb, BatchGetProductsRequest, BatchGetProductsResponse, GetProductRequest,
-    ListProductsRequest, ListProductsResponse, RegisterProductRequest, RestockProductRequest,
-    UpdateProductRequest, product_service_server::ProductService,
+    self as pb, BatchGetProductsRequest, BatchGetProductsResponse, DecreaseStockRequest,
+    DecreaseStockResponse, GetProductRequest, ListProductsRequest, ListProductsResponse,
+    RegisterProductRequest, RestockProductRequest, UpdateProductRequest,
+    product_service_server::ProductService,
 };
 use kit::{
     Database, Error, Incoming, Money,
@@ -14,8 +15,8 @@ use kit::{
 use tonic::{Request, Response, Status};
 
 use crate::{
-    domain::{ProductId, Quantity},
-    store::{self, Product},
+    domain::{Line, MemberId, OrderId, ProductId, Quantity, State},
+    store::{self, Product, Want, Wish},
 };
 
 /// Answers calls about products.
@@ -137,6 +138,30 @@ impl ProductService for Products {
         let products = store::get(&mut reader, &ids).await?.iter().map(render).collect();
         Ok(Response::new(BatchGetProductsResponse { products }))
     }
+
+    async fn decrease_stock(
+        &self,
+        request: Request<DecreaseStockRequest>,
+    ) -> Result<Response<DecreaseStockResponse>, Status> {
+        let message = Incoming::granted(request)?.message;
+        let order = OrderId::parse("orderId", &message.order_id)?;
+        let member = MemberId::parse("memberId", &message.member_id)?;
+        let lines = message.lines.iter().map(line).collect::<Result<_, _>>()?;
+        let mut tx = self.database.begin().await?;
+        let cause = tx.cause().clone();
+        let wish = Wish { order, member, want: Want::Take(lines), cause };
+        let states = store::decide(&mut tx, &[wish]).await?;
+        // Short is decided too: whoever asks again gets the same answer.
+        tx.commit().await?;
+        let state = states.get(&order).copied().unwrap_or(State::New);
+        state.has_goods().map_err(Error::from)?;
+        Ok(Response::new(DecreaseStockResponse {}))
+    }
+}
+
+fn line(line: &pb::Line) -> Result<Line, Error> {
+    let product = ProductId::parse("lines.productId", &line.product_id)?;
+    Ok(Line { product, quantity: Quantity::try_from(line.quantity)? })
 }
 
 fn display_name(text: &str) -> Result<&str, Error> {

@@ -174,8 +174,11 @@ struct Locked {
 }
 
 /// Decides wishes in order, all in this transaction: rows are locked sorted by id, decided in
-/// Rust, written set by set.
-pub(crate) async fn decide(tx: &mut Tx, wishes: &[Wish]) -> Result<(), Error> {
+/// Rust, written set by set. Answers what became of each order.
+pub(crate) async fn decide(
+    tx: &mut Tx,
+    wishes: &[Wish],
+) -> Result<BTreeMap<OrderId, State>, Error> {
     let mut allocations = lock_allocations(tx, wishes).await?;
     let mut shelf = lock_shelf(tx, wishes, &allocations).await?;
     let before = shelf.clone();
@@ -195,7 +198,8 @@ pub(crate) async fn decide(tx: &mut Tx, wishes: &[Wish]) -> Result<(), Error> {
     save_allocations(tx, &allocations).await?;
     save_shelf(tx, &before, &shelf).await?;
     moves.save(tx).await?;
-    event::append(tx, &drafts).await
+    event::append(tx, &drafts).await?;
+    Ok(allocations.into_iter().map(|(order, locked)| (order, locked.allocation.state)).collect())
 }
 
 async fn lock_allocations(

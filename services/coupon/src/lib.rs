@@ -1,0 +1,37 @@
+//! Coupon: what a member gets for signing up.
+//!
+//! - **Coupon**: one a member: ISSUED when they sign up, CANCELLED when they withdraw;
+//!   REFUSED (unseen) when they withdrew before coupon heard of them.
+//!
+//! A withdrawal waits for its coupon to be cancelled, so no member who has withdrawn
+//! holds one.
+
+mod domain;
+mod policy;
+mod service;
+mod store;
+
+use contracts::{
+    coupon::v1::{
+        coupon_events_server::CouponEventsServer, coupon_service_server::CouponServiceServer,
+    },
+    member::v1::{MemberEvent, member_events_server::MemberEventsServer},
+};
+use kit::{Error, House, Service};
+
+/// The coupon service.
+pub const SERVICE: Service =
+    Service { name: "coupon", migrations: kit::migrations!["V1__coupons"], build };
+
+fn build(house: &mut House<'_>) -> Result<(), Error> {
+    let coupons = service::Coupons::new(house.database());
+    house
+        .serve(CouponServiceServer::new(coupons))
+        .publish::<CouponEventsServer<()>>()
+        .follow::<MemberEventsServer<()>, MemberEvent, _>(
+        "member",
+        &["MemberRegistered"],
+        policy::Members,
+    )?;
+    Ok(())
+}

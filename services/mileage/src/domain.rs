@@ -1,0 +1,253 @@
+//! What a payment earns, and that it is taken back once: no clock, no network, no SQL.
+
+use kit::{Error, Money, Refuse, error::Kind};
+use serde::Deserialize;
+
+kit::id!(
+    /// Identifies an entry.
+    EntryId
+);
+kit::id!(
+    /// Identifies a payment; of the payment context.
+    PaymentId
+);
+kit::id!(
+    /// Identifies an order; of the order context.
+    OrderId
+);
+kit::id!(
+    /// Identifies a member; of the member context.
+    MemberId
+);
+
+/// Points; never fewer than none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Points(i64);
+
+impl Points {
+    /// Points as they are stored.
+    pub(crate) const fn stored(points: i64) -> Self {
+        Self(points)
+    }
+
+    pub(crate) const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+/// What was paid: not below 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Paid(Money);
+
+impl Paid {
+    /// Reads what was paid from a `google.type.Money`'s parts; `field` is its path.
+    pub(crate) fn parse(field: &str, parts: Option<(&str, i64, i32)>) -> Result<Self, Error> {
+        let amount = Money::parse(field, parts)?;
+        if amount.is_negative() {
+            return Err(Error::violation(format!("{field}.units"), "must be 0 or more"));
+        }
+        Ok(Self(amount))
+    }
+}
+
+/// Points per won paid, in basis points: 100 is 1%.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u32")]
+pub(crate) struct Rate(u32);
+
+impl Rate {
+    /// A point for each won; no payment can earn more than points can count.
+    const MOST: u32 = 10_000;
+
+    /// The points of a payment: `floor(paid × rate)`.
+    pub(crate) fn points(self, paid: Paid) -> Points {
+        let points = i128::from(paid.0.minor()) * i128::from(self.0) / i128::from(Self::MOST);
+        Points(i64::try_from(points).expect("no more than what was paid"))
+    }
+}
+
+impl Default for Rate {
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+impl TryFrom<u32> for Rate {
+    type Error = String;
+
+    fn try_from(basis_points: u32) -> Result<Self, String> {
+        if basis_points > Self::MOST {
+            return Err(format!("must be at most {}", Self::MOST));
+        }
+        Ok(Self(basis_points))
+    }
+}
+
+/// How far an entry has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nothing decided yet; never stored beyond a transaction.
+    New,
+    Earned,
+    Cancelled,
+    /// The payment was cancelled first: whatever comes later is refused.
+    Refused,
+}
+
+/// What happened to the payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fact {
+    Approved(Points),
+    Cancelled,
+}
+
+/// The points of one payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) id: EntryId,
+    pub(crate) payment: PaymentId,
+    pub(crate) order: OrderId,
+    pub(crate) member: MemberId,
+    pub(crate) points: Points,
+    pub(crate) state: State,
+}
+
+/// What a fact changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Earned,
+    Cancelled,
+    /// From now on nothing is earned; nothing that others would want to know.
+    Refused,
+    /// Known already, or too late.
+    Unchanged,
+}
+
+impl Entry {
+    /// Takes in what happened to the payment.
+    pub(crate) fn learn(&mut self, fact: Fact) -> Outcome {
+        let (state, outcome) = match (self.state, fact) {
+            (State::New, Fact::Approved(points)) => {
+                self.points = points;
+                (State::Earned, Outcome::Earned)
+            }
+            (State::New, Fact::Cancelled) => (State::Refused, Outcome::Refused),
+            (State::Earned, Fact::Cancelled) => (State::Cancelled, Outcome::Cancelled),
+            (State::Earned, Fact::Approved(_)) | (State::Cancelled | State::Refused, _) => {
+                (self.state, Outcome::Unchanged)
+            }
+        };
+        self.state = state;
+        outcome
+    }
+
+    /// Whether there is anything to show: a tombstone earns nothing, and never will.
+    pub(crate) fn earned(&self) -> Result<(), Refusal> {
+        match self.state {
+            State::Earned | State::Cancelled => Ok(()),
+            State::New | State::Refused => Err(Refusal::PaymentCancelled),
+        }
+    }
+}
+
+/// What mileage says no with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the payment was cancelled before it earned anything")]
+    PaymentCancelled,
+}
+
+impl Refuse for Refusal {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::PaymentCancelled => Kind::Conflict,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::PaymentCancelled => "PAYMENT_CANCELLED",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> Entry {
+        Entry {
+            id: EntryId(kit::id::new()),
+            payment: PaymentId(kit::id::new()),
+            order: OrderId(kit::id::new()),
+            member: MemberId(kit::id::new()),
+            points: Points(0),
+            state: State::New,
+        }
+    }
+
+    fn paid(won: i64) -> Paid {
+        Paid::parse("amount", Some(("KRW", won, 0))).expect("not negative")
+    }
+
+    #[test]
+    fn a_hundredth_of_what_was_paid_is_earned_rounded_down() {
+        for (won, points) in
+            [(0, 0), (99, 0), (100, 1), (199, 1), (10_000, 100), (i64::MAX, i64::MAX / 100)]
+        {
+            assert_eq!(Rate::default().points(paid(won)), Points(points), "{won}");
+        }
+        assert!(Paid::parse("amount", Some(("KRW", -1, 0))).is_err());
+    }
+
+    #[test]
+    fn no_rate_earns_more_than_was_paid() {
+        let most = Rate::try_from(10_000).expect("allowed");
+        assert_eq!(most.points(paid(i64::MAX)), Points(i64::MAX));
+        assert!(Rate::try_from(10_001).is_err());
+        assert_eq!(Rate::try_from(0).expect("allowed").points(paid(1_000_000)), Points(0));
+    }
+
+    #[test]
+    fn a_payment_earns_once_and_is_taken_back_once() {
+        let mut entry = entry();
+        assert_eq!(entry.learn(Fact::Approved(Points(10))), Outcome::Earned);
+        // The rate may have changed in between.
+        assert_eq!(entry.learn(Fact::Approved(Points(20))), Outcome::Unchanged);
+        assert_eq!(entry.learn(Fact::Cancelled), Outcome::Cancelled);
+        assert_eq!(entry.learn(Fact::Cancelled), Outcome::Unchanged);
+        assert_eq!((entry.points, entry.state), (Points(10), State::Cancelled));
+        assert_eq!(entry.earned(), Ok(()));
+    }
+
+    #[test]
+    fn a_payment_cancelled_first_never_earns() {
+        let mut entry = entry();
+        assert_eq!(entry.learn(Fact::Cancelled), Outcome::Refused);
+        assert_eq!(entry.learn(Fact::Approved(Points(10))), Outcome::Unchanged);
+        assert_eq!((entry.points, entry.state), (Points(0), State::Refused));
+        assert_eq!(entry.earned(), Err(Refusal::PaymentCancelled));
+    }
+
+    #[test]
+    fn in_whatever_order_facts_come_a_cancelled_payment_has_no_points() {
+        for length in 1..=8 {
+            // Each bit is a fact: all histories of this length.
+            for history in 0..1_u32 << length {
+                let (mut entry, mut cancelled) = (entry(), false);
+                let mut outcomes = Vec::new();
+                for at in 0..length {
+                    let taken_back = history & (1 << at) != 0;
+                    let fact = if taken_back { Fact::Cancelled } else { Fact::Approved(Points(1)) };
+                    cancelled |= taken_back;
+                    outcomes.push(entry.learn(fact));
+                    assert_eq!(entry.state == State::Earned, !cancelled, "{history:b}");
+                }
+                let count = |outcome| outcomes.iter().filter(|it| **it == outcome).count();
+                assert!(count(Outcome::Earned) <= 1, "{history:b}");
+                let balanced = count(Outcome::Earned) == count(Outcome::Cancelled);
+                assert_eq!(balanced, cancelled, "{history:b}");
+            }
+        }
+    }
+}

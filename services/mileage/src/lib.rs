@@ -1,0 +1,45 @@
+//! Mileage: the points that payments earn.
+//!
+//! - **Entry**: one a payment: EARNED when it is approved, CANCELLED when it is cancelled;
+//!   REFUSED (unseen) when it was cancelled before mileage heard of it.
+//! - **Points**: a share of what was paid, 1% unless the configuration says otherwise,
+//!   rounded down.
+//! - **Balance**: the points of a member's EARNED entries. It is summed, not kept.
+//!
+//! Payment calls, so that the points are there at once; whether the call or the
+//! event comes first, or the call never, the entry is the same.
+
+mod domain;
+mod policy;
+mod service;
+mod settings;
+mod store;
+mod words;
+
+use contracts::{
+    mileage::v1::{
+        mileage_events_server::MileageEventsServer, mileage_service_server::MileageServiceServer,
+    },
+    payment::v1::{PaymentEvent, payment_events_server::PaymentEventsServer},
+};
+use kit::{Error, House, Service};
+
+use settings::MileageSettings;
+
+/// The mileage service.
+pub const SERVICE: Service =
+    Service { name: "mileage", migrations: kit::migrations!["V1__mileage"], build };
+
+fn build(house: &mut House<'_>) -> Result<(), Error> {
+    let MileageSettings { basis_points: rate } = house.own_settings()?;
+    let mileage = service::Mileage::new(house.database(), rate);
+    house
+        .serve(MileageServiceServer::new(mileage))
+        .publish::<MileageEventsServer<()>>()
+        .follow::<PaymentEventsServer<()>, PaymentEvent, _>(
+        "payment",
+        &["PaymentApproved", "PaymentCancelled"],
+        policy::Payments { rate },
+    )?;
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! When a payment is approved, it earns points; when it is cancelled, they are
+//! taken back.
+
+use contracts::payment::v1::{PaymentEvent, payment_event::Event};
+use kit::{
+    Error, Tx,
+    event::{Arrived, Policy},
+};
+
+use crate::{
+    domain::{Fact, MemberId, OrderId, Paid, PaymentId, Rate},
+    store::{self, Learned},
+};
+
+pub(crate) struct Payments {
+    pub(crate) rate: Rate,
+}
+
+impl Policy<PaymentEvent> for Payments {
+    async fn apply(&self, tx: &mut Tx, batch: &[Arrived<PaymentEvent>]) -> Result<(), Error> {
+        let facts: Vec<Learned> = batch
+            .iter()
+            .filter_map(|arrived| self.learned(arrived).transpose())
+            .collect::<Result<_, _>>()?;
+        store::learn(tx, &facts).await.map(|_| ())
+    }
+}
+
+impl Payments {
+    fn learned(&self, arrived: &Arrived<PaymentEvent>) -> Result<Option<Learned>, Error> {
+        let (payment, order, member, fact) = match &arrived.message.event {
+            Some(Event::PaymentApproved(it)) => {
+                let paid = it.amount.as_ref().map(contracts::Money::parts);
+                let points = self.rate.points(Paid::parse("amount", paid)?);
+                (&it.payment_id, &it.order_id, &it.member_id, Fact::Approved(points))
+            }
+            Some(Event::PaymentCancelled(it)) => {
+                (&it.payment_id, &it.order_id, &it.member_id, Fact::Cancelled)
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Learned {
+            payment: PaymentId::parse("payment_id", payment)?,
+            order: OrderId::parse("order_id", order)?,
+            member: MemberId::parse("member_id", member)?,
+            fact,
+            cause: Some(arrived.cause()),
+        }))
+    }
+}

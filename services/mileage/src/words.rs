@@ -1,0 +1,72 @@
+//! The words that entries go by elsewhere: in events, on the wire, and in the
+//! database, where states have their names from the contract.
+
+use contracts::mileage::v1::{
+    self as pb, MileageCancelled, MileageEarned, MileageEvent, mileage_event::Event,
+};
+use kit::Error;
+use prost::Message as _;
+
+use crate::domain::{Entry, Outcome, State};
+
+/// The event of an outcome: its name and its encoded message; none where there is nothing to tell.
+pub(crate) fn event(entry: &Entry, outcome: Outcome) -> Option<(&'static str, Vec<u8>)> {
+    let (entry_id, payment_id) = (entry.id.to_string(), entry.payment.to_string());
+    let (order_id, member_id) = (entry.order.to_string(), entry.member.to_string());
+    let points = entry.points.get();
+    let (kind, event) = match outcome {
+        Outcome::Earned => (
+            "MileageEarned",
+            Event::MileageEarned(MileageEarned {
+                entry_id,
+                payment_id,
+                order_id,
+                member_id,
+                points,
+            }),
+        ),
+        Outcome::Cancelled => (
+            "MileageCancelled",
+            Event::MileageCancelled(MileageCancelled {
+                entry_id,
+                payment_id,
+                order_id,
+                member_id,
+                points,
+            }),
+        ),
+        Outcome::Refused | Outcome::Unchanged => return None,
+    };
+    Some((kind, MileageEvent { frame: None, event: Some(event) }.encode_to_vec()))
+}
+
+/// A state on the wire.
+pub(crate) fn wire_state(state: State) -> pb::mileage_entry::State {
+    match state {
+        // Never seen: the first is not stored, the second not shown.
+        State::New | State::Refused => pb::mileage_entry::State::Unspecified,
+        State::Earned => pb::mileage_entry::State::Earned,
+        State::Cancelled => pb::mileage_entry::State::Cancelled,
+    }
+}
+
+/// A state as the database has it.
+pub(crate) fn state_name(state: State) -> &'static str {
+    match state {
+        State::New => "NEW",
+        State::Earned => "EARNED",
+        State::Cancelled => "CANCELLED",
+        State::Refused => "REFUSED",
+    }
+}
+
+/// A stored state.
+pub(crate) fn state(name: &str) -> Result<State, Error> {
+    match name {
+        "NEW" => Ok(State::New),
+        "EARNED" => Ok(State::Earned),
+        "CANCELLED" => Ok(State::Cancelled),
+        "REFUSED" => Ok(State::Refused),
+        other => Err(Error::internal(format!("mileage entry state {other}"))),
+    }
+}

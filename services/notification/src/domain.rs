@@ -1,0 +1,215 @@
+//! What is told to whom, and in which words: no clock, no network, no SQL.
+
+use kit::{Money, Refuse, error::Kind, id::Uuid};
+
+kit::id!(
+    /// Identifies a notification.
+    NotificationId
+);
+kit::id!(
+    /// Identifies a member; of the member context.
+    MemberId
+);
+kit::id!(
+    /// Identifies an order; of the order context.
+    OrderId
+);
+
+/// Who is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Whoever runs the shop.
+    Admin,
+    /// Members who buy.
+    Marketing,
+    /// One member, about their own matters.
+    Member,
+}
+
+/// A kind of message, whose text can be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Template {
+    MemberRegistered,
+    PaymentApproved,
+}
+
+impl Template {
+    /// The template of this name, if there is one.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::MemberRegistered, Self::PaymentApproved].into_iter().find(|it| it.name() == name)
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::MemberRegistered => "member-registered",
+            Self::PaymentApproved => "payment-approved",
+        }
+    }
+
+    /// An occasion for a message of this kind.
+    const fn example(self) -> Occasion {
+        let (member, order) = (MemberId(Uuid::nil()), OrderId(Uuid::nil()));
+        match self {
+            Self::MemberRegistered => Occasion::MemberRegistered { member },
+            Self::PaymentApproved => {
+                Occasion::PaymentApproved { order, member, amount: Money::ZERO }
+            }
+        }
+    }
+}
+
+/// Something that happened elsewhere, of which somebody is told, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    MemberRegistered { member: MemberId },
+    PaymentApproved { order: OrderId, member: MemberId, amount: Money },
+}
+
+impl Occasion {
+    pub(crate) const fn template(&self) -> Template {
+        match self {
+            Self::MemberRegistered { .. } => Template::MemberRegistered,
+            Self::PaymentApproved { .. } => Template::PaymentApproved,
+        }
+    }
+
+    pub(crate) const fn audience(&self) -> Audience {
+        match self {
+            Self::MemberRegistered { .. } => Audience::Admin,
+            Self::PaymentApproved { .. } => Audience::Marketing,
+        }
+    }
+
+    /// What it is about: an audience is told of it once.
+    pub(crate) const fn subject(&self) -> Uuid {
+        match self {
+            Self::MemberRegistered { member } => member.0,
+            Self::PaymentApproved { order, .. } => order.0,
+        }
+    }
+
+    /// The placeholders that its template may hold, and what they stand for. No value has a brace.
+    fn values(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::MemberRegistered { member } => vec![("{memberId}", member.to_string())],
+            Self::PaymentApproved { order, member, amount } => vec![
+                ("{memberId}", member.to_string()),
+                ("{orderId}", order.to_string()),
+                ("{amount}", amount.to_string()),
+            ],
+        }
+    }
+}
+
+/// The text of a template: 1 to 2,000 characters, with braces around placeholders alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Body(String);
+
+impl Body {
+    pub(crate) fn parse(template: Template, text: &str) -> Result<Self, Refusal> {
+        if text.trim().is_empty() || text.chars().count() > 2_000 {
+            return Err(Refusal::Length);
+        }
+        let body = Self(text.to_owned());
+        let example = template.example();
+        // What replaces nothing is still there once all else is replaced.
+        if body.about(&example).contains(['{', '}']) {
+            let known = example.values().into_iter().map(|(placeholder, _)| placeholder);
+            return Err(Refusal::UnknownPlaceholder(known.collect::<Vec<_>>().join(", ")));
+        }
+        Ok(body)
+    }
+
+    /// A text that was parsed before.
+    pub(crate) fn stored(text: String) -> Self {
+        Self(text)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The message of an occasion.
+    pub(crate) fn about(&self, occasion: &Occasion) -> String {
+        let values = occasion.values();
+        values.iter().fold(self.0.clone(), |text, (name, value)| text.replace(name, value))
+    }
+}
+
+/// What notification says no with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("must have 1 to 2,000 characters")]
+    Length,
+    #[error("has a brace that is of no placeholder of this template; these are {0}")]
+    UnknownPlaceholder(String),
+}
+
+impl Refuse for Refusal {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Length | Self::UnknownPlaceholder(_) => Kind::Invalid,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Length => "INVALID_FIELD",
+            Self::UnknownPlaceholder(_) => "UNKNOWN_PLACEHOLDER",
+        }
+    }
+
+    fn field(&self) -> Option<String> {
+        Some("body".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(template: Template, text: &str) -> Refusal {
+        Body::parse(template, text).expect_err(text)
+    }
+
+    #[test]
+    fn a_message_says_what_it_is_about() {
+        let (order, member) = (OrderId(kit::id::new()), MemberId(kit::id::new()));
+        let paid = Occasion::PaymentApproved { order, member, amount: Money::krw(30_000) };
+        let text = "{orderId} {amount} {memberId} {orderId}";
+        let body = Body::parse(Template::PaymentApproved, text).expect("known placeholders");
+        assert_eq!(body.about(&paid), format!("{order} 30000 KRW {member} {order}"));
+        assert_eq!((paid.audience(), paid.subject()), (Audience::Marketing, order.0));
+    }
+
+    #[test]
+    fn a_template_holds_its_own_placeholders_and_no_other_brace() {
+        for text in ["{memberID}", "{order{memberId}Id}", "{", "}", "{ memberId }", "{{memberId}}"]
+        {
+            let refusal = refused(Template::PaymentApproved, text);
+            let known = "{memberId}, {orderId}, {amount}".to_owned();
+            assert_eq!(refusal, Refusal::UnknownPlaceholder(known));
+        }
+        // There is no order when a member registers.
+        let known = "{memberId}".to_owned();
+        let refusal = refused(Template::MemberRegistered, "{orderId}");
+        assert_eq!(refusal, Refusal::UnknownPlaceholder(known));
+    }
+
+    #[test]
+    fn a_template_says_something_but_not_too_much() {
+        let template = Template::MemberRegistered;
+        assert_eq!(refused(template, " \n"), Refusal::Length);
+        assert_eq!(refused(template, &"한".repeat(2_001)), Refusal::Length);
+        assert!(Body::parse(template, &"한".repeat(2_000)).is_ok());
+    }
+
+    #[test]
+    fn a_template_is_found_by_its_name() {
+        for template in [Template::MemberRegistered, Template::PaymentApproved] {
+            assert_eq!(Template::named(template.name()), Some(template));
+            assert_eq!(template.example().template(), template);
+        }
+        assert_eq!(Template::named("order-closed"), None);
+    }
+}

@@ -1,0 +1,51 @@
+//! Notification: messages, each sent once, and the texts they are made of.
+//!
+//! - **Occasion**: something that happened elsewhere, of which somebody is told.
+//! - **Audience**: who is told: ADMIN, MARKETING, MEMBER.
+//! - **Subject**: what it is about: a member, or an order. An audience is told of a
+//!   subject once.
+//! - **Notification**: a message in the inbox, SENT once it is there; by mail as well
+//!   where its audience has an address. See `mail`.
+//! - **Template**: the text of a kind of message, which an admin may change; the
+//!   next message has the new one.
+
+mod domain;
+mod mail;
+mod policy;
+mod service;
+mod store;
+mod words;
+
+use contracts::{
+    member::v1::{MemberEvent, member_events_server::MemberEventsServer},
+    notification::v1::{
+        notification_events_server::NotificationEventsServer,
+        notification_service_server::NotificationServiceServer,
+    },
+    payment::v1::{PaymentEvent, payment_events_server::PaymentEventsServer},
+};
+use kit::{Error, House, Service};
+
+/// The notification service.
+pub const SERVICE: Service =
+    Service { name: "notification", migrations: kit::migrations!["V1__notifications"], build };
+
+fn build(house: &mut House<'_>) -> Result<(), Error> {
+    let database = house.database();
+    let mail = mail::Mail::new(database.clone(), &house.own_settings()?)?;
+    house
+        .serve(NotificationServiceServer::new(service::Notifications::new(database)))
+        .publish::<NotificationEventsServer<()>>()
+        .work(mail.clone())
+        .follow::<MemberEventsServer<()>, MemberEvent, _>(
+            "member",
+            &["MemberRegistered"],
+            policy::Members(mail.clone()),
+        )?
+        .follow::<PaymentEventsServer<()>, PaymentEvent, _>(
+            "payment",
+            &["PaymentApproved"],
+            policy::Payments(mail),
+        )?;
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! When a member registers, tell the admin; when a payment is approved, tell
+//! marketing.
+
+use contracts::{
+    member::v1::{MemberEvent, member_event},
+    payment::v1::{PaymentEvent, payment_event},
+};
+use kit::{
+    Error, Money, Tx,
+    event::{Arrived, Policy},
+};
+
+use crate::{
+    domain::{MemberId, Occasion, OrderId},
+    mail::Mail,
+    store::{self, Heard},
+};
+
+pub(crate) struct Members(pub(crate) Mail);
+
+impl Policy<MemberEvent> for Members {
+    async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MemberEvent>]) -> Result<(), Error> {
+        let heard = heard(batch, |message| match &message.event {
+            Some(member_event::Event::MemberRegistered(it)) => {
+                let member = MemberId::parse("member_id", &it.member_id)?;
+                Ok(Some(Occasion::MemberRegistered { member }))
+            }
+            _ => Ok(None),
+        })?;
+        let sent = store::send(tx, &heard).await?;
+        self.0.post(tx, &sent).await
+    }
+}
+
+pub(crate) struct Payments(pub(crate) Mail);
+
+impl Policy<PaymentEvent> for Payments {
+    async fn apply(&self, tx: &mut Tx, batch: &[Arrived<PaymentEvent>]) -> Result<(), Error> {
+        let heard = heard(batch, |message| match &message.event {
+            Some(payment_event::Event::PaymentApproved(it)) => {
+                let order = OrderId::parse("order_id", &it.order_id)?;
+                let member = MemberId::parse("member_id", &it.member_id)?;
+                let amount = it.amount.as_ref().map(contracts::Money::parts);
+                let amount = Money::parse("amount", amount)?;
+                Ok(Some(Occasion::PaymentApproved { order, member, amount }))
+            }
+            _ => Ok(None),
+        })?;
+        let sent = store::send(tx, &heard).await?;
+        self.0.post(tx, &sent).await
+    }
+}
+
+fn heard<M>(
+    batch: &[Arrived<M>],
+    occasion: impl Fn(&M) -> Result<Option<Occasion>, Error>,
+) -> Result<Vec<Heard>, Error> {
+    let heard = |arrived: &Arrived<M>| {
+        let occasion = occasion(&arrived.message)?;
+        Ok(occasion.map(|occasion| Heard { occasion, cause: arrived.cause() }))
+    };
+    batch.iter().filter_map(|arrived| heard(arrived).transpose()).collect()
+}

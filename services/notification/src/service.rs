@@ -1,0 +1,118 @@
+//! The notification service's calls: parse, call, render.
+
+use contracts::notification::v1::{
+    self as pb, GetNotificationTemplateRequest, ListNotificationsRequest,
+    ListNotificationsResponse, NotificationTemplate, UpdateNotificationTemplateRequest,
+    notification::Audience, notification_service_server::NotificationService,
+};
+use kit::{
+    Database, Error, Incoming,
+    id::Uuid,
+    idempotency::{self, Reserved},
+    incoming::not_found,
+    page::Page,
+};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    domain::{Body, Template},
+    store::{self, Notification, Worded},
+    words,
+};
+
+/// Answers calls about notifications and their templates.
+pub(crate) struct Notifications {
+    database: Database,
+}
+
+impl Notifications {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+#[tonic::async_trait]
+impl NotificationService for Notifications {
+    async fn list_notifications(
+        &self,
+        request: Request<ListNotificationsRequest>,
+    ) -> Result<Response<ListNotificationsResponse>, Status> {
+        let message = Incoming::granted(request)?.message;
+        let page = Page::parse(message.page_size, &message.page_token)?;
+        let subject = (!message.subject_id.is_empty())
+            .then(|| kit::id::parse("subjectId", &message.subject_id))
+            .transpose()?;
+        let audience = match Audience::try_from(message.audience) {
+            Ok(Audience::Unspecified) => None,
+            Ok(audience) => Some(audience.as_str_name()),
+            Err(_) => return Err(Error::violation("audience", "is not an audience").into()),
+        };
+        let mut reader = self.database.read().await?;
+        let notifications = store::list(&mut reader, audience, subject, page).await?;
+        let (notifications, next_page_token) = page.cut(notifications, |it| it.id.0);
+        let notifications = notifications.iter().map(render).collect();
+        Ok(Response::new(ListNotificationsResponse { notifications, next_page_token }))
+    }
+
+    async fn get_notification_template(
+        &self,
+        request: Request<GetNotificationTemplateRequest>,
+    ) -> Result<Response<NotificationTemplate>, Status> {
+        let template = template(&Incoming::granted(request)?.message.template)?;
+        let mut reader = self.database.read().await?;
+        Ok(Response::new(render_template(&store::template(&mut reader, template).await?)))
+    }
+
+    async fn update_notification_template(
+        &self,
+        request: Request<UpdateNotificationTemplateRequest>,
+    ) -> Result<Response<NotificationTemplate>, Status> {
+        let incoming = Incoming::granted(request)?;
+        let template = template(&incoming.message.template)?;
+        let body = incoming.message.body.as_deref();
+        let body = body.map(|text| Body::parse(template, text)).transpose().map_err(Error::from)?;
+        let command = incoming.command();
+        let mut tx = self.database.begin().await?;
+        // A template goes by its name alone, which is in the request.
+        let reserved = idempotency::reserve(&mut tx, &command, Uuid::nil()).await?;
+        if let Reserved::Replay(template) = reserved {
+            return Ok(idempotency::replayed(Response::new(template)));
+        }
+        let mut worded = store::lock_template(&mut tx, template).await?;
+        incoming.check_etag(&etag(&worded))?;
+        if let Some(body) = body {
+            worded.body = body;
+            store::update_template(&mut tx, &mut worded).await?;
+        }
+        let template = render_template(&worded);
+        idempotency::store(&mut tx, &command, &template).await?;
+        tx.commit().await?;
+        Ok(Response::new(template))
+    }
+}
+
+fn template(name: &str) -> Result<Template, Error> {
+    Template::named(name).ok_or_else(not_found)
+}
+
+fn etag(worded: &Worded) -> String {
+    worded.version.to_string()
+}
+
+fn render(notification: &Notification) -> pb::Notification {
+    pb::Notification {
+        id: notification.id.to_string(),
+        audience: words::wire_audience(notification.audience).into(),
+        subject_id: notification.subject.to_string(),
+        body: notification.body.clone(),
+        create_time: Some(notification.create_time.into()),
+    }
+}
+
+fn render_template(worded: &Worded) -> NotificationTemplate {
+    NotificationTemplate {
+        template: worded.template.name().to_owned(),
+        body: worded.body.as_str().to_owned(),
+        etag: etag(worded),
+    }
+}

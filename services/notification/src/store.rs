@@ -1,0 +1,181 @@
+//! All the SQL of notifications and templates.
+
+use std::{collections::BTreeMap, time::SystemTime};
+
+use kit::{
+    Cause, Error, Tx,
+    database::Reader,
+    event::{self, Draft},
+    id::Uuid,
+    incoming::not_found,
+    page::Page,
+};
+use tokio_postgres::Row;
+
+use crate::{
+    domain::{Audience, Body, NotificationId, Occasion, Template},
+    words,
+};
+
+/// All that makes up a notification.
+macro_rules! select_notifications {
+    () => {
+        "select id, audience, subject_id, body, create_time from notification"
+    };
+}
+
+/// A message that was sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Notification {
+    pub(crate) id: NotificationId,
+    pub(crate) audience: Audience,
+    pub(crate) subject: Uuid,
+    pub(crate) body: String,
+    pub(crate) create_time: SystemTime,
+}
+
+impl Notification {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            id: NotificationId(row.get("id")),
+            audience: words::audience(row.get("audience"))?,
+            subject: row.get("subject_id"),
+            body: row.get("body"),
+            create_time: row.get("create_time"),
+        })
+    }
+}
+
+/// An occasion, and where it comes from.
+pub(crate) struct Heard {
+    pub(crate) occasion: Occasion,
+    pub(crate) cause: Cause,
+}
+
+/// Sends a message for each occasion that has none yet, in the words of this moment. Answers what
+/// was sent.
+pub(crate) async fn send(tx: &mut Tx, heard: &[Heard]) -> Result<Vec<Notification>, Error> {
+    let bodies = bodies(tx).await?;
+    let mut causes = BTreeMap::new();
+    let (mut ids, mut audiences, mut subjects, mut texts) = (vec![], vec![], vec![], vec![]);
+    for Heard { occasion, cause } in heard {
+        let template = occasion.template();
+        let body = bodies.get(&template).ok_or_else(|| no_text(template))?;
+        let id = kit::id::new();
+        ids.push(id);
+        audiences.push(words::audience_name(occasion.audience()));
+        subjects.push(occasion.subject());
+        texts.push(body.about(occasion));
+        causes.insert(id, cause);
+    }
+    let rows = tx
+        .query(
+            "insert into notification (id, audience, subject_id, body)
+             select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[])
+               as n(id, audience, subject_id, body) order by audience, subject_id, id
+             on conflict on constraint notification_once do nothing
+             returning id, audience, subject_id, body, create_time",
+            &[&ids, &audiences, &subjects, &texts],
+        )
+        .await?;
+    let sent: Vec<_> = rows.iter().map(Notification::from_row).collect::<Result<_, _>>()?;
+    let draft = |notification: &Notification| {
+        let (kind, payload) = words::sent(notification);
+        let id = notification.id.0;
+        let draft = Draft::new(kind, id, 1, notification.subject, payload);
+        match causes.get(&id) {
+            Some(&cause) => draft.caused_by(cause.clone()),
+            None => draft,
+        }
+    };
+    event::append(tx, &sent.iter().map(draft).collect::<Vec<_>>()).await?;
+    Ok(sent)
+}
+
+async fn bodies(tx: &mut Tx) -> Result<BTreeMap<Template, Body>, Error> {
+    let rows = tx.query("select name, body from template", &[]).await?;
+    let text = |row: &Row| {
+        let template = Template::named(row.get("name"))?;
+        Some((template, Body::stored(row.get("body"))))
+    };
+    Ok(rows.iter().filter_map(text).collect())
+}
+
+fn no_text(template: Template) -> Error {
+    Error::internal(format!("template {} has no text", template.name()))
+}
+
+/// Reads one notification, if it is there.
+pub(crate) async fn find(
+    reader: &mut Reader,
+    id: NotificationId,
+) -> Result<Option<Notification>, Error> {
+    let row =
+        reader.query_opt(concat!(select_notifications!(), " where id = $1"), &[&id.0]).await?;
+    row.as_ref().map(Notification::from_row).transpose()
+}
+
+/// Reads a page of notifications, newest first; for one audience, about one subject, or all.
+pub(crate) async fn list(
+    reader: &mut Reader,
+    audience: Option<&'static str>,
+    subject: Option<Uuid>,
+    page: Page,
+) -> Result<Vec<Notification>, Error> {
+    let rows = reader
+        .query(
+            concat!(
+                select_notifications!(),
+                " where ($1::text is null or audience = $1)
+                    and ($2::uuid is null or subject_id = $2) and ($3::uuid is null or id < $3)
+                  order by id desc limit $4"
+            ),
+            &[&audience, &subject, &page.below, &page.limit()],
+        )
+        .await?;
+    rows.iter().map(Notification::from_row).collect()
+}
+
+/// A template with the text that it has now.
+#[derive(Clone, Debug)]
+pub(crate) struct Worded {
+    pub(crate) template: Template,
+    pub(crate) body: Body,
+    pub(crate) version: i64,
+}
+
+impl Worded {
+    fn from_row(template: Template, row: &Row) -> Self {
+        Self { template, body: Body::stored(row.get("body")), version: row.get("version") }
+    }
+}
+
+/// Reads a template.
+pub(crate) async fn template(reader: &mut Reader, template: Template) -> Result<Worded, Error> {
+    let row = reader
+        .query_opt("select body, version from template where name = $1", &[&template.name()])
+        .await?;
+    Ok(Worded::from_row(template, &row.ok_or_else(not_found)?))
+}
+
+/// Reads a template and keeps it from changing until the transaction ends.
+pub(crate) async fn lock_template(tx: &mut Tx, template: Template) -> Result<Worded, Error> {
+    let row = tx
+        .query_opt(
+            "select body, version from template where name = $1 for update",
+            &[&template.name()],
+        )
+        .await?;
+    Ok(Worded::from_row(template, &row.ok_or_else(not_found)?))
+}
+
+/// Saves a template's text.
+pub(crate) async fn update_template(tx: &mut Tx, worded: &mut Worded) -> Result<(), Error> {
+    worded.version += 1;
+    tx.execute(
+        "update template set body = $2, version = $3 where name = $1",
+        &[&worded.template.name(), &worded.body.as_str(), &worded.version],
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! The words that notifications go by elsewhere: in events, and in the database,
+//! where audiences have their names from the contract.
+
+use contracts::notification::v1::{
+    NotificationEvent, NotificationSent, notification::Audience as Wire, notification_event::Event,
+};
+use kit::Error;
+use prost::Message as _;
+
+use crate::{domain::Audience, store::Notification};
+
+/// The event of a message that was sent: its name and its encoded message.
+pub(crate) fn sent(notification: &Notification) -> (&'static str, Vec<u8>) {
+    let event = Event::NotificationSent(NotificationSent {
+        notification_id: notification.id.to_string(),
+        audience: wire_audience(notification.audience).into(),
+        subject_id: notification.subject.to_string(),
+    });
+    ("NotificationSent", NotificationEvent { frame: None, event: Some(event) }.encode_to_vec())
+}
+
+/// An audience on the wire.
+pub(crate) fn wire_audience(audience: Audience) -> Wire {
+    match audience {
+        Audience::Admin => Wire::Admin,
+        Audience::Marketing => Wire::Marketing,
+        Audience::Member => Wire::Member,
+    }
+}
+
+/// An audience as the database has it.
+pub(crate) fn audience_name(audience: Audience) -> &'static str {
+    wire_audience(audience).as_str_name()
+}
+
+/// A stored audience.
+pub(crate) fn audience(name: &str) -> Result<Audience, Error> {
+    match Wire::from_str_name(name) {
+        Some(Wire::Admin) => Ok(Audience::Admin),
+        Some(Wire::Marketing) => Ok(Audience::Marketing),
+        Some(Wire::Member) => Ok(Audience::Member),
+        Some(Wire::Unspecified) | None => Err(Error::internal(format!("audience {name}"))),
+    }
+}

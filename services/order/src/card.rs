@@ -1,0 +1,180 @@
+//! Placing an order by card: payment charges first, and an order that cannot be
+//! paid is never seen.
+//!
+//! | step | fails | then |
+//! |---|---|---|
+//! | 1 commit PENDING and a task | not committed | nothing has happened |
+//! | 2 call payment | declined | the order is gone, 409 |
+//! | | provably never ran | the order is gone, 503 |
+//! | | unknown | ABORTING, committed before the 503; the task cancels the payment |
+//! | 3 commit PLACED and PAID | not committed, or killed before | the task finds PENDING, and aborts |
+//!
+//! Aborting leaves a tombstone with payment, so a late approval can never make an
+//! order. The idempotency key is given back with every 503: the same command may
+//! come again, and is then another order. No card token is stored.
+
+use std::{sync::Arc, time::Duration};
+
+use contracts::{
+    order::v1 as pb,
+    payment::v1::{AuthorizeRequest, CancelPaymentRequest, CancelPaymentResponse, Payment},
+};
+use kit::{
+    Database, Error,
+    idempotency::{self, Reserved},
+    incoming::Command,
+    rpc::{Failure, Peer},
+    task::{self, Due},
+};
+
+use crate::{
+    domain::{MemberId, Order, OrderId},
+    render, store,
+};
+
+const AUTHORIZE: &str = "/hansang.payment.v1.PaymentService/Authorize";
+const CANCEL_PAYMENT: &str = "/hansang.payment.v1.PaymentService/CancelPayment";
+/// The task that aborts what nobody has placed.
+pub(crate) const TASK: &str = "abort-card-order";
+
+/// Places orders by card.
+#[derive(Clone)]
+pub(crate) struct Card(Arc<Parts>);
+
+struct Parts {
+    database: Database,
+    payment: Peer,
+    deadline: Duration,
+}
+
+impl Card {
+    pub(crate) fn new(database: Database, payment: Peer, deadline: Duration) -> Self {
+        Self(Arc::new(Parts { database, payment, deadline }))
+    }
+
+    /// Places a PENDING order, or leaves nothing of it. `order.id` is a fresh one; a repeated
+    /// command goes on under its own.
+    pub(crate) async fn place(
+        &self,
+        order: Order,
+        token: &str,
+        command: &Command,
+    ) -> Result<Placed, Error> {
+        let mut tx = self.0.database.begin().await?;
+        let id = match idempotency::reserve(&mut tx, command, order.id.0).await? {
+            Reserved::Proceed(id) => OrderId(id),
+            Reserved::Replay(order) => return Ok(Placed::Before(order)),
+        };
+        store::insert(&mut tx, Order { id, ..order }).await?;
+        let (attempt, stored) =
+            store::update(&mut tx, id, None, |_, order| Ok((order.begin_place()?, Vec::new())))
+                .await?;
+        task::schedule(&mut tx, TASK, id.0, Due::After(self.0.deadline * 2), &[]).await?;
+        tx.commit().await?;
+
+        let order = &stored.order;
+        let request = AuthorizeRequest {
+            order_id: id.to_string(),
+            member_id: order.member.to_string(),
+            amount: Some(order.total.to_wire().into()),
+            card_token: token.to_owned(),
+        };
+        let charged: Result<Payment, Failure> =
+            self.0.payment.unary(AUTHORIZE, &request, self.0.deadline).await;
+        match charged {
+            Ok(payment) => self.placed(id, &payment, command).await.map(Placed::Now),
+            Err(failure) => Err(self.failed(id, attempt, command, failure).await?),
+        }
+    }
+
+    async fn placed(
+        &self,
+        id: OrderId,
+        payment: &Payment,
+        command: &Command,
+    ) -> Result<pb::Order, Error> {
+        let payment = kit::id::parse("id", &payment.id)?;
+        let mut tx = self.0.database.begin().await?;
+        let placed =
+            store::update(&mut tx, id, None, |_, order| Ok(((), order.place(payment)?))).await;
+        let Ok(((), stored)) = placed else {
+            // Given up meanwhile: the payment is cancelled, or is going to be.
+            return Err(unavailable());
+        };
+        task::remove(&mut tx, TASK, id.0).await?;
+        let order = render::order(&stored);
+        idempotency::store(&mut tx, command, &order).await?;
+        tx.commit().await?;
+        Ok(order)
+    }
+
+    /// Answers what the caller is told, once it is true.
+    async fn failed(
+        &self,
+        id: OrderId,
+        attempt: i32,
+        command: &Command,
+        failure: Failure,
+    ) -> Result<Error, Error> {
+        let mut tx = self.0.database.begin().await?;
+        idempotency::release(&mut tx, command).await?;
+        let (alone, _) = store::update(&mut tx, id, None, |_, order| {
+            order.abort();
+            Ok((order.places_alone(attempt), Vec::new()))
+        })
+        .await?;
+        // What provably did nothing, or was refused for good, leaves nothing to cancel.
+        let nothing = matches!(failure, Failure::Refused(_))
+            || matches!(failure, Failure::NeverRan(_) if alone);
+        if nothing {
+            store::remove_pending(&mut tx, id).await?;
+            task::remove(&mut tx, TASK, id.0).await?;
+        }
+        tx.commit().await?;
+        Ok(match failure {
+            Failure::Refused(status) => status.into(),
+            Failure::NeverRan(_) | Failure::Unknown(_) => unavailable(),
+        })
+    }
+
+    /// Gives up a card order that nobody has placed: its payment is cancelled first.
+    pub(crate) async fn abort(&self, id: OrderId) -> Result<(), Error> {
+        let Some(member) = store::pending_member(&mut self.0.database.read().await?, id).await?
+        else {
+            return Ok(());
+        };
+        let mut tx = self.0.database.begin().await?;
+        store::update(&mut tx, id, None, |_, order| {
+            order.abort();
+            Ok(((), Vec::new()))
+        })
+        .await?;
+        tx.commit().await?;
+        self.cancel_payment(id, member).await?;
+        let mut tx = self.0.database.begin().await?;
+        store::remove_pending(&mut tx, id).await?;
+        tx.commit().await
+    }
+
+    async fn cancel_payment(&self, id: OrderId, member: MemberId) -> Result<(), Error> {
+        let request =
+            CancelPaymentRequest { order_id: id.to_string(), member_id: member.to_string() };
+        let cancelled: Result<CancelPaymentResponse, Failure> =
+            self.0.payment.unary(CANCEL_PAYMENT, &request, self.0.deadline).await;
+        cancelled.map(|_| ()).map_err(Error::from)
+    }
+}
+
+/// How placing ended for its caller.
+pub(crate) enum Placed {
+    Now(pb::Order),
+    /// So the same command answered before.
+    Before(pb::Order),
+}
+
+fn unavailable() -> Error {
+    Error::unavailable(
+        "PAYMENT_UNAVAILABLE",
+        "payment cannot be asked now; there is no order, and nothing is charged",
+    )
+}

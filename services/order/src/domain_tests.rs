@@ -1,0 +1,124 @@
+//! The life of an order, one sentence each.
+
+use super::*;
+
+fn order() -> Order {
+    Order {
+        id: OrderId(kit::id::new()),
+        member: MemberId(kit::id::new()),
+        method: Method::Wallet,
+        lines: Vec::new(),
+        total: Money::ZERO,
+        payment: None,
+        facts: Facts::default(),
+        told: State::Placed,
+    }
+}
+
+fn card() -> Order {
+    let facts = Facts { pending: Some(Pending::Pending), ..Facts::default() };
+    Order { method: Method::Card, facts, told: State::Pending, ..order() }
+}
+
+const GOOD: [Fact; 3] = [Fact::Paid(Uuid::nil()), Fact::StockDecreased, Fact::DeliveryStarted];
+
+#[test]
+fn facts_in_any_order_end_in_the_same_state_past_the_same_milestones() {
+    for order_of in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let mut order = order();
+        let mut passed = Vec::new();
+        for index in order_of {
+            passed.extend(order.learn(GOOD[index]));
+            passed.extend(order.learn(GOOD[index]));
+        }
+        assert_eq!(passed, [State::Paid, State::Prepared, State::Delivering]);
+    }
+}
+
+#[test]
+fn while_it_is_being_cancelled_facts_are_kept_and_no_milestone_passes() {
+    let mut order = order();
+    assert_eq!(order.begin_cancel(), Ok(Some(1)));
+    for fact in GOOD {
+        assert_eq!(order.learn(fact), []);
+    }
+    assert_eq!(order.confirm_receipt(), Err(Refusal::Cancelling));
+    assert_eq!(order.cancel_refused(), [State::Paid, State::Prepared, State::Delivering]);
+}
+
+#[test]
+fn a_cancelled_order_stays_cancelled() {
+    let mut order = order();
+    order.begin_cancel().expect("open");
+    let cancelled = State::Cancelled(CancelReason::MemberRequest);
+    assert_eq!(order.cancelled(), [cancelled]);
+    for fact in GOOD.into_iter().chain([Fact::StockShort]) {
+        assert_eq!(order.learn(fact), []);
+    }
+    assert_eq!(order.state(), cancelled);
+    assert_eq!(order.begin_cancel(), Ok(None));
+}
+
+#[test]
+fn a_call_that_never_ran_leaves_the_order_as_it_was_unless_another_joined() {
+    let mut alone = order();
+    alone.begin_cancel().expect("open");
+    assert_eq!(alone.cancel_never_ran(1), (true, Vec::new()));
+    assert_eq!(alone.state(), State::Placed);
+
+    let mut joined = order();
+    joined.begin_cancel().expect("open");
+    joined.begin_cancel().expect("joins");
+    assert_eq!(joined.cancel_never_ran(1), (false, Vec::new()));
+    assert_eq!(joined.cancel_never_ran(2), (false, Vec::new()));
+    assert_eq!(joined.state(), State::Cancelling);
+}
+
+#[test]
+fn a_closed_order_cannot_be_cancelled() {
+    let mut order = order();
+    for fact in GOOD {
+        order.learn(fact);
+    }
+    assert_eq!(order.confirm_receipt(), Ok(vec![State::Closed]));
+    assert_eq!(order.confirm_receipt(), Ok(vec![]));
+    assert_eq!(order.begin_cancel(), Err(Refusal::Closed));
+    assert_eq!(order.learn(Fact::StockShort), []);
+}
+
+#[test]
+fn a_card_order_is_placed_and_paid_at_once_whatever_was_heard_before() {
+    for heard in [vec![], vec![Fact::Paid(Uuid::nil())]] {
+        let mut order = card();
+        assert_eq!(order.begin_place(), Ok(1));
+        for fact in heard {
+            assert_eq!(order.learn(fact), [], "nobody sees it yet");
+        }
+        assert_eq!(order.place(Uuid::nil()), Ok(vec![State::Placed, State::Paid]));
+        assert_eq!(order.place(Uuid::nil()), Ok(vec![]));
+    }
+}
+
+#[test]
+fn a_card_order_that_was_given_up_is_never_placed() {
+    let mut order = card();
+    order.begin_place().expect("pending");
+    order.begin_place().expect("joins");
+    assert!(!order.places_alone(1));
+    order.abort();
+    assert_eq!(order.learn(Fact::Paid(Uuid::nil())), []);
+    assert_eq!(order.place(Uuid::nil()), Err(Refusal::NotPlaced));
+    assert_eq!(order.state(), State::Aborting);
+}
+
+#[test]
+fn a_bank_transfer_passes_the_deposit_even_when_it_hears_of_it_last() {
+    let mut order = order();
+    order.method = Method::BankTransfer;
+    let mut passed = Vec::new();
+    for fact in [Fact::StockDecreased, Fact::Paid(Uuid::nil()), Fact::DepositRequested(Uuid::nil())]
+    {
+        passed.extend(order.learn(fact));
+    }
+    assert_eq!(passed, [State::AwaitingDeposit, State::Paid, State::Prepared]);
+}

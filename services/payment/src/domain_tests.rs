@@ -1,0 +1,128 @@
+//! The rules of money, one sentence each.
+
+use super::*;
+
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+fn payment() -> Payment {
+    Payment {
+        id: PaymentId(kit::id::new()),
+        order: OrderId(kit::id::new()),
+        member: MemberId(kit::id::new()),
+        method: Method::Wallet,
+        amount: Money::ZERO,
+        state: State::New,
+        reason: String::new(),
+        lines: Vec::new(),
+        deposit_due: None,
+        depositor: String::new(),
+        attempts: 0,
+        acquirer_reference: String::new(),
+    }
+}
+
+fn placed(method: Method, amount: i64) -> Placed {
+    let deposit_due = NOW + DEPOSIT_WITHIN;
+    Placed { amount: Money::krw(amount), method, lines: Vec::new(), deposit_due }
+}
+
+fn with_balance(payment: &Payment, balance: i64) -> Wallets {
+    Wallets::from([(payment.member, Money::krw(balance))])
+}
+
+#[test]
+fn a_short_balance_is_left_alone() {
+    let mut payment = payment();
+    let mut wallets = with_balance(&payment, 1_000);
+    let outcome = payment.placed(placed(Method::Wallet, 1_001), &mut wallets);
+    assert_eq!(outcome, Some(Outcome::Declined));
+    assert_eq!(wallets[&payment.member], Money::krw(1_000));
+    assert_eq!(payment.cancelled("MEMBER_REQUEST", &mut wallets), None);
+}
+
+#[test]
+fn a_cancelled_payment_gives_back_all_of_it_once() {
+    let mut payment = payment();
+    let mut wallets = with_balance(&payment, 1_000);
+    let order = placed(Method::Wallet, 600);
+    assert_eq!(payment.placed(order.clone(), &mut wallets), Some(Outcome::Approved));
+    assert_eq!(payment.placed(order, &mut wallets), None);
+    assert_eq!(wallets[&payment.member], Money::krw(400));
+    let cancelled = payment.cancelled("OUT_OF_STOCK", &mut wallets);
+    assert_eq!(cancelled, Some(Outcome::Cancelled(Money::krw(600))));
+    assert_eq!(payment.cancelled("MEMBER_REQUEST", &mut wallets), None);
+    assert_eq!(wallets[&payment.member], Money::krw(1_000));
+    assert_eq!(payment.reason, "OUT_OF_STOCK");
+}
+
+#[test]
+fn an_order_cancelled_first_is_never_charged() {
+    for method in [Method::Wallet, Method::BankTransfer, Method::Card] {
+        let mut payment = payment();
+        let mut wallets = with_balance(&payment, 1_000);
+        assert_eq!(payment.cancelled("MEMBER_REQUEST", &mut wallets), None);
+        assert_eq!(payment.placed(placed(method, 600), &mut wallets), None);
+        assert_eq!(payment.authorise(Money::krw(600)), Err(Refusal::OrderCancelled));
+        assert_eq!(payment.state, State::Refused);
+        assert_eq!(wallets[&payment.member], Money::krw(1_000));
+    }
+}
+
+#[test]
+fn a_card_is_charged_once_and_voided_when_the_order_was_cancelled_meanwhile() {
+    let mut wallets = Wallets::new();
+    let mut good = payment();
+    assert_eq!(good.authorise(Money::krw(5)), Ok(Authorise::Ask));
+    assert_eq!(good.charged("ref"), Some(Outcome::Approved));
+    assert_eq!(good.charged("ref"), None);
+    assert_eq!(good.authorise(Money::krw(5)), Ok(Authorise::Charged));
+    assert_eq!(good.placed(placed(Method::Card, 5), &mut wallets), None);
+
+    let mut late = payment();
+    assert_eq!(late.authorise(Money::krw(5)), Ok(Authorise::Ask));
+    assert_eq!(late.cancelled("MEMBER_REQUEST", &mut wallets), None);
+    assert_eq!(late.authorise(Money::krw(5)), Err(Refusal::OrderCancelled));
+    assert_eq!(late.charged("ref"), Some(Outcome::Voided));
+    assert_eq!(late.state, State::Cancelled);
+}
+
+#[test]
+fn a_deposit_is_confirmed_with_the_right_amount_alone() {
+    let mut payment = payment();
+    let mut wallets = Wallets::new();
+    payment.placed(placed(Method::BankTransfer, 3_000), &mut wallets);
+    let wrong = payment.confirm(Money::krw(2_999), "Kim", NOW);
+    assert_eq!(wrong, Err(Refusal::WrongAmount(Money::krw(3_000))));
+    assert_eq!(payment.confirm(Money::krw(3_000), "Kim", NOW), Ok(Some(1)));
+    assert_eq!(payment.ask_cancel(&mut wallets), Err(Refusal::Confirming));
+    assert_eq!(payment.expire(), None, "it expires only while it waits");
+    assert_eq!(payment.confirmed(&mut wallets), [Outcome::Approved]);
+    assert_eq!(payment.confirm(Money::krw(3_000), "Kim", NOW), Ok(None));
+    assert_eq!(payment.ask_cancel(&mut wallets), Err(Refusal::DepositConfirmed));
+}
+
+#[test]
+fn a_deposit_after_its_time_is_refused() {
+    let mut payment = payment();
+    payment.placed(placed(Method::BankTransfer, 3_000), &mut Wallets::new());
+    let late = payment.confirm(Money::krw(3_000), "Kim", NOW + DEPOSIT_WITHIN);
+    assert_eq!(late, Err(Refusal::DepositExpired));
+    assert_eq!(payment.expire(), Some(Outcome::Expired));
+    assert_eq!(payment.confirm(Money::krw(3_000), "Kim", NOW), Err(Refusal::DepositExpired));
+}
+
+#[test]
+fn a_call_to_product_that_never_ran_leaves_the_payment_waiting_unless_another_joined() {
+    let mut alone = payment();
+    alone.placed(placed(Method::BankTransfer, 1), &mut Wallets::new());
+    alone.confirm(Money::krw(1), "Kim", NOW).expect("waits");
+    assert_eq!(alone.confirm_never_ran(1), (true, None));
+    assert_eq!(alone.state, State::WaitingForDeposit);
+
+    let mut joined = payment();
+    joined.placed(placed(Method::BankTransfer, 1), &mut Wallets::new());
+    joined.confirm(Money::krw(1), "Kim", NOW).expect("waits");
+    assert_eq!(joined.join_confirm(), Some(2));
+    assert_eq!(joined.confirm_never_ran(1), (false, None));
+    assert_eq!(joined.state, State::Confirming);
+}

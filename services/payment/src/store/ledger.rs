@@ -1,0 +1,81 @@
+//! The double-entry ledger: what is written once, set by set.
+
+use kit::{Error, Tx, id::Uuid};
+
+use crate::domain::{MemberId, Method, OrderId, Outcome, Payment};
+
+/// Ledger transactions to be written, a column each: from one account to another.
+#[derive(Default)]
+pub(super) struct Ledger {
+    ids: Vec<Uuid>,
+    kinds: Vec<&'static str>,
+    orders: Vec<Option<Uuid>>,
+    /// The account that pays, and whose it is when it is a wallet.
+    payers: Vec<&'static str>,
+    members: Vec<Option<Uuid>>,
+    /// What the payer gets; the other account gets the opposite.
+    amounts: Vec<i64>,
+    others: Vec<&'static str>,
+}
+
+impl Ledger {
+    pub(super) fn add(&mut self, payment: &Payment, outcome: &Outcome) {
+        let (kind, amount) = match outcome {
+            Outcome::Approved => ("PAYMENT", -payment.amount.minor()),
+            Outcome::Cancelled(refunded) => ("REFUND", refunded.minor()),
+            Outcome::DepositRequested | Outcome::Declined | Outcome::Expired | Outcome::Voided => {
+                return;
+            }
+        };
+        if amount == 0 {
+            return;
+        }
+        let (payer, member) = match payment.method {
+            Method::Wallet => ("WALLET", Some(payment.member)),
+            Method::Card => ("CARD", None),
+            Method::BankTransfer => ("BANK", None),
+        };
+        self.push(kind, Some(payment.order), payer, member, amount, "SALES");
+    }
+
+    pub(super) fn push(
+        &mut self,
+        kind: &'static str,
+        order: Option<OrderId>,
+        payer: &'static str,
+        member: Option<MemberId>,
+        amount: i64,
+        other: &'static str,
+    ) {
+        self.ids.push(kit::id::new());
+        self.kinds.push(kind);
+        self.orders.push(order.map(|order| order.0));
+        self.payers.push(payer);
+        self.members.push(member.map(|member| member.0));
+        self.amounts.push(amount);
+        self.others.push(other);
+    }
+
+    pub(super) async fn save(&self, tx: &mut Tx) -> Result<(), Error> {
+        if self.ids.is_empty() {
+            return Ok(());
+        }
+        tx.execute(
+            "insert into ledger_transaction (id, kind, order_id)
+             select * from unnest($1::uuid[], $2::text[], $3::uuid[])",
+            &[&self.ids, &self.kinds, &self.orders],
+        )
+        .await?;
+        tx.execute(
+            "insert into ledger_entry (transaction_id, account, member_id, amount_minor)
+             select t.id, e.account, e.member_id, e.amount
+             from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::text[])
+               as t(id, payer, member_id, amount, other),
+             lateral (values (t.payer, t.member_id, t.amount), (t.other, null, -t.amount))
+               as e(account, member_id, amount)",
+            &[&self.ids, &self.payers, &self.members, &self.amounts, &self.others],
+        )
+        .await?;
+        Ok(())
+    }
+}
