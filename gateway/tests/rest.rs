@@ -87,6 +87,13 @@ impl pb::product_service_server::ProductService for Products {
         Ok(Response::new(pb::ListProductsResponse::default()))
     }
 
+    async fn decrease_stock(
+        &self,
+        _: Request<pb::DecreaseStockRequest>,
+    ) -> Answer<pb::DecreaseStockResponse> {
+        Err(Status::unimplemented("not here"))
+    }
+
     async fn batch_get_products(
         &self,
         _: Request<pb::BatchGetProductsRequest>,

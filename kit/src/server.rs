@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use tokio::{net::TcpListener, task::JoinSet};
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     service::{Routes, RoutesBuilder},
@@ -94,10 +93,11 @@ impl Server {
         }
         tasks.spawn(pulse(health, parts, stop.clone()));
 
-        let listener = TcpListenerStream::new(listener);
+        // Here and not on the builder, which ignores it beside a listener of our own: a small
+        // message would wait 40 ms for the acknowledgement of the one before.
+        let listener = transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving = transport::Server::builder()
             .accept_http1(true)
-            .tcp_nodelay(true)
             .http2_keepalive_interval(Some(Duration::from_secs(20)))
             .layer(ObserveLayer)
             .layer(access)

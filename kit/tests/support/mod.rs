@@ -11,9 +11,11 @@ use kit::{
 };
 use prost::Message;
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{server::NamedService, transport};
+use tonic::{
+    server::NamedService,
+    transport::{self, server::TcpIncoming},
+};
 use uuid::Uuid;
 
 /// Stands for any `<Context>Event`.
@@ -56,7 +58,7 @@ impl Producer {
         let server = transport::Server::builder()
             .add_service(Feed::<Notes>::new(log.clone(), stop.clone()))
             .serve_with_incoming_shutdown(
-                TcpListenerStream::new(listener),
+                TcpIncoming::from(listener).with_nodelay(Some(true)),
                 stop.clone().cancelled_owned(),
             );
         let server = tokio::spawn(server);

@@ -4,11 +4,11 @@ use std::{mem, time::SystemTime};
 
 use contracts::member::v1::{
     self as pb, CreateSessionRequest, GetMemberRequest, GrantRoleRequest, RegisterMemberRequest,
-    Session, member_service_server::MemberService,
+    Session, WithdrawMemberRequest, member_service_server::MemberService,
 };
 use kit::{
     Database, Error, Incoming,
-    auth::{Issuer, Role},
+    auth::{Caller, Issuer, Role},
     idempotency::{self, Reserved},
     incoming::created,
 };
@@ -17,7 +17,9 @@ use tonic::{Request, Response, Status};
 use crate::{
     domain::{self, DisplayName, Email, MemberId, Refusal, State},
     password::{Password, Passwords},
-    store::{self, Member, Newcomer},
+    render::member as render,
+    store::{self, Newcomer},
+    withdraw::{Ended, Withdraw},
 };
 
 /// Answers calls about members.
@@ -25,11 +27,26 @@ pub(crate) struct Members {
     database: Database,
     issuer: Issuer,
     passwords: Passwords,
+    withdraw: Withdraw,
 }
 
 impl Members {
-    pub(crate) fn new(database: Database, issuer: Issuer) -> Result<Self, Error> {
-        Ok(Self { database, issuer, passwords: Passwords::new()? })
+    pub(crate) fn new(
+        database: Database,
+        issuer: Issuer,
+        withdraw: Withdraw,
+    ) -> Result<Self, Error> {
+        Ok(Self { database, issuer, passwords: Passwords::new()?, withdraw })
+    }
+
+    /// Refuses the token of a member who has withdrawn, though it has not expired.
+    async fn refuse_withdrawn(&self, caller: &Caller) -> Result<(), Error> {
+        let Caller::Member { id, .. } = caller else { return Ok(()) };
+        if store::has_withdrawn(&mut self.database.read().await?, MemberId(*id)).await? {
+            Err(Refusal::Withdrawn.into())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -66,7 +83,7 @@ impl MemberService for Members {
         let message = Incoming::granted(request)?.message;
         let email = Email::parse(&message.email)?;
         let member = store::by_email(&mut self.database.read().await?, &email).await?;
-        let member = member.filter(|member| member.state == State::Active);
+        let member = member.filter(|member| member.membership.state != State::Withdrawn);
         let stored = member.as_ref().map(|member| member.password_hash.clone());
         let right = self.passwords.check(Password::attempt(message.password), stored).await?;
         let Some(member) = member.filter(|_| right) else {
@@ -85,9 +102,31 @@ impl MemberService for Members {
         &self,
         request: Request<GetMemberRequest>,
     ) -> Result<Response<pb::Member>, Status> {
-        let (_, id) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let (incoming, id) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        self.refuse_withdrawn(&incoming.caller).await?;
         let mut reader = self.database.read().await?;
         Ok(Response::new(render(&store::get(&mut reader, MemberId(id)).await?)))
+    }
+
+    async fn withdraw_member(
+        &self,
+        request: Request<WithdrawMemberRequest>,
+    ) -> Result<Response<pb::Member>, Status> {
+        let (incoming, id) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        // But for their own withdrawal: who has lost the answer asks again.
+        if !matches!(incoming.caller, Caller::Member { id: caller, .. } if caller == id) {
+            self.refuse_withdrawn(&incoming.caller).await?;
+        }
+        let withdraw = self.withdraw.clone();
+        let command = incoming.command();
+        // On its own: the caller may go away between the two commits.
+        let ended = tokio::spawn(async move { withdraw.run(MemberId(id), command).await })
+            .await
+            .map_err(|error| Error::internal(error.to_string()))??;
+        Ok(match ended {
+            Ended::Now(member) => Response::new(member),
+            Ended::Before(member) => idempotency::replayed(Response::new(member)),
+        })
     }
 
     async fn grant_role(
@@ -95,6 +134,7 @@ impl MemberService for Members {
         request: Request<GrantRoleRequest>,
     ) -> Result<Response<pb::Member>, Status> {
         let incoming = Incoming::granted(request)?;
+        self.refuse_withdrawn(&incoming.caller).await?;
         let id = MemberId::parse("memberId", &incoming.message.member_id)?;
         let role = match incoming.message.role() {
             pb::Role::Seller => Role::Seller,
@@ -108,9 +148,10 @@ impl MemberService for Members {
         if let Reserved::Replay(member) = idempotency::reserve(&mut tx, &command, id.0).await? {
             return Ok(idempotency::replayed(Response::new(member)));
         }
-        let mut member = store::lock(&mut tx, id).await?;
-        member.roles = domain::grant(member.roles, role);
-        store::set_roles(&mut tx, &member).await?;
+        let ((), member) = store::update(&mut tx, id, |member| {
+            member.roles = domain::grant(mem::take(&mut member.roles), role);
+        })
+        .await?;
         let member = render(&member);
         idempotency::store(&mut tx, &command, &member).await?;
         tx.commit().await?;
@@ -121,22 +162,4 @@ impl MemberService for Members {
 fn at_home(member: pb::Member) -> Result<Response<pb::Member>, Error> {
     let location = format!("/v1/members/{}", member.id);
     created(member, &location)
-}
-
-fn render(member: &Member) -> pb::Member {
-    let state = match member.state {
-        State::Active => pb::member::State::Active,
-        State::Withdrawing => pb::member::State::Withdrawing,
-        State::Withdrawn => pb::member::State::Withdrawn,
-    };
-    pb::Member {
-        id: member.id.to_string(),
-        email: member.email.clone(),
-        display_name: member.display_name.clone(),
-        state: state.into(),
-        coupon_issued: member.flags.coupon_issued,
-        admin_notified: member.flags.admin_notified,
-        coupon_cancelled: member.flags.coupon_cancelled,
-        create_time: Some(member.create_time.into()),
-    }
 }

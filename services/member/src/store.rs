@@ -1,26 +1,27 @@
 //! All the SQL of members.
 
-use std::time::SystemTime;
+use std::{collections::BTreeMap, time::SystemTime};
 
-use contracts::member::v1::{MemberEvent, MemberRegistered, member_event::Event};
+use contracts::member::v1::{MemberEvent, MemberRegistered, MemberWithdrawn, member_event::Event};
 use kit::{
     Error, Tx,
     auth::Role,
     database::Reader,
     error::constraint,
     event::{self, Draft},
+    id::Uuid,
     incoming::not_found,
 };
 use prost::Message as _;
 use tokio_postgres::Row;
 
-use crate::domain::{DisplayName, Email, MemberId, Refusal, State};
+use crate::domain::{DisplayName, Email, Fact, Flags, MemberId, Membership, Refusal, State};
 
 /// All that makes up a member.
 macro_rules! columns {
     () => {
-        "id, email, display_name, password_hash, roles, state, coupon_issued, admin_notified,
-         coupon_cancelled, version, create_time"
+        "id, email, display_name, password_hash, roles, state, withdrawal_attempts,
+         coupon_issued, coupon_cancelled, admin_notified, version, create_time"
     };
 }
 
@@ -32,17 +33,9 @@ pub(crate) struct Member {
     pub(crate) display_name: String,
     pub(crate) password_hash: String,
     pub(crate) roles: Vec<Role>,
-    pub(crate) state: State,
-    pub(crate) flags: Flags,
+    pub(crate) membership: Membership,
     pub(crate) create_time: SystemTime,
-}
-
-/// What has been done for the member elsewhere.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Flags {
-    pub(crate) coupon_issued: bool,
-    pub(crate) admin_notified: bool,
-    pub(crate) coupon_cancelled: bool,
+    version: i64,
 }
 
 impl Member {
@@ -54,14 +47,23 @@ impl Member {
             display_name: row.get("display_name"),
             password_hash: row.get("password_hash"),
             roles: roles.into_iter().map(role).collect::<Result<_, _>>()?,
-            state: state(row.get("state"))?,
-            flags: Flags {
-                coupon_issued: row.get("coupon_issued"),
-                admin_notified: row.get("admin_notified"),
-                coupon_cancelled: row.get("coupon_cancelled"),
+            membership: Membership {
+                state: state(row.get("state"), row.get("withdrawal_attempts"))?,
+                flags: Flags {
+                    coupon_issued: row.get("coupon_issued"),
+                    coupon_cancelled: row.get("coupon_cancelled"),
+                    admin_notified: row.get("admin_notified"),
+                },
             },
             create_time: row.get("create_time"),
+            version: row.get("version"),
         })
+    }
+
+    /// What others are told, at this version.
+    fn tell(&self, kind: &'static str, event: Event) -> Draft {
+        let payload = MemberEvent { frame: None, event: Some(event) }.encode_to_vec();
+        Draft::new(kind, self.id.0, self.version, self.id.0, payload)
     }
 }
 
@@ -96,30 +98,110 @@ pub(crate) async fn register(tx: &mut Tx, newcomer: &Newcomer) -> Result<Member,
             Some("member_email_unique") => Refusal::EmailTaken.into(),
             _ => Error::from(error),
         })?;
-    let member_id = newcomer.id.to_string();
-    let event = Event::MemberRegistered(MemberRegistered { member_id });
-    let payload = MemberEvent { frame: None, event: Some(event) }.encode_to_vec();
-    let id = newcomer.id.0;
-    event::append(tx, &[Draft::new("MemberRegistered", id, 1, id, payload)]).await?;
-    Member::from_row(&row)
+    let member = Member::from_row(&row)?;
+    let registered = Event::MemberRegistered(MemberRegistered { member_id: member.id.to_string() });
+    event::append(tx, &[member.tell("MemberRegistered", registered)]).await?;
+    Ok(member)
 }
 
-/// Reads a member and keeps them from changing until the transaction ends.
-pub(crate) async fn lock(tx: &mut Tx, id: MemberId) -> Result<Member, Error> {
+/// Changes one member, and saves them; tells others when they have withdrawn by that. What `change`
+/// answers is answered.
+pub(crate) async fn update<T>(
+    tx: &mut Tx,
+    id: MemberId,
+    change: impl FnOnce(&mut Member) -> T,
+) -> Result<(T, Member), Error> {
     let row = tx
         .query_opt(
             concat!("select ", columns!(), " from member where id = $1 for update"),
             &[&id.0],
         )
         .await?;
-    Member::from_row(&row.ok_or_else(not_found)?)
+    let mut member = Member::from_row(&row.ok_or_else(not_found)?)?;
+    let before = member.clone();
+    let answer = change(&mut member);
+    if member.membership != before.membership || member.roles != before.roles {
+        member.version += 1;
+        save(tx, &member).await?;
+    }
+    if member.membership.state == State::Withdrawn && before.membership.state != State::Withdrawn {
+        let withdrawn = Event::MemberWithdrawn(MemberWithdrawn { member_id: id.to_string() });
+        event::append(tx, &[member.tell("MemberWithdrawn", withdrawn)]).await?;
+    }
+    Ok((answer, member))
 }
 
-/// Saves a member's roles.
-pub(crate) async fn set_roles(tx: &mut Tx, member: &Member) -> Result<(), Error> {
+async fn save(tx: &mut Tx, member: &Member) -> Result<(), Error> {
+    let Membership { state, flags } = member.membership;
+    let (state, attempts) = state_columns(state);
     tx.execute(
-        "update member set roles = $2, version = version + 1 where id = $1",
-        &[&member.id.0, &role_names(&member.roles)],
+        "update member set roles = $2, state = $3, withdrawal_attempts = $4, coupon_issued = $5,
+           coupon_cancelled = $6, admin_notified = $7, version = $8
+         where id = $1",
+        &[
+            &member.id.0,
+            &role_names(&member.roles),
+            &state,
+            &attempts,
+            &flags.coupon_issued,
+            &flags.coupon_cancelled,
+            &flags.admin_notified,
+            &member.version,
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// A fact about a member.
+pub(crate) struct Learned {
+    pub(crate) member: MemberId,
+    pub(crate) fact: Fact,
+}
+
+/// Takes in facts about many members.
+pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
+    if facts.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = facts.iter().map(|learned| learned.member.0).collect();
+    let rows = tx
+        .query(
+            concat!(
+                "select ",
+                columns!(),
+                " from member where id = any($1) order by id for update"
+            ),
+            &[&ids],
+        )
+        .await?;
+    let mut members = BTreeMap::new();
+    for row in &rows {
+        let member = Member::from_row(row)?;
+        members.insert(member.id, member);
+    }
+    for learned in facts {
+        // Messages to the admin may be about something else than a member.
+        let Some(member) = members.get_mut(&learned.member) else { continue };
+        member.membership.learn(learned.fact);
+    }
+    let column = |of: fn(&Flags) -> bool| {
+        members.values().map(|member| of(&member.membership.flags)).collect::<Vec<_>>()
+    };
+    let ids: Vec<Uuid> = members.keys().map(|id| id.0).collect();
+    tx.execute(
+        "update member set coupon_issued = n.issued, coupon_cancelled = n.cancelled,
+           admin_notified = n.notified, version = version + 1
+         from unnest($1::uuid[], $2::bool[], $3::bool[], $4::bool[])
+           as n(id, issued, cancelled, notified)
+         where member.id = n.id and (coupon_issued, coupon_cancelled, admin_notified)
+           is distinct from (n.issued, n.cancelled, n.notified)",
+        &[
+            &ids,
+            &column(|flags| flags.coupon_issued),
+            &column(|flags| flags.coupon_cancelled),
+            &column(|flags| flags.admin_notified),
+        ],
     )
     .await?;
     Ok(())
@@ -144,6 +226,17 @@ pub(crate) async fn by_email(reader: &mut Reader, email: &Email) -> Result<Optio
     row.as_ref().map(Member::from_row).transpose()
 }
 
+/// True when there is such a member and they have withdrawn.
+pub(crate) async fn has_withdrawn(reader: &mut Reader, id: MemberId) -> Result<bool, Error> {
+    let row = reader
+        .query_one(
+            "select exists (select from member where id = $1 and state = 'WITHDRAWN')",
+            &[&id.0],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
 fn role_names(roles: &[Role]) -> Vec<&'static str> {
     let name = |role: &Role| match role {
         Role::Member => "MEMBER",
@@ -162,10 +255,19 @@ fn role(name: &str) -> Result<Role, Error> {
     }
 }
 
-fn state(name: &str) -> Result<State, Error> {
+/// A state as the database has it, and its attempts.
+fn state_columns(state: State) -> (&'static str, i32) {
+    match state {
+        State::Active => ("ACTIVE", 0),
+        State::Withdrawing { attempts } => ("WITHDRAWING", attempts),
+        State::Withdrawn => ("WITHDRAWN", 0),
+    }
+}
+
+fn state(name: &str, attempts: i32) -> Result<State, Error> {
     match name {
         "ACTIVE" => Ok(State::Active),
-        "WITHDRAWING" => Ok(State::Withdrawing),
+        "WITHDRAWING" => Ok(State::Withdrawing { attempts }),
         "WITHDRAWN" => Ok(State::Withdrawn),
         other => Err(Error::internal(format!("member state {other}"))),
     }

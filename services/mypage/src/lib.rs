@@ -1,8 +1,11 @@
-//! My Page: a member's orders with their history, as a projection.
+//! My Page: a member with their coupons, points, and orders with their history, as
+//! a projection.
 //!
 //! - **Projection**: read models built from what the other services published, and
 //!   from nothing else. Seconds behind at most; readable while all others are down.
 //! - **Milestone**: a state that an order passed, with its Korean label.
+//! - **Fact**: something that is known of a member: registered, withdrawn, the admin
+//!   told. Coupons and points are facts of their own.
 //!
 //! Nothing can be commanded here, and nothing here publishes events.
 
@@ -11,8 +14,12 @@ mod service;
 mod store;
 
 use contracts::{
+    coupon::v1::{CouponEvent, coupon_events_server::CouponEventsServer},
     delivery::v1::{DeliveryEvent, delivery_events_server::DeliveryEventsServer},
+    member::v1::{MemberEvent, member_events_server::MemberEventsServer},
+    mileage::v1::{MileageEvent, mileage_events_server::MileageEventsServer},
     mypage::v1::my_page_service_server::MyPageServiceServer,
+    notification::v1::{NotificationEvent, notification_events_server::NotificationEventsServer},
     order::v1::{OrderEvent, order_events_server::OrderEventsServer},
     payment::v1::{PaymentEvent, payment_events_server::PaymentEventsServer},
 };
@@ -20,7 +27,7 @@ use kit::{Error, House, Service};
 
 /// The My Page service.
 pub const SERVICE: Service =
-    Service { name: "mypage", migrations: kit::migrations!["V1__mypage"], build };
+    Service { name: "mypage", migrations: kit::migrations!["V1__mypage", "V2__members"], build };
 
 fn build(house: &mut House<'_>) -> Result<(), Error> {
     let pages = service::Pages::new(house.database());
@@ -29,13 +36,23 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
         .follow::<OrderEventsServer<()>, OrderEvent, _>("order", &[], policy::Orders)?
         .follow::<PaymentEventsServer<()>, PaymentEvent, _>(
             "payment",
-            &["PaymentApproved", "PaymentDeclined", "PaymentCancelled"],
+            &[
+                "DepositRequested",
+                "DepositExpired",
+                "PaymentApproved",
+                "PaymentDeclined",
+                "PaymentCancelled",
+            ],
             policy::Payments,
         )?
-        .follow::<DeliveryEventsServer<()>, DeliveryEvent, _>(
-            "delivery",
+        .follow::<DeliveryEventsServer<()>, DeliveryEvent, _>("delivery", &[], policy::Deliveries)?
+        .follow::<MemberEventsServer<()>, MemberEvent, _>("member", &[], policy::Members)?
+        .follow::<CouponEventsServer<()>, CouponEvent, _>("coupon", &[], policy::Coupons)?
+        .follow::<NotificationEventsServer<()>, NotificationEvent, _>(
+            "notification",
             &[],
-            policy::Deliveries,
-        )?;
+            policy::Notifications,
+        )?
+        .follow::<MileageEventsServer<()>, MileageEvent, _>("mileage", &[], policy::Mileages)?;
     Ok(())
 }

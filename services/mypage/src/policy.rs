@@ -1,7 +1,12 @@
-//! When an order, a payment or a delivery changed, so does the page.
+//! When something happened to a member, their orders, coupons or points, the page
+//! shows it.
 
 use contracts::{
+    coupon::v1::{CouponEvent, coupon_event},
     delivery::v1::{DeliveryEvent, delivery, delivery_event},
+    member::v1::{MemberEvent, member_event},
+    mileage::v1::{MileageEvent, mileage_event},
+    notification::v1::{NotificationEvent, notification::Audience, notification_event},
     order::v1::{OrderEvent, order, order_event},
     payment::v1::{PaymentEvent, payment, payment_event},
 };
@@ -12,7 +17,7 @@ use kit::{
 };
 use prost::Message as _;
 
-use crate::store::{self, Milestone, Part, PartState};
+use crate::store::{self, Coupon, Fact, Learned, Milestone, Part, PartState, Points};
 
 /// Follows order: states and history.
 pub(crate) struct Orders;
@@ -66,6 +71,12 @@ impl Policy<PaymentEvent> for Payments {
         let mut states = Vec::new();
         for arrived in batch {
             let (order, member, state) = match &arrived.message.event {
+                Some(Event::DepositRequested(it)) => {
+                    (&it.order_id, &it.member_id, payment::State::WaitingForDeposit)
+                }
+                Some(Event::DepositExpired(it)) => {
+                    (&it.order_id, &it.member_id, payment::State::Expired)
+                }
                 Some(Event::PaymentApproved(it)) => {
                     (&it.order_id, &it.member_id, payment::State::Done)
                 }
@@ -121,4 +132,102 @@ fn part_state(
         state,
         version,
     })
+}
+
+/// Follows member: who there is.
+pub(crate) struct Members;
+
+impl Policy<MemberEvent> for Members {
+    async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MemberEvent>]) -> Result<(), Error> {
+        use member_event::Event;
+        let mut facts = Vec::new();
+        for arrived in batch {
+            let (member, fact) = match &arrived.message.event {
+                Some(Event::MemberRegistered(it)) => (&it.member_id, Fact::Registered),
+                Some(Event::MemberWithdrawn(it)) => (&it.member_id, Fact::Withdrawn),
+                None => continue,
+            };
+            facts.push(Learned { member: parse("member_id", member)?, fact });
+        }
+        store::learn(tx, &facts).await
+    }
+}
+
+/// Follows notification: the messages that tell the shop's admin of a member.
+pub(crate) struct Notifications;
+
+impl Policy<NotificationEvent> for Notifications {
+    async fn apply(&self, tx: &mut Tx, batch: &[Arrived<NotificationEvent>]) -> Result<(), Error> {
+        use notification_event::Event;
+        let mut facts = Vec::new();
+        for arrived in batch {
+            match &arrived.message.event {
+                Some(Event::NotificationSent(it)) if it.audience() == Audience::Admin => {
+                    let member = parse("subject_id", &it.subject_id)?;
+                    facts.push(Learned { member, fact: Fact::AdminNotified });
+                }
+                Some(Event::NotificationSent(_)) | None => {}
+            }
+        }
+        store::learn(tx, &facts).await
+    }
+}
+
+/// Follows coupon.
+pub(crate) struct Coupons;
+
+impl Policy<CouponEvent> for Coupons {
+    async fn apply(&self, tx: &mut Tx, batch: &[Arrived<CouponEvent>]) -> Result<(), Error> {
+        use coupon_event::Event;
+        let mut coupons = Vec::new();
+        for arrived in batch {
+            let (id, member, cancelled) = match &arrived.message.event {
+                Some(Event::CouponIssued(it)) => (&it.coupon_id, &it.member_id, false),
+                Some(Event::CouponCancelled(it)) => (&it.coupon_id, &it.member_id, true),
+                None => continue,
+            };
+            coupons.push(Coupon {
+                id: parse("coupon_id", id)?,
+                member: parse("member_id", member)?,
+                cancelled,
+                create_time: arrived.occurred_at,
+            });
+        }
+        store::keep_coupons(tx, &coupons).await
+    }
+}
+
+/// Follows mileage.
+pub(crate) struct Mileages;
+
+impl Policy<MileageEvent> for Mileages {
+    async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MileageEvent>]) -> Result<(), Error> {
+        let points: Vec<Points> = batch
+            .iter()
+            .filter_map(|arrived| points(arrived).transpose())
+            .collect::<Result<_, _>>()?;
+        store::keep_points(tx, &points).await
+    }
+}
+
+fn points(arrived: &Arrived<MileageEvent>) -> Result<Option<Points>, Error> {
+    use mileage_event::Event;
+    let (entry, payment, order, member, points, cancelled) = match &arrived.message.event {
+        Some(Event::MileageEarned(it)) => {
+            (&it.entry_id, &it.payment_id, &it.order_id, &it.member_id, it.points, false)
+        }
+        Some(Event::MileageCancelled(it)) => {
+            (&it.entry_id, &it.payment_id, &it.order_id, &it.member_id, it.points, true)
+        }
+        None => return Ok(None),
+    };
+    Ok(Some(Points {
+        entry: parse("entry_id", entry)?,
+        payment: parse("payment_id", payment)?,
+        order: parse("order_id", order)?,
+        member: parse("member_id", member)?,
+        points,
+        cancelled,
+        create_time: arrived.occurred_at,
+    }))
 }

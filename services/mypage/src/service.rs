@@ -1,19 +1,23 @@
 //! The My Page service's calls: parse, call, render.
 
 use contracts::{
+    coupon::v1::{self as coupon, coupon::State as CouponState},
     delivery::v1::delivery,
+    member::v1::member,
+    mileage::v1::{MileageEntry, mileage_entry},
     mypage::v1::{
-        self as pb, GetMyOrderRequest, GetMyPageRequest, ListMyOrdersRequest, ListMyOrdersResponse,
+        self as pb, GetMyOrderRequest, GetMyPageRequest, ListMyMileageRequest,
+        ListMyMileageResponse, ListMyOrdersRequest, ListMyOrdersResponse,
         my_page_service_server::MyPageService, order_view,
     },
     order::v1::{OrderPlaced, order},
     payment::v1::payment,
 };
-use kit::{Database, Error, Incoming, page::Page};
+use kit::{Database, Error, Incoming, auth::Caller, database::Reader, error::Kind, page::Page};
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
-use crate::store::{self, OrderView};
+use crate::store::{self, Coupon, OrderView, Points};
 
 /// Answers calls about members' pages.
 pub(crate) struct Pages {
@@ -24,6 +28,19 @@ impl Pages {
     pub(crate) fn new(database: Database) -> Self {
         Self { database }
     }
+
+    /// A connection, for a caller who has not withdrawn: their token is void, though it has not
+    /// expired.
+    async fn read(&self, caller: &Caller) -> Result<Reader, Error> {
+        let mut reader = self.database.read().await?;
+        match caller {
+            Caller::Member { id, .. } if store::has_withdrawn(&mut reader, *id).await? => {
+                let detail = "the member has withdrawn";
+                Err(Error::new(Kind::Unauthenticated, "MEMBER_WITHDRAWN", detail))
+            }
+            _ => Ok(reader),
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -32,10 +49,22 @@ impl MyPageService for Pages {
         &self,
         request: Request<GetMyPageRequest>,
     ) -> Result<Response<pb::MyPage>, Status> {
-        let (_, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
-        let mut reader = self.database.read().await?;
-        let order_count = store::count(&mut reader, member).await?;
-        Ok(Response::new(pb::MyPage { member_id: member.to_string(), order_count }))
+        let (incoming, id) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let mut reader = self.read(&incoming.caller).await?;
+        let member = store::member(&mut reader, id).await?;
+        let coupons = store::coupons(&mut reader, id).await?;
+        let mileage_balance = store::balance(&mut reader, id).await?;
+        let state = if member.withdrawn { member::State::Withdrawn } else { member::State::Active };
+        Ok(Response::new(pb::MyPage {
+            member_id: id.to_string(),
+            order_count: member.orders,
+            state: state.into(),
+            coupon_issued: !coupons.is_empty(),
+            admin_notified: member.admin_notified,
+            coupon_cancelled: coupons.iter().any(|coupon| coupon.cancelled),
+            coupons: coupons.iter().map(render_coupon).collect(),
+            mileage_balance,
+        }))
     }
 
     async fn list_my_orders(
@@ -44,10 +73,10 @@ impl MyPageService for Pages {
     ) -> Result<Response<ListMyOrdersResponse>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let page = Page::parse(incoming.message.page_size, &incoming.message.page_token)?;
-        let mut reader = self.database.read().await?;
+        let mut reader = self.read(&incoming.caller).await?;
         let orders = store::orders(&mut reader, member, page).await?;
         let (orders, next_page_token) = page.cut(orders, |view| view.order);
-        let orders = orders.into_iter().map(render).collect::<Result<_, _>>()?;
+        let orders = orders.into_iter().map(render_order).collect::<Result<_, _>>()?;
         Ok(Response::new(ListMyOrdersResponse { orders, next_page_token }))
     }
 
@@ -57,12 +86,53 @@ impl MyPageService for Pages {
     ) -> Result<Response<pb::OrderView>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let order = kit::id::parse("orderId", &incoming.message.order_id)?;
-        let mut reader = self.database.read().await?;
-        Ok(Response::new(render(store::order(&mut reader, member, order).await?)?))
+        let mut reader = self.read(&incoming.caller).await?;
+        Ok(Response::new(render_order(store::order(&mut reader, member, order).await?)?))
+    }
+
+    async fn list_my_mileage(
+        &self,
+        request: Request<ListMyMileageRequest>,
+    ) -> Result<Response<ListMyMileageResponse>, Status> {
+        let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let page = Page::parse(incoming.message.page_size, &incoming.message.page_token)?;
+        let mut reader = self.read(&incoming.caller).await?;
+        let balance = store::balance(&mut reader, member).await?;
+        let points = store::points(&mut reader, member, page).await?;
+        let (points, next_page_token) = page.cut(points, |points| points.entry);
+        let entries = points.iter().map(render_points).collect();
+        Ok(Response::new(ListMyMileageResponse { balance, entries, next_page_token }))
     }
 }
 
-fn render(view: OrderView) -> Result<pb::OrderView, Error> {
+fn render_coupon(coupon: &Coupon) -> coupon::Coupon {
+    let state = if coupon.cancelled { CouponState::Cancelled } else { CouponState::Issued };
+    coupon::Coupon {
+        id: coupon.id.to_string(),
+        member_id: coupon.member.to_string(),
+        state: state.into(),
+        create_time: Some(coupon.create_time.into()),
+    }
+}
+
+fn render_points(points: &Points) -> MileageEntry {
+    let state = if points.cancelled {
+        mileage_entry::State::Cancelled
+    } else {
+        mileage_entry::State::Earned
+    };
+    MileageEntry {
+        id: points.entry.to_string(),
+        payment_id: points.payment.to_string(),
+        order_id: points.order.to_string(),
+        member_id: points.member.to_string(),
+        points: points.points,
+        state: state.into(),
+        create_time: Some(points.create_time.into()),
+    }
+}
+
+fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
     let placed = OrderPlaced::decode(view.placed.as_slice())
         .map_err(|error| Error::internal(format!("stored order: {error}")))?;
     let state = order::State::from_str_name(&view.state).unwrap_or_default();

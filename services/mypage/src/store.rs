@@ -182,13 +182,215 @@ pub(crate) async fn order(
     row.as_ref().map(OrderView::from_row).ok_or_else(not_found)
 }
 
-/// Counts a member's orders.
-pub(crate) async fn count(reader: &mut Reader, member: Uuid) -> Result<i64, Error> {
+/// Something that is known of a member.
+#[derive(Clone, Copy)]
+pub(crate) enum Fact {
+    Registered,
+    Withdrawn,
+    AdminNotified,
+}
+
+/// A fact about a member.
+pub(crate) struct Learned {
+    pub(crate) member: Uuid,
+    pub(crate) fact: Fact,
+}
+
+/// Takes in facts about members, in any order.
+pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
+    let mut members: BTreeMap<Uuid, [bool; 3]> = BTreeMap::new();
+    for learned in facts {
+        let [registered, withdrawn, admin_notified] = members.entry(learned.member).or_default();
+        match learned.fact {
+            Fact::Registered => *registered = true,
+            Fact::Withdrawn => *withdrawn = true,
+            Fact::AdminNotified => *admin_notified = true,
+        }
+    }
+    let ids: Vec<Uuid> = members.keys().copied().collect();
+    let column = |of: usize| members.values().map(|facts| facts[of]).collect::<Vec<_>>();
+    tx.execute(
+        "insert into member_view (member_id, registered, withdrawn, admin_notified)
+         select * from unnest($1::uuid[], $2::bool[], $3::bool[], $4::bool[])
+         on conflict (member_id) do update set
+           registered = member_view.registered or excluded.registered,
+           withdrawn = member_view.withdrawn or excluded.withdrawn,
+           admin_notified = member_view.admin_notified or excluded.admin_notified",
+        &[&ids, &column(0), &column(1), &column(2)],
+    )
+    .await?;
+    Ok(())
+}
+
+/// A member's coupon.
+#[derive(Clone)]
+pub(crate) struct Coupon {
+    pub(crate) id: Uuid,
+    pub(crate) member: Uuid,
+    pub(crate) cancelled: bool,
+    pub(crate) create_time: SystemTime,
+}
+
+/// Takes in what was said of coupons, in any order: one that was ever cancelled is.
+pub(crate) async fn keep_coupons(tx: &mut Tx, coupons: &[Coupon]) -> Result<(), Error> {
+    // One row a coupon: a statement may not touch a row twice.
+    let mut kept: BTreeMap<Uuid, Coupon> = BTreeMap::new();
+    for coupon in coupons {
+        let entry = kept.entry(coupon.id).or_insert_with(|| coupon.clone());
+        entry.cancelled |= coupon.cancelled;
+        entry.create_time = entry.create_time.min(coupon.create_time);
+    }
+    let ids: Vec<Uuid> = kept.keys().copied().collect();
+    let members: Vec<Uuid> = kept.values().map(|coupon| coupon.member).collect();
+    let cancelled: Vec<bool> = kept.values().map(|coupon| coupon.cancelled).collect();
+    let times: Vec<SystemTime> = kept.values().map(|coupon| coupon.create_time).collect();
+    tx.execute(
+        "insert into coupon_view (coupon_id, member_id, cancelled, create_time)
+         select * from unnest($1::uuid[], $2::uuid[], $3::bool[], $4::timestamptz[])
+         on conflict (coupon_id) do update set
+           cancelled = coupon_view.cancelled or excluded.cancelled,
+           create_time = least(coupon_view.create_time, excluded.create_time)",
+        &[&ids, &members, &cancelled, &times],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The points of one payment.
+#[derive(Clone)]
+pub(crate) struct Points {
+    pub(crate) entry: Uuid,
+    pub(crate) payment: Uuid,
+    pub(crate) order: Uuid,
+    pub(crate) member: Uuid,
+    pub(crate) points: i64,
+    pub(crate) cancelled: bool,
+    pub(crate) create_time: SystemTime,
+}
+
+/// Takes in what was said of points, in any order: what was ever cancelled is.
+pub(crate) async fn keep_points(tx: &mut Tx, points: &[Points]) -> Result<(), Error> {
+    fn column<T>(kept: &BTreeMap<Uuid, Points>, of: impl Fn(&Points) -> T) -> Vec<T> {
+        kept.values().map(of).collect()
+    }
+    // One row an entry: a statement may not touch a row twice.
+    let mut kept: BTreeMap<Uuid, Points> = BTreeMap::new();
+    for points in points {
+        let entry = kept.entry(points.entry).or_insert_with(|| points.clone());
+        entry.cancelled |= points.cancelled;
+        entry.create_time = entry.create_time.min(points.create_time);
+    }
+    tx.execute(
+        "insert into mileage_view (entry_id, payment_id, order_id, member_id, points, cancelled,
+           create_time)
+         select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[],
+           $6::bool[], $7::timestamptz[])
+         on conflict (entry_id) do update set
+           cancelled = mileage_view.cancelled or excluded.cancelled,
+           create_time = least(mileage_view.create_time, excluded.create_time)",
+        &[
+            &column(&kept, |points| points.entry),
+            &column(&kept, |points| points.payment),
+            &column(&kept, |points| points.order),
+            &column(&kept, |points| points.member),
+            &column(&kept, |points| points.points),
+            &column(&kept, |points| points.cancelled),
+            &column(&kept, |points| points.create_time),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// A member as the page shows them.
+pub(crate) struct Member {
+    pub(crate) withdrawn: bool,
+    pub(crate) admin_notified: bool,
+    pub(crate) orders: i64,
+}
+
+/// Reads a member who has signed up.
+pub(crate) async fn member(reader: &mut Reader, id: Uuid) -> Result<Member, Error> {
+    let row = reader
+        .query_opt(
+            "select withdrawn, admin_notified,
+               (select count(*) from order_view o
+                where o.member_id = m.member_id and o.state is not null) as orders
+             from member_view m where m.member_id = $1 and m.registered",
+            &[&id],
+        )
+        .await?;
+    let row = row.ok_or_else(not_found)?;
+    Ok(Member {
+        withdrawn: row.get("withdrawn"),
+        admin_notified: row.get("admin_notified"),
+        orders: row.get("orders"),
+    })
+}
+
+/// True when the member has withdrawn.
+pub(crate) async fn has_withdrawn(reader: &mut Reader, member: Uuid) -> Result<bool, Error> {
     let row = reader
         .query_one(
-            "select count(*) from order_view where member_id = $1 and state is not null",
+            "select exists (select from member_view where member_id = $1 and withdrawn)",
             &[&member],
         )
         .await?;
     Ok(row.get(0))
+}
+
+/// Reads a member's coupons, newest first.
+pub(crate) async fn coupons(reader: &mut Reader, member: Uuid) -> Result<Vec<Coupon>, Error> {
+    let rows = reader
+        .query(
+            "select coupon_id, cancelled, create_time from coupon_view
+             where member_id = $1 order by coupon_id desc",
+            &[&member],
+        )
+        .await?;
+    let coupon = |row: &Row| Coupon {
+        id: row.get("coupon_id"),
+        member,
+        cancelled: row.get("cancelled"),
+        create_time: row.get("create_time"),
+    };
+    Ok(rows.iter().map(coupon).collect())
+}
+
+/// Adds up a member's points that are not cancelled.
+pub(crate) async fn balance(reader: &mut Reader, member: Uuid) -> Result<i64, Error> {
+    let row = reader
+        .query_one(
+            "select coalesce(sum(points), 0)::bigint from mileage_view
+             where member_id = $1 and not cancelled",
+            &[&member],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+/// Reads a page of a member's points, newest first.
+pub(crate) async fn points(
+    reader: &mut Reader,
+    member: Uuid,
+    page: Page,
+) -> Result<Vec<Points>, Error> {
+    let rows = reader
+        .query(
+            "select entry_id, payment_id, order_id, points, cancelled, create_time
+             from mileage_view where member_id = $1 and ($2::uuid is null or entry_id < $2)
+             order by entry_id desc limit $3",
+            &[&member, &page.below, &page.limit()],
+        )
+        .await?;
+    let points = |row: &Row| Points {
+        entry: row.get("entry_id"),
+        payment: row.get("payment_id"),
+        order: row.get("order_id"),
+        member,
+        points: row.get("points"),
+        cancelled: row.get("cancelled"),
+        create_time: row.get("create_time"),
+    };
+    Ok(rows.iter().map(points).collect())
 }

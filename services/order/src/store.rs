@@ -137,7 +137,7 @@ pub(crate) async fn insert(tx: &mut Tx, order: Order) -> Result<Stored, Error> {
         )
         .await?;
     let Some(row) = row else {
-        let (_, stored) = update(tx, order.id, None, |_, _| Ok(((), Vec::new()))).await?;
+        let ((), stored) = update(tx, order.id, None, |_, _| Ok(((), Vec::new()))).await?;
         return Ok(stored);
     };
     let create_time = row.get(0);

@@ -4,7 +4,7 @@
 //! | step | fails | then |
 //! |---|---|---|
 //! | 1 commit CONFIRMING and a task | not committed | nothing has happened |
-//! | 2 call product | provably never ran | WAITING_FOR_DEPOSIT as before, 503 |
+//! | 2 call product | provably never ran | `WAITING_FOR_DEPOSIT` as before, 503 |
 //! | | refused | payment CANCELLED, and the order by its event, 409 |
 //! | | unknown | CONFIRMING stays, 503 `OUTCOME_PENDING`; the task repeats step 2 |
 //! | 3 commit the outcome | not committed, or killed before | the task repeats step 2 |

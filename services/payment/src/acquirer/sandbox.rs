@@ -2,15 +2,11 @@
 
 use super::{Charge, Charged};
 
-#[derive(Clone, Copy)]
-pub(crate) struct Sandbox;
-
-impl Sandbox {
-    pub(crate) fn charge(self, charge: &Charge<'_>) -> Charged {
-        if charge.token == "tok_declined" {
-            Charged::Declined
-        } else {
-            Charged::Yes(format!("sandbox-{}", charge.payment))
-        }
+/// What this acquirer says to a charge.
+pub(crate) fn charge(charge: &Charge<'_>) -> Charged {
+    if charge.token == "tok_declined" {
+        Charged::Declined
+    } else {
+        Charged::Yes(format!("sandbox-{}", charge.payment))
     }
 }

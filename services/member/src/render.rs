@@ -1,0 +1,28 @@
+//! How a member looks on the wire.
+
+use contracts::member::v1 as pb;
+
+use crate::{
+    domain::{Membership, State},
+    store::Member,
+};
+
+/// A member on the wire.
+pub(crate) fn member(member: &Member) -> pb::Member {
+    let Membership { state, flags } = member.membership;
+    let state = match state {
+        State::Active => pb::member::State::Active,
+        State::Withdrawing { .. } => pb::member::State::Withdrawing,
+        State::Withdrawn => pb::member::State::Withdrawn,
+    };
+    pb::Member {
+        id: member.id.to_string(),
+        email: member.email.clone(),
+        display_name: member.display_name.clone(),
+        state: state.into(),
+        coupon_issued: flags.coupon_issued,
+        admin_notified: flags.admin_notified,
+        coupon_cancelled: flags.coupon_cancelled,
+        create_time: Some(member.create_time.into()),
+    }
+}

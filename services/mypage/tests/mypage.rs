@@ -1,0 +1,364 @@
+//! My Page through gRPC on real Postgres; the test plays all the others: it
+//! publishes their events, and answers no call.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use contracts::{
+    Money,
+    coupon::v1::{
+        CouponCancelled, CouponEvent, CouponIssued, coupon, coupon_event,
+        coupon_events_server::CouponEventsServer,
+    },
+    delivery::v1::delivery_events_server::DeliveryEventsServer,
+    member::v1::{
+        MemberEvent, MemberRegistered, MemberWithdrawn, member, member_event,
+        member_events_server::MemberEventsServer,
+    },
+    mileage::v1::{
+        MileageCancelled, MileageEarned, MileageEvent, mileage_entry, mileage_event,
+        mileage_events_server::MileageEventsServer,
+    },
+    mypage::v1::{
+        GetMyOrderRequest, GetMyPageRequest, ListMyMileageRequest, ListMyMileageResponse, MyPage,
+        OrderView, my_page_service_client::MyPageServiceClient,
+    },
+    notification::v1::{
+        NotificationEvent, NotificationSent, notification::Audience, notification_event,
+        notification_events_server::NotificationEventsServer,
+    },
+    order::v1::{
+        OrderAwaitingDeposit, OrderCancelled, OrderEvent, OrderPlaced, PaymentMethod,
+        order::{self, CancelReason},
+        order_event,
+        order_events_server::OrderEventsServer,
+    },
+    payment::v1::{
+        DepositExpired, DepositRequested, PaymentEvent, payment, payment_event,
+        payment_events_server::PaymentEventsServer,
+    },
+};
+use kit::{
+    Error, House, Service,
+    error::Kind,
+    event::{self, Draft},
+    id::Uuid,
+    testing::stage::{As, Stage, eventually},
+};
+use prost::Message;
+use tonic::{Response, transport::Channel};
+
+/// A service of which there are only the events.
+macro_rules! played {
+    ($($service:ident = $name:literal: $events:ident),* $(,)?) => {
+        $(static $service: Service = Service {
+            name: $name,
+            migrations: kit::migrations![],
+            build: |house: &mut House<'_>| {
+                house.publish::<$events<()>>();
+                Ok(())
+            },
+        };)*
+    };
+}
+
+played! {
+    COUPON = "coupon": CouponEventsServer,
+    DELIVERY = "delivery": DeliveryEventsServer,
+    MEMBER = "member": MemberEventsServer,
+    MILEAGE = "mileage": MileageEventsServer,
+    NOTIFICATION = "notification": NotificationEventsServer,
+    ORDER = "order": OrderEventsServer,
+    PAYMENT = "payment": PaymentEventsServer,
+}
+
+struct Shop {
+    stage: Stage,
+    pages: MyPageServiceClient<Channel>,
+    member: Uuid,
+    published: AtomicI64,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let services = [
+            &mypage::SERVICE,
+            &COUPON,
+            &DELIVERY,
+            &MEMBER,
+            &MILEAGE,
+            &NOTIFICATION,
+            &ORDER,
+            &PAYMENT,
+        ];
+        let stage = Stage::open(&services, contracts::DESCRIPTORS).await;
+        let pages = MyPageServiceClient::new(stage.channel());
+        Self { stage, pages, member: kit::id::new(), published: AtomicI64::new(0) }
+    }
+
+    /// A shop whose page knows the member.
+    async fn with_member() -> Self {
+        let shop = Self::open().await;
+        shop.registered().await;
+        eventually("the page", || async { shop.page(As::Member(shop.member)).await.ok() }).await;
+        shop
+    }
+
+    /// Publishes an event twice: double messages are normal.
+    async fn publish(&self, service: &str, kind: &'static str, about: Uuid, event: impl Message) {
+        let mut tx = self.stage.database(service).begin().await.expect("begins");
+        let draft = || {
+            let version = self.published.fetch_add(1, Ordering::Relaxed) + 1;
+            Draft::new(kind, about, version, about, event.encode_to_vec())
+        };
+        event::append(&mut tx, &[draft(), draft()]).await.expect("appends");
+        tx.commit().await.expect("commits");
+    }
+
+    async fn registered(&self) {
+        let registered = MemberRegistered { member_id: self.member.to_string() };
+        let event = Some(member_event::Event::MemberRegistered(registered));
+        let event = MemberEvent { frame: None, event };
+        self.publish("member", "MemberRegistered", self.member, event).await;
+    }
+
+    async fn withdrawn(&self) {
+        let withdrawn = MemberWithdrawn { member_id: self.member.to_string() };
+        let event = Some(member_event::Event::MemberWithdrawn(withdrawn));
+        let event = MemberEvent { frame: None, event };
+        self.publish("member", "MemberWithdrawn", self.member, event).await;
+    }
+
+    async fn notified(&self, audience: Audience) {
+        let sent = NotificationSent {
+            notification_id: kit::id::new().to_string(),
+            audience: audience.into(),
+            subject_id: self.member.to_string(),
+        };
+        let event = Some(notification_event::Event::NotificationSent(sent));
+        let event = NotificationEvent { frame: None, event };
+        self.publish("notification", "NotificationSent", self.member, event).await;
+    }
+
+    async fn coupon_issued(&self, coupon: Uuid) {
+        let (coupon_id, member_id) = (coupon.to_string(), self.member.to_string());
+        let event = Some(coupon_event::Event::CouponIssued(CouponIssued { coupon_id, member_id }));
+        self.publish("coupon", "CouponIssued", coupon, CouponEvent { frame: None, event }).await;
+    }
+
+    async fn coupon_cancelled(&self, coupon: Uuid) {
+        let (coupon_id, member_id) = (coupon.to_string(), self.member.to_string());
+        let cancelled = CouponCancelled { coupon_id, member_id };
+        let event = Some(coupon_event::Event::CouponCancelled(cancelled));
+        self.publish("coupon", "CouponCancelled", coupon, CouponEvent { frame: None, event }).await;
+    }
+
+    async fn earned(&self, entry: Uuid, points: i64) {
+        let event = Some(mileage_event::Event::MileageEarned(MileageEarned {
+            entry_id: entry.to_string(),
+            payment_id: entry.to_string(),
+            order_id: entry.to_string(),
+            member_id: self.member.to_string(),
+            points,
+        }));
+        self.publish("mileage", "MileageEarned", entry, MileageEvent { frame: None, event }).await;
+    }
+
+    async fn taken_back(&self, entry: Uuid, points: i64) {
+        let event = Some(mileage_event::Event::MileageCancelled(MileageCancelled {
+            entry_id: entry.to_string(),
+            payment_id: entry.to_string(),
+            order_id: entry.to_string(),
+            member_id: self.member.to_string(),
+            points,
+        }));
+        let event = MileageEvent { frame: None, event };
+        self.publish("mileage", "MileageCancelled", entry, event).await;
+    }
+
+    async fn order(&self, kind: &'static str, order: Uuid, event: order_event::Event) {
+        self.publish("order", kind, order, OrderEvent { frame: None, event: Some(event) }).await;
+    }
+
+    async fn payment(&self, kind: &'static str, order: Uuid, event: payment_event::Event) {
+        let event = PaymentEvent { frame: None, event: Some(event) };
+        self.publish("payment", kind, order, event).await;
+    }
+
+    async fn page(&self, caller: As) -> Result<MyPage, Error> {
+        let message = GetMyPageRequest { member_id: self.member.to_string() };
+        let request = self.stage.call(caller, message);
+        let page = self.pages.clone().get_my_page(request).await.map_err(Error::from)?;
+        Ok(page.into_inner())
+    }
+
+    /// The page as an admin sees it, as soon as it is so.
+    async fn eventually(&self, what: &str, is: impl Fn(&MyPage) -> bool) -> MyPage {
+        let ask = || async { self.page(As::Admin(Uuid::nil())).await.ok().filter(|page| is(page)) };
+        eventually(what, ask).await
+    }
+
+    async fn mileage(&self, page_size: i32, page_token: String) -> ListMyMileageResponse {
+        let member_id = self.member.to_string();
+        let message = ListMyMileageRequest { member_id, page_size, page_token };
+        let request = self.stage.call(As::Member(self.member), message);
+        let mileage = self.pages.clone().list_my_mileage(request).await.expect("lists");
+        mileage.into_inner()
+    }
+
+    async fn my_order(&self, order: Uuid) -> Option<OrderView> {
+        let (member_id, order_id) = (self.member.to_string(), order.to_string());
+        let request = GetMyOrderRequest { member_id, order_id };
+        let request = self.stage.call(As::Member(self.member), request);
+        self.pages.clone().get_my_order(request).await.map(Response::into_inner).ok()
+    }
+
+    /// The order's states, once its payment has this one and it has this many.
+    async fn history(&self, order: Uuid, payment: payment::State, count: usize) -> Vec<String> {
+        let ask = || async {
+            let view = self.my_order(order).await?;
+            let there = view.payment_state() == payment && view.history.len() == count;
+            there.then(|| view.history.into_iter().map(|passed| passed.label).collect())
+        };
+        eventually(&format!("{count} milestones with {payment:?}"), ask).await
+    }
+}
+
+#[tokio::test]
+async fn a_page_shows_what_was_done_for_a_member_in_whatever_order_it_is_heard() {
+    let shop = Shop::open().await;
+    let coupon = kit::id::new();
+    // All before member says that there is somebody.
+    shop.coupon_issued(coupon).await;
+    shop.notified(Audience::Marketing).await;
+    shop.notified(Audience::Admin).await;
+    shop.earned(kit::id::new(), 100).await;
+    let unknown = shop.page(As::Member(shop.member)).await.expect_err("not heard of");
+    assert_eq!(unknown.kind(), Kind::NotFound);
+
+    shop.registered().await;
+    let all =
+        |page: &MyPage| page.coupon_issued && page.admin_notified && page.mileage_balance == 100;
+    let page = shop.eventually("all of it", all).await;
+    assert_eq!((page.state(), page.coupon_cancelled), (member::State::Active, false));
+    let [issued] = page.coupons.as_slice() else { panic!("one coupon: {page:?}") };
+    assert_eq!((&issued.id, issued.state()), (&coupon.to_string(), coupon::State::Issued));
+    assert_eq!(shop.page(As::Member(shop.member)).await.expect("their own"), page);
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_withdrawal_shows_and_ends_the_members_own_view() {
+    let shop = Shop::with_member().await;
+    let coupon = kit::id::new();
+    // The cancellation is heard of first.
+    shop.coupon_cancelled(coupon).await;
+    shop.coupon_issued(coupon).await;
+    shop.withdrawn().await;
+    let gone = |page: &MyPage| page.state() == member::State::Withdrawn && page.coupon_cancelled;
+    let page = shop.eventually("withdrawn", gone).await;
+    assert!(page.coupon_issued);
+    assert_eq!(page.coupons.len(), 1);
+    assert_eq!(page.coupons[0].state(), coupon::State::Cancelled);
+
+    let refused = shop.page(As::Member(shop.member)).await.expect_err("withdrawn");
+    assert_eq!((refused.kind(), refused.reason()), (Kind::Unauthenticated, "MEMBER_WITHDRAWN"));
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn points_show_as_earned_and_as_taken_back() {
+    let shop = Shop::with_member().await;
+    let entries: Vec<Uuid> = (0..5).map(|_| kit::id::new()).collect();
+    for (entry, points) in entries.iter().zip([10, 20, 40, 80, 160]) {
+        shop.earned(*entry, points).await;
+    }
+    shop.taken_back(entries[1], 20).await;
+    // Taken back before it is heard of.
+    let early = kit::id::new();
+    shop.taken_back(early, 1_000).await;
+    shop.earned(early, 1_000).await;
+    let balance = |page: &MyPage| page.mileage_balance == 290;
+    shop.eventually("the balance", balance).await;
+    eventually("all entries", || async {
+        (shop.mileage(0, String::new()).await.entries.len() == 6).then_some(())
+    })
+    .await;
+
+    let (mut seen, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = shop.mileage(4, token).await;
+        assert_eq!(page.balance, 290, "of all pages");
+        seen.extend(page.entries);
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    let earned: Vec<bool> =
+        seen.iter().map(|entry| entry.state() == mileage_entry::State::Earned).collect();
+    assert_eq!(earned, [false, true, true, true, false, true]);
+    assert_eq!((seen[5].points, &seen[5].id), (10, &entries[0].to_string()));
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_bank_transfer_shows_the_deposit_that_is_waited_for_and_its_end() {
+    use payment::State as Payment;
+    let shop = Shop::with_member().await;
+    let order = kit::id::new();
+    let (order_id, member_id, payment_id) =
+        (order.to_string(), shop.member.to_string(), kit::id::new().to_string());
+    let requested = payment_event::Event::DepositRequested(DepositRequested {
+        payment_id: payment_id.clone(),
+        order_id: order_id.clone(),
+        member_id: member_id.clone(),
+        ..DepositRequested::default()
+    });
+    shop.payment("DepositRequested", order, requested).await;
+    let placed = order_event::Event::OrderPlaced(OrderPlaced {
+        order_id: order_id.clone(),
+        member_id: member_id.clone(),
+        lines: Vec::new(),
+        total: Some(Money::from(("KRW", 3_000))),
+        payment_method: PaymentMethod::BankTransfer.into(),
+    });
+    shop.order("OrderPlaced", order, placed).await;
+    let waits = OrderAwaitingDeposit { order_id: order_id.clone(), member_id: member_id.clone() };
+    let waits = order_event::Event::OrderAwaitingDeposit(waits);
+    shop.order("OrderAwaitingDeposit", order, waits).await;
+    let history = shop.history(order, Payment::WaitingForDeposit, 2).await;
+    assert_eq!(history, ["주문접수", "입금확인대기"]);
+
+    let expired =
+        DepositExpired { payment_id, order_id: order_id.clone(), member_id: member_id.clone() };
+    shop.payment("DepositExpired", order, payment_event::Event::DepositExpired(expired)).await;
+    let cancelled = order_event::Event::OrderCancelled(OrderCancelled {
+        order_id,
+        member_id,
+        reason: CancelReason::DepositExpired.into(),
+        lines: Vec::new(),
+    });
+    shop.order("OrderCancelled", order, cancelled).await;
+    let history = shop.history(order, Payment::Expired, 3).await;
+    assert_eq!(history, ["주문접수", "입금확인대기", "주문취소"]);
+    let view = shop.my_order(order).await.expect("is there");
+    assert_eq!(view.state(), order::State::Cancelled);
+    assert_eq!(view.cancel_reason(), CancelReason::DepositExpired);
+    assert_eq!(shop.page(As::Member(shop.member)).await.expect("theirs").order_count, 1);
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_page_is_its_owners_alone() {
+    let shop = Shop::with_member().await;
+    for (caller, kind) in [
+        (As::Nobody, Kind::Unauthenticated),
+        (As::Member(kit::id::new()), Kind::NotFound),
+        (As::Seller(kit::id::new()), Kind::NotFound),
+        (As::Service("order"), Kind::Forbidden),
+    ] {
+        assert_eq!(shop.page(caller).await.expect_err("refused").kind(), kind, "{caller:?}");
+    }
+    shop.page(As::Admin(kit::id::new())).await.expect("an admin may");
+    shop.stage.close().await;
+}
