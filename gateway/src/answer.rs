@@ -50,7 +50,9 @@ impl Gateway {
         let begun = Instant::now();
         let found = self.router.find(&parts.method, parts.uri.path());
         let route = found.as_ref().map_or("", |(route, _)| route.path);
-        let span = tracing::info_span!("http", otel.kind = "server", http.route = route);
+        let id = parts.headers.get("x-request-id").and_then(|id| id.to_str().ok());
+        let span =
+            tracing::info_span!("http", otel.kind = "server", http.route = route, request_id = id);
         // Fails only where no tracer is installed: then there is nothing to continue.
         let _ = span.set_parent(telemetry::remote_context(&parts.headers));
         async {

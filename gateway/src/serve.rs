@@ -3,13 +3,15 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
 use crate::Gateway;
 
@@ -53,10 +55,15 @@ fn attend(
     gateway: Arc<Gateway>,
     socket: TcpStream,
 ) {
-    let service = service_fn(move |request| {
-        let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, Infallible>(gateway.answer(request).await) }
-    });
+    let service = ServiceBuilder::new()
+        // The client's own id, or a new one: a response can be found again in its logs and ours.
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .service_fn(move |request| {
+            let gateway = Arc::clone(&gateway);
+            async move { Ok::<_, Infallible>(gateway.answer(request).await) }
+        });
+    let service = TowerToHyperService::new(service);
     let connection = server.serve_connection(TokioIo::new(socket), service).into_owned();
     let connection = connections.watch(connection);
     tokio::spawn(async move {

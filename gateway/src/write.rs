@@ -178,8 +178,8 @@ mod tests {
         assert!(text.contains(r#""state":"STATE_UNSPECIFIED","couponIssued":false"#), "{text}");
         let (_, text) = written("/ListOrders", &json!({}));
         assert_eq!(text, r#"{"orders":[],"nextPageToken":""}"#);
-        let (_, text) = written("/GetMyPage", &json!({}));
-        assert_eq!(text, r#"{"memberId":"","orderCount":"0"}"#);
+        let (_, text) = written("/GetMileage", &json!({}));
+        assert_eq!(text, r#"{"memberId":"","balance":"0"}"#);
     }
 
     #[test]
