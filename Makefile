@@ -54,6 +54,7 @@ machine:
 	  || missing+=(postgresql); \
 	if [ -n "$(TESTING)" ]; then \
 	  python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv); \
+	  command -v curl >/dev/null || missing+=(curl); command -v jq >/dev/null || missing+=(jq); \
 	fi; \
 	if [ "$${#missing[@]}" -eq 0 ]; then exit 0; fi; \
 	if ! command -v apt-get >/dev/null; then \

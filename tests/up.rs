@@ -130,8 +130,17 @@ async fn what_was_registered_survives_a_restart_and_a_kill() {
         "in use by another hansang",
     );
 
+    let processes = fs::read(dir.path().join("processes.json")).expect("what runs where");
+    let processes: serde_json::Value = serde_json::from_slice(&processes).expect("JSON");
+    let here = processes.as_array().expect("a list").iter();
+    let here = here.filter(|part| part["pid"] == up.process.id()).count();
+    assert_eq!(here, app::run::SERVICES.len() + 1, "all in one: {processes}");
+    let verify = hansang(&["verify", "--data-dir"]).arg(dir.path()).output().expect("it runs");
+    assert!(verify.status.success(), "{}", String::from_utf8_lossy(&verify.stdout));
+
     up.signal(Signal::SIGKILL);
     drop(up);
+    refused(hansang(&["verify", "--data-dir"]).arg(dir.path()), "");
     let up = Up::start(dir.path()).await;
     let spoon = register(&up, dir.path(), "Spoon").await;
 

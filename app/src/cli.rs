@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use kit::config::Settings;
 
-use crate::{console, demo, healthcheck, run, signals, up};
+use crate::{console, demo, healthcheck, run, signals, up, verify};
 
 /// Hansang (한상): a commerce backend, every context a bowl on one table.
 #[derive(Debug, Parser)]
@@ -38,7 +38,12 @@ enum Command {
         config: ConfigFile,
         #[command(flatten)]
         listen: Listen,
+        /// End at once when standard input closes: whoever started this is gone
+        #[arg(long, hide = true)]
+        lifeline: bool,
     },
+    /// Check that what must always hold does hold, in a house that is up: 0 when it does
+    Verify(verify::Options),
     /// Bring the services' databases up to date, and leave
     Migrate {
         #[command(flatten)]
@@ -111,7 +116,9 @@ impl ConfigFile {
         let env = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
-        let loaded = Settings::load(self.config.as_deref(), env, flags);
+        let services: Vec<_> = run::SERVICES.iter().map(|service| service.name).collect();
+        let loaded = Settings::load(self.config.as_deref(), env, flags)
+            .and_then(|settings| settings.check_sections(&services).map(|()| settings));
         loaded.map_err(|error| anyhow::anyhow!(in_one_line(&error.to_string())))
     }
 }
@@ -127,11 +134,15 @@ impl Cli {
             match self.command {
                 Command::Up(options) => up::up(options, signals::stop()).await,
                 Command::Demo { up, exit } => demo::demo(up, exit, signals::stop()).await,
-                Command::Serve { selection, config, listen } => {
+                Command::Serve { selection, config, listen, lifeline } => {
+                    if lifeline {
+                        signals::end_with_keeper().context("cannot watch standard input")?;
+                    }
                     let settings = config.load(listen.flags())?;
                     let selection = run::Selection::parse(&selection.run)?;
                     run::serve(settings, &selection, signals::stop()).await
                 }
+                Command::Verify(options) => verify::run(&options).await,
                 Command::Migrate { selection, config } => {
                     let settings = config.load(Vec::new())?;
                     run::migrate(&settings, &run::Selection::parse(&selection.run)?).await

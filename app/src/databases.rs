@@ -9,11 +9,14 @@ use tokio_postgres::Config;
 
 use crate::{
     data_dir::write_private,
-    embedded::Embedded,
+    embedded::{self, Embedded},
     logins,
     provision::{self, Entry, PREFIX},
     run::SERVICES,
 };
+
+/// The file in the data directory that keeps what passwords are made of.
+const SECRET: &str = "database_secret";
 
 /// Where the databases are, for as long as the house is up.
 #[derive(Debug)]
@@ -55,6 +58,26 @@ impl Databases {
         Ok(Self::Server)
     }
 
+    /// Where the databases are that an [`open`](Self::open) with the same settings made ready, as the
+    /// URL that it wrote. Starts nothing, makes nothing.
+    pub(crate) fn find(settings: &DatabaseSettings, data_dir: &Path) -> Result<String> {
+        let given = settings.url.expose();
+        if given == DatabaseSettings::default().url.expose() {
+            let admin = embedded::running(data_dir)?;
+            return Ok(provision::url_template(&admin, PREFIX, &Entry::Socket));
+        }
+        if given.contains("{service}") {
+            return Ok(given.to_owned());
+        }
+        let admin: Config = given.parse().map_err(|error| anyhow!("database.url: {error}"))?;
+        let path = data_dir.join(SECRET);
+        let secret = fs::read_to_string(&path).with_context(|| {
+            format!("cannot read {}; give the --data-dir of `hansang up`", path.display())
+        })?;
+        let entry = Entry::Secret(secret.trim().to_owned());
+        Ok(provision::url_template(&admin, PREFIX, &entry))
+    }
+
     /// How a person looks inside.
     pub(crate) fn for_people(&self) -> String {
         match self {
@@ -85,7 +108,7 @@ impl Databases {
 
 /// What the roles' passwords are made of, on a server that anyone may reach.
 fn secret(data_dir: &Path) -> Result<String> {
-    let path = data_dir.join("database_secret");
+    let path = data_dir.join(SECRET);
     match fs::read_to_string(&path) {
         Ok(secret) => Ok(secret.trim().to_owned()),
         Err(error) if error.kind() == ErrorKind::NotFound => {

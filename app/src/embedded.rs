@@ -26,6 +26,20 @@ pub struct Embedded {
     postmaster: Postmaster,
 }
 
+/// How the superuser of a cluster connects that another process runs below `data_dir`.
+pub fn running(data_dir: &Path) -> Result<tokio_postgres::Config> {
+    match postmaster::socket_dir(&data_dir.join("postgres/data")) {
+        Ok(socket_dir) => Ok(home::admin_config(&socket_dir)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!(
+            "no Postgres runs for {}: `hansang up` starts it there, --data-dir or database.url \
+             names another place",
+            data_dir.display()
+        ),
+        Err(error) => Err(error)
+            .with_context(|| format!("cannot look for a Postgres below {}", data_dir.display())),
+    }
+}
+
 impl Embedded {
     /// Starts the cluster below `data_dir`, which exists, and creates it the first time.
     /// Answers when it accepts connections. The caller holds the lock of `data_dir`.

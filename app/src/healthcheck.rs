@@ -29,7 +29,7 @@ pub(crate) struct Options {
 /// Fails unless the answer is SERVING.
 pub(crate) async fn healthcheck(options: &Options) -> Result<()> {
     let limit = Duration::from_millis(options.timeout_ms);
-    let answer = tokio::time::timeout(limit, ask(options))
+    let answer = tokio::time::timeout(limit, ask(options.grpc, &options.service))
         .await
         .with_context(|| format!("no answer from {} in {limit:?}", options.grpc))??;
     match answer {
@@ -41,14 +41,19 @@ pub(crate) async fn healthcheck(options: &Options) -> Result<()> {
     }
 }
 
-async fn ask(options: &Options) -> Result<ServingStatus> {
-    let endpoint = Endpoint::from_shared(format!("http://{}", options.grpc))?;
+/// Whether the process that listens there is ready.
+pub(crate) async fn is_ready(grpc: SocketAddr) -> bool {
+    matches!(ask(grpc, "readiness").await, Ok(ServingStatus::Serving))
+}
+
+async fn ask(grpc: SocketAddr, service: &str) -> Result<ServingStatus> {
+    let endpoint = Endpoint::from_shared(format!("http://{grpc}"))?;
     let Ok(channel) = endpoint.connect().await else {
-        bail!("nothing answers at {}", options.grpc);
+        bail!("nothing answers at {grpc}");
     };
-    let request = HealthCheckRequest { service: options.service.clone() };
+    let request = HealthCheckRequest { service: service.to_owned() };
     match HealthClient::new(channel).check(request).await {
         Ok(response) => Ok(response.into_inner().status()),
-        Err(status) => bail!("{}: {}", options.service, status.message()),
+        Err(status) => bail!("{service}: {}", status.message()),
     }
 }

@@ -1,11 +1,14 @@
 //! A database and a role for each service. No role may enter another's
-//! database. Creates what is missing; never drops or empties anything.
+//! database; one more, the verifier, may read them all and change none. Creates
+//! what is missing; never drops or empties anything.
 
 use anyhow::{Context as _, Result};
 use tokio_postgres::{Client, Config, NoTls, config::Host};
 
 /// What the roles and databases of services are called, before the service's name.
 pub const PREFIX: &str = "hansang_";
+/// Stands for a service's name where `hansang verify` connects.
+pub const VERIFIER: &str = "verify";
 
 /// How roles prove who they are.
 #[derive(Debug, Clone)]
@@ -35,18 +38,26 @@ pub async fn provision(
 ) -> Result<String> {
     let (client, connection) = admin.connect(NoTls).await.map_err(|error| unreachable(&error))?;
     let connection = tokio::spawn(connection);
+    let verifier = format!("{prefix}{VERIFIER}");
+    ensure_verifier(&client, &verifier, entry.password(VERIFIER).as_deref())
+        .await
+        .with_context(|| format!("cannot create the role {verifier}"))?;
     for service in services {
         let name = format!("{prefix}{service}");
         ensure(&client, &name, entry.password(service).as_deref())
             .await
             .with_context(|| format!("cannot create the database and role {name}"))?;
+        let_read(admin, &client, &name, &verifier)
+            .await
+            .with_context(|| format!("cannot let {verifier} read the database {name}"))?;
     }
     drop(client);
     let _ = connection.await;
     Ok(url_template(admin, prefix, entry))
 }
 
-fn url_template(admin: &Config, prefix: &str, entry: &Entry) -> String {
+/// The URL that [`provision`] answers.
+pub(crate) fn url_template(admin: &Config, prefix: &str, entry: &Entry) -> String {
     let ports = admin.get_ports();
     let port = |at: usize| ports.get(at).or(ports.first()).copied().unwrap_or(5432);
     let hosts: Vec<String> = admin
@@ -77,21 +88,23 @@ fn percent_encode(path: &str) -> String {
     })
 }
 
-async fn ensure(
+async fn ensure_verifier(
     client: &Client,
     name: &str,
     password: Option<&str>,
 ) -> Result<(), tokio_postgres::Error> {
-    let there = client
-        .query_one(
-            "select exists (select from pg_roles where rolname = $1::text) as role, \
-                    exists (select from pg_database where datname = $1::text) as database, \
-                    exists (select from pg_database where datname = $1::text \
-                            and has_database_privilege('public', oid, 'connect')) as open",
-            &[&name],
-        )
-        .await?;
-    if !there.get::<_, bool>("role") {
+    ensure_role(client, name, password).await?;
+    let alter = "select format('alter role %I set default_transaction_read_only = on', $1::text)";
+    execute(client, alter, &[&name]).await
+}
+
+async fn ensure_role(
+    client: &Client,
+    name: &str,
+    password: Option<&str>,
+) -> Result<(), tokio_postgres::Error> {
+    let sql = "select exists (select from pg_roles where rolname = $1::text)";
+    if !client.query_one(sql, &[&name]).await?.get::<_, bool>(0) {
         let create = "select format('create role %I login', $1::text) \
                       || coalesce(format(' password %L', $2::text), '')";
         execute(client, create, &[&name, &password]).await?;
@@ -100,6 +113,23 @@ async fn ensure(
         let alter = "select format('alter role %I password %L', $1::text, $2::text)";
         execute(client, alter, &[&name, &password]).await?;
     }
+    Ok(())
+}
+
+async fn ensure(
+    client: &Client,
+    name: &str,
+    password: Option<&str>,
+) -> Result<(), tokio_postgres::Error> {
+    ensure_role(client, name, password).await?;
+    let there = client
+        .query_one(
+            "select exists (select from pg_database where datname = $1::text) as database, \
+                    exists (select from pg_database where datname = $1::text \
+                            and has_database_privilege('public', oid, 'connect')) as open",
+            &[&name],
+        )
+        .await?;
     if !there.get::<_, bool>("database") {
         // To give a database away, one has to be in the role that gets it.
         execute(client, "select format('grant %I to current_user', $1::text)", &[&name]).await?;
@@ -111,6 +141,25 @@ async fn ensure(
         let revoke = "select format('revoke all on database %I from public', $1::text)";
         execute(client, revoke, &[&name]).await?;
     }
+    Ok(())
+}
+
+/// Grants the reader what the owner of the database has in it, and what later migrations will add.
+async fn let_read(admin: &Config, client: &Client, name: &str, reader: &str) -> Result<()> {
+    let sql = "select has_database_privilege($1::text, $2::text, 'connect')";
+    // Granted last of all, so the rest is there too.
+    if client.query_one(sql, &[&reader, &name]).await?.get::<_, bool>(0) {
+        return Ok(());
+    }
+    let (inside, connection) = admin.clone().dbname(name).connect(NoTls).await?;
+    let connection = tokio::spawn(connection);
+    let grant = "select format('begin; set local role %1$I; \
+                 grant select on all tables in schema public to %2$I; \
+                 alter default privileges in schema public grant select on tables to %2$I; \
+                 grant connect on database %1$I to %2$I; commit', $1::text, $2::text)";
+    execute(&inside, grant, &[&name, &reader]).await?;
+    drop(inside);
+    let _ = connection.await;
     Ok(())
 }
 

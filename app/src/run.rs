@@ -16,15 +16,19 @@ use crate::console::say;
 
 /// Every service there is.
 pub const SERVICES: &[&Service] = &[
+    &coupon::SERVICE,
     &delivery::SERVICE,
     &member::SERVICE,
+    &mileage::SERVICE,
     &mypage::SERVICE,
+    &notification::SERVICE,
     &order::SERVICE,
     &payment::SERVICE,
     &product::SERVICE,
 ];
 
-const GATEWAY: &str = "gateway";
+/// What the gateway is called among the services.
+pub(crate) const GATEWAY: &str = "gateway";
 
 /// The parts that run here.
 pub struct Selection {

@@ -1,5 +1,5 @@
 //! How the process is told to stop: Ctrl-C or SIGTERM once means in good
-//! order, a second time means now.
+//! order, a second time means now. One that another process keeps ends with it.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,17 @@ pub(crate) fn stop() -> CancellationToken {
     stop
 }
 
-#[expect(clippy::disallowed_methods, reason = "the second Ctrl-C waits for nothing")]
+/// Ends this process when its standard input closes: whoever holds the other end is gone, however
+/// that happened, and so is the Postgres that it kept. A thread, which nothing else holds up.
+pub(crate) fn end_with_keeper() -> std::io::Result<()> {
+    std::thread::Builder::new().name("lifeline".to_owned()).spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        end_now();
+    })?;
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "these ends wait for nothing")]
 fn end_now() -> ! {
     // An embedded Postgres sees the pipe close, and ends in good order by itself.
     std::process::exit(INTERRUPTED)

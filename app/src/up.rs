@@ -1,6 +1,6 @@
-//! `hansang up`: everything in one process, on a Postgres of its own unless
-//! it is given a server. Makes what is missing (cluster, keys, databases,
-//! logins) and keeps what is there.
+//! `hansang up`: everything in one process, or in one a service, on a Postgres of
+//! its own unless it is given a server. Makes what is missing (cluster, keys,
+//! databases, logins) and keeps what is there.
 
 use std::{
     env, fs,
@@ -21,7 +21,9 @@ use crate::{
     databases::Databases,
     keys::Keys,
     logins::{self, Login},
-    run::{House, Listeners, Selection},
+    processes::Processes,
+    run::{GATEWAY, House, Listeners, SERVICES, Selection},
+    split::{Split, Surroundings},
 };
 
 /// What `up` can be told.
@@ -33,9 +35,12 @@ pub(crate) struct Options {
     /// Where the gateway listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     http: Option<SocketAddr>,
-    /// Where the services listen [default: 127.0.0.1:50051]
+    /// Where the services listen; with --split, the gateway's process alone [default: 127.0.0.1:50051]
     #[arg(long, value_name = "ADDRESS")]
     grpc: Option<SocketAddr>,
+    /// One process a service, and one for the gateway; what ends comes again
+    #[arg(long)]
+    split: bool,
     #[command(flatten)]
     config: ConfigFile,
 }
@@ -45,10 +50,14 @@ pub(crate) struct Options {
 pub(crate) struct Address {
     /// Of the gateway.
     pub(crate) http: SocketAddr,
-    /// Of the services.
-    pub(crate) grpc: SocketAddr,
     /// Who can sign in from the start.
     pub(crate) logins: Vec<Login>,
+}
+
+/// A house that is ready to run.
+enum Ready {
+    Whole(Box<House>, SocketAddr, Processes),
+    Split(Split),
 }
 
 /// Runs everything until told to stop.
@@ -68,17 +77,19 @@ where
     let listeners = Listeners::bind(&settings, true).await?;
     let address = Address {
         http: listeners.http()?.context("the gateway listens")?,
-        grpc: listeners.grpc()?,
         logins: logins::ensure(data_dir.path())?,
     };
-    give_keys(&mut settings, data_dir.path())?;
-    settings.peers.template = format!("http://{}", address.grpc);
+    let keys = give_keys(&mut settings, data_dir.path())?;
+    settings.peers.template = format!("http://{}", listeners.grpc()?);
     let mut databases = Databases::open(&mut settings.database, data_dir.path()).await?;
-    let welcome = welcome(&address, &databases, data_dir.path());
-    let serving = async {
-        let house = House::prepare(&settings, &Selection::all(), listeners, stop.clone()).await?;
+    let inside = databases.for_people();
+    let serving = Box::pin(async {
+        let prepare = prepare(&options, &settings, data_dir.path(), keys, listeners, &stop);
+        let Some(ready) = stop.run_until_cancelled(prepare).await else { return Ok(()) };
+        let ready = ready?;
         logins::seed(&settings, &address.logins).await?;
         let after = started.elapsed().as_secs_f32();
+        let welcome = welcome(&address, &ready.for_people(), &inside, data_dir.path());
         say(format_args!("한상 Hansang is up, after {after:.1} s\n\n{welcome}"));
         let then = async {
             let done = then(address.clone()).await;
@@ -87,9 +98,9 @@ where
             }
             done
         };
-        let (served, done) = tokio::join!(house.run(), then);
+        let (served, done) = tokio::join!(ready.run(), then);
         done.and(served)
-    };
+    });
     let done = tokio::select! {
         done = serving => done,
         error = databases.lost() => Err(error),
@@ -97,6 +108,45 @@ where
     stop.cancel();
     databases.close().await;
     done
+}
+
+async fn prepare(
+    options: &Options,
+    settings: &Settings,
+    data_dir: &Path,
+    keys: Vec<KeyFile>,
+    listeners: Listeners,
+    stop: &CancellationToken,
+) -> Result<Ready> {
+    let processes = Processes::none(data_dir);
+    if options.split {
+        let config = options.config.config.as_deref();
+        let surroundings = Surroundings { data_dir, config, keys };
+        let split = Split::start(settings, surroundings, listeners, processes, stop).await?;
+        return Ok(Ready::Split(split));
+    }
+    let grpc = listeners.grpc()?;
+    let house = House::prepare(settings, &Selection::all(), listeners, stop.clone()).await?;
+    let parts = SERVICES.iter().map(|service| service.name).chain([GATEWAY]);
+    processes.started(parts, std::process::id(), grpc)?;
+    Ok(Ready::Whole(Box::new(house), grpc, processes))
+}
+
+impl Ready {
+    /// Where the services answer.
+    fn for_people(&self) -> String {
+        match self {
+            Self::Whole(_, grpc, _) => format!("grpcurl -plaintext {grpc} list"),
+            Self::Split(split) => split.for_people(),
+        }
+    }
+
+    async fn run(self) -> Result<()> {
+        match self {
+            Self::Whole(house, _, _processes) => house.run().await,
+            Self::Split(split) => split.run().await,
+        }
+    }
 }
 
 fn load(options: &Options) -> Result<Settings> {
@@ -110,30 +160,47 @@ fn load(options: &Options) -> Result<Settings> {
     options.config.load(flags)
 }
 
-/// Uses the keys that are set, or else those of the data directory.
-fn give_keys(settings: &mut Settings, data_dir: &Path) -> Result<()> {
+/// A key of the data directory, for a setting that nobody has made.
+#[derive(Debug)]
+pub(crate) struct KeyFile {
+    /// `auth.jwks`.
+    pub(crate) setting: &'static str,
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Whether it is for the member service alone.
+    pub(crate) signs_members: bool,
+}
+
+/// Uses the keys that are set, or else those of the data directory; answers these.
+fn give_keys(settings: &mut Settings, data_dir: &Path) -> Result<Vec<KeyFile>> {
     let auth = &mut settings.auth;
     if !auth.jwks.is_empty() || !auth.signing_key.expose().is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let keys = Keys::ensure(data_dir)?;
     let read = |path: &Path| {
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
     };
+    let file = |setting, path| KeyFile { setting, path, signs_members: false };
     auth.jwks = read(&keys.jwks)?;
     auth.signing_key = Secret::new(read(&keys.signing_key)?);
+    let mut given = vec![
+        file("auth.jwks", keys.jwks),
+        KeyFile { signs_members: true, ..file("auth.signing_key", keys.signing_key) },
+    ];
     if auth.service_key.expose().is_empty() {
         auth.service_key = Secret::new(read(&keys.service_key)?);
+        given.push(file("auth.service_key", keys.service_key));
     }
-    Ok(())
+    Ok(given)
 }
 
-fn welcome(address: &Address, databases: &Databases, data_dir: &Path) -> String {
-    let Address { http, grpc, logins } = address;
+fn welcome(address: &Address, services: &str, databases: &str, data_dir: &Path) -> String {
+    let Address { http, logins } = address;
     let mut lines = vec![
         format!("  REST    curl http://{http}/v1/products"),
-        format!("  gRPC    grpcurl -plaintext {grpc} list"),
-        format!("  SQL     {}", databases.for_people()),
+        format!("  gRPC    {services}"),
+        format!("  SQL     {databases}"),
         format!("  data    {}", data_dir.display()),
     ];
     for Login { role, email, password } in logins {

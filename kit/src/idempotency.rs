@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Response;
 use uuid::Uuid;
 
-use crate::{Database, Error, Tx, error::Kind, incoming::Command};
+use crate::{Database, Error, Tx, database::Reader, error::Kind, incoming::Command};
 
 /// What there is under a key.
 #[derive(Debug)]
@@ -63,6 +63,24 @@ pub async fn reserve<R: Message + Default>(
             .map(Reserved::Replay)
             .map_err(|error| Error::internal(format!("stored response: {error}"))),
     }
+}
+
+/// The response that the same command got before. For those who would refuse it by now, because of
+/// what has changed since: the first answer counts.
+pub async fn recall<R: Message + Default>(
+    reader: &mut Reader,
+    command: &Command,
+) -> Result<Option<R>, Error> {
+    let rows = reader
+        .query(
+            "select response from idempotency
+             where caller = $1 and method = $2 and key = $3 and request_hash = $4
+               and response is not null",
+            &[&command.caller, &&*command.method, &command.key, &command.request_hash],
+        )
+        .await?;
+    let response = rows.first().map(|row| R::decode(row.get::<_, Vec<u8>>(0).as_slice()));
+    response.transpose().map_err(|error| Error::internal(format!("stored response: {error}")))
 }
 
 /// Stores the command's response under its key, if it has one.

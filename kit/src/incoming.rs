@@ -14,6 +14,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use prost::Message;
 use tonic::{Request, Response, metadata::MetadataMap};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
@@ -115,6 +116,15 @@ pub struct Command {
     pub(crate) method: Arc<str>,
     pub(crate) key: Option<String>,
     pub(crate) request_hash: Vec<u8>,
+}
+
+/// Carries out a command on its own, in the caller's trace: the caller may go away between two
+/// commits, and tonic would drop what runs in the handler.
+pub async fn to_the_end<T: Send + 'static>(
+    command: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let command = tokio::spawn(command.in_current_span());
+    command.await.map_err(|error| Error::internal(error.to_string()))?
 }
 
 /// The answer of a call that made a resource; `location` is its REST path.

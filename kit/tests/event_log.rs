@@ -7,7 +7,10 @@ mod support;
 
 use std::collections::HashMap;
 
-use kit::event::v1::{Cursor, SubscribeRequest, frame::Kind};
+use kit::event::{
+    self, Draft,
+    v1::{Cursor, SubscribeRequest, frame::Kind},
+};
 use support::{Note, Producer, change, consumer, heard, kill_and_resume, listener, number, until};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -280,4 +283,22 @@ async fn streams_end_at_shutdown() {
     producer.stop.cancel();
     assert!(reader.stream.message().await.unwrap().is_none());
     producer.server.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_appended_undoes_its_transaction() {
+    let producer = Producer::serving().await;
+    let counter = Uuid::now_v7();
+    producer.change(counter, "Changed", "").await;
+    let twice = Draft::new("Changed", counter, 1, counter, Vec::new());
+    let other = async {
+        let mut tx = producer.database.begin().await?;
+        change(&mut tx, Uuid::now_v7(), "Changed", "").await?;
+        event::append(&mut tx, &[twice]).await?;
+        tx.commit().await
+    };
+    assert!(other.await.is_err());
+    for sql in ["select count(*) from counter", "select count(*) from event"] {
+        assert_eq!(number(&producer.database, sql).await, 1);
+    }
 }

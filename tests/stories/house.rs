@@ -5,9 +5,9 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use app::{
@@ -17,9 +17,17 @@ use app::{
     rest::Rest,
     run::SERVICES,
 };
-use kit::config::{Secret, Settings};
+use kit::{
+    auth::Identity,
+    config::{AuthSettings, Secret, Settings},
+};
+use nix::{sys::signal::Signal, unistd::Pid};
 use tempfile::TempDir;
 use tokio_postgres::{Config, NoTls};
+use tonic::{
+    metadata::{Ascii, MetadataValue},
+    transport::{Channel, Endpoint},
+};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -28,6 +36,8 @@ use tonic_health::pb::{
 const EVENTUALLY: Duration = Duration::from_secs(5);
 /// A process starts, migrates and serves within this.
 const STARTED: Duration = Duration::from_secs(30);
+/// After a story everything comes to rest within this.
+const SETTLED: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 
 /// A running house.
@@ -35,7 +45,7 @@ pub(crate) struct House {
     parts: BTreeMap<&'static str, Part>,
     pub(crate) logins: Vec<Login>,
     keys: Keys,
-    database_url: String,
+    pub(crate) database_url: String,
     logs: PathBuf,
     _dir: TempDir,
 }
@@ -45,6 +55,8 @@ struct Part {
     grpc: SocketAddr,
     http: SocketAddr,
     process: Option<Child>,
+    /// Until the part is gone, no other house gets its ports.
+    _ports: [File; 2],
 }
 
 impl House {
@@ -76,7 +88,7 @@ impl House {
         };
         let all: Vec<_> = house.parts.keys().copied().collect();
         for part in &all {
-            house.spawn(part);
+            house.spawn(part, &[]);
         }
         for part in &all {
             house.ready(part).await;
@@ -100,8 +112,51 @@ impl House {
 
     /// Starts a killed process again, and waits until it is ready.
     pub(crate) async fn start(&mut self, part: &str) {
-        self.spawn(part);
+        self.start_with(part, &[]).await;
+    }
+
+    /// Starts a killed process again, and tells it these variables as well.
+    pub(crate) async fn start_with(&mut self, part: &str, told: &[(&str, String)]) {
+        self.spawn(part, told);
         self.ready(part).await;
+    }
+
+    /// Stops a process where it stands: connections stay open, nothing is answered any more.
+    pub(crate) fn pause(&self, part: &str) {
+        self.signal(part, Signal::SIGSTOP);
+    }
+
+    /// Lets a paused process go on.
+    pub(crate) fn resume(&self, part: &str) {
+        self.signal(part, Signal::SIGCONT);
+    }
+
+    fn signal(&self, part: &str, signal: Signal) {
+        let process = self.parts[part].process.as_ref().expect("it was started");
+        let pid = i32::try_from(process.id()).expect("a process id");
+        nix::sys::signal::kill(Pid::from_raw(pid), signal).expect("a signal is sent");
+    }
+
+    /// A connection to a service.
+    pub(crate) async fn channel(&self, service: &str) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.parts[service].grpc));
+        endpoint.expect("an address").connect().await.expect("a connection")
+    }
+
+    /// An operator's token, as the value of an `authorization` header.
+    pub(crate) fn operator(&self) -> MetadataValue<Ascii> {
+        let key = fs::read_to_string(&self.keys.service_key).expect("a key");
+        let auth = AuthSettings { service_key: Secret::new(key), ..AuthSettings::default() };
+        let operator = Identity::operator("story", &auth).expect("an identity");
+        operator.bearer(SystemTime::now()).expect("a token")
+    }
+
+    /// What a service's log tells of an order, or of everything: the kinds of the events.
+    pub(crate) async fn events(&self, service: &str, order: Option<&str>) -> Vec<String> {
+        let sql = "select type from event \
+                   where $1::text is null or correlation_id::text = $1 order by id";
+        let events = self.database(service).await.query(sql, &[&order]).await.expect("events");
+        events.iter().map(|event| event.get(0)).collect()
     }
 
     /// A connection to a service's database.
@@ -112,7 +167,19 @@ impl House {
         client
     }
 
-    fn spawn(&mut self, name: &str) {
+    /// The end of every story: what must always hold does, once nothing moves any more. All parts run.
+    pub(crate) async fn all_holds(&self) {
+        let findings = app::verify::verify(&self.database_url, SETTLED).await;
+        let broken: Vec<_> = findings
+            .expect("the databases can be read")
+            .iter()
+            .filter(|finding| !finding.holds())
+            .map(ToString::to_string)
+            .collect();
+        assert!(broken.is_empty(), "{}", broken.join("\n"));
+    }
+
+    fn spawn(&mut self, name: &str, told: &[(&str, String)]) {
         let log =
             File::options().create(true).append(true).open(self.logs.join(format!("{name}.log")));
         let log = log.expect("a log file");
@@ -140,6 +207,7 @@ impl House {
             let variable = format!("HANSANG__PEERS__OVERRIDES__{}", peer.to_uppercase());
             command.env(variable, format!("http://{}", other.grpc));
         }
+        command.envs(told.iter().map(|(variable, value)| (variable, value)));
         let process = command.spawn().expect("hansang starts");
         self.parts.get_mut(name).expect("there is such a part").process = Some(process);
     }
@@ -174,7 +242,8 @@ impl Drop for House {
 
 impl Part {
     fn new() -> Self {
-        Self { grpc: free_address(), http: free_address(), process: None }
+        let ((grpc, one), (http, other)) = (free_address(), free_address());
+        Self { grpc, http, process: None, _ports: [one, other] }
     }
 
     fn end(&mut self) {
@@ -186,12 +255,16 @@ impl Part {
 }
 
 /// A port that stays free while its process is dead: outside the range that the system gives to
-/// outgoing connections, any of which could take it meanwhile.
-fn free_address() -> SocketAddr {
+/// outgoing connections, any of which could take it meanwhile; and the lock that keeps it from
+/// other houses.
+fn free_address() -> (SocketAddr, File) {
+    let locks = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ports");
+    fs::create_dir_all(&locks).expect("a folder for locks");
     loop {
         let address = SocketAddr::from(([127, 0, 0, 1], rand::random_range(16_000..32_000)));
-        if TcpListener::bind(address).is_ok() {
-            return address;
+        let lock = File::create(locks.join(address.port().to_string())).expect("a lock file");
+        if lock.try_lock().is_ok() && TcpListener::bind(address).is_ok() {
+            return (address, lock);
         }
     }
 }

@@ -23,6 +23,7 @@ pub(crate) fn won(amount: i64) -> Value {
 }
 
 /// The answer, when it has this status; a panic that shows it otherwise.
+#[track_caller]
 pub(crate) fn with_status(status: u16, answer: Answer) -> Answer {
     assert_eq!(answer.status.as_u16(), status, "{answer}");
     answer
@@ -48,8 +49,17 @@ impl House {
 
     /// The seller, signed in.
     pub(crate) async fn seller(&self) -> Rest {
-        let seller = self.logins.iter().find(|login| login.role == "SELLER").expect("a seller");
-        sign_in(&self.rest(), &seller.email, &seller.password).await
+        self.signed_in("SELLER").await
+    }
+
+    /// The admin, signed in.
+    pub(crate) async fn admin(&self) -> Rest {
+        self.signed_in("ADMIN").await
+    }
+
+    async fn signed_in(&self, role: &str) -> Rest {
+        let login = self.logins.iter().find(|login| login.role == role).expect("a login");
+        sign_in(&self.rest(), &login.email, &login.password).await
     }
 
     /// Something new on sale.
@@ -84,13 +94,42 @@ impl Member {
     }
 
     pub(crate) async fn try_order(&self, product: &Product, quantity: i64) -> Answer {
-        let lines = json!([{ "productId": product.id, "quantity": quantity }]);
-        let body = json!({ "paymentMethod": "WALLET", "lines": lines });
-        self.rest.post("/v1/orders", body).await.expect("an answer")
+        self.place(product, quantity, json!({ "paymentMethod": "WALLET" })).await
+    }
+
+    /// Orders by card, which is charged in the same call; answers the order.
+    pub(crate) async fn order_by_card(&self, product: &Product, quantity: i64) -> Answer {
+        with_status(201, self.try_order_by_card(product, quantity, "tok_visa").await)
+    }
+
+    pub(crate) async fn try_order_by_card(
+        &self,
+        product: &Product,
+        quantity: i64,
+        token: &str,
+    ) -> Answer {
+        let paid = json!({ "paymentMethod": "CARD", "cardToken": token });
+        self.place(product, quantity, paid).await
+    }
+
+    /// Orders by bank transfer, to be confirmed by the seller; answers the order's id.
+    pub(crate) async fn order_by_transfer(&self, product: &Product, quantity: i64) -> String {
+        let placed = self.place(product, quantity, json!({ "paymentMethod": "BANK_TRANSFER" }));
+        with_status(201, placed.await).text("id")
+    }
+
+    async fn place(&self, product: &Product, quantity: i64, mut order: Value) -> Answer {
+        order["lines"] = json!([{ "productId": product.id, "quantity": quantity }]);
+        self.rest.post("/v1/orders", order).await.expect("an answer")
     }
 
     pub(crate) async fn cancel(&self, order: &str) -> Answer {
         self.rest.post(&format!("/v1/orders/{order}:cancel"), json!({})).await.expect("an answer")
+    }
+
+    pub(crate) async fn confirm_receipt(&self, order: &str) -> Answer {
+        let path = format!("/v1/orders/{order}:confirmReceipt");
+        self.rest.post(&path, json!({})).await.expect("an answer")
     }
 
     pub(crate) async fn balance(&self) -> Option<i64> {
@@ -111,6 +150,12 @@ impl Member {
     pub(crate) async fn deliveries(&self, order: &str) -> Vec<String> {
         let answer = self.get(&format!("/v1/deliveries?orderId={order}")).await;
         states(&answer, "deliveries")
+    }
+
+    /// The entries of the member's mileage that have this `field`: `["100 EARNED"]`.
+    pub(crate) async fn points(&self, field: &str, id: &str) -> Vec<String> {
+        let path = format!("/v1/members/{}/mileage/entries?{field}={id}", self.id);
+        points(&with_status(200, self.get(&path).await))
     }
 
     /// The labels of the milestones that My Page shows of an order.
@@ -149,9 +194,24 @@ impl Product {
     }
 }
 
-fn states(answer: &Answer, list: &str) -> Vec<String> {
+/// The states of what an answer lists.
+pub(crate) fn states(answer: &Answer, list: &str) -> Vec<String> {
     let items = answer.body[list].as_array().cloned().unwrap_or_default();
     items.iter().map(|item| item["state"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// The entries of a mileage, from whoever shows them: `["100 EARNED"]`.
+pub(crate) fn points(answer: &Answer) -> Vec<String> {
+    let entries = answer.body["entries"].as_array().expect("entries");
+    let one = |entry: &Value| format!("{} {}", entry["points"], entry["state"]).replace('"', "");
+    entries.iter().map(one).collect()
+}
+
+/// Not now, without effect, and when to come again.
+#[track_caller]
+pub(crate) fn refused_for_now(answer: &Answer) {
+    assert_eq!(answer.status.as_u16(), 503, "{answer}");
+    assert!(answer.headers.contains_key("retry-after"), "{answer}");
 }
 
 /// For `eventually`: what was seen, unless it is what should be.

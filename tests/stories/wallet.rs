@@ -22,7 +22,7 @@ async fn background(story: &str) -> (House, Product, Member) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_takes_money_and_stock_and_a_cancellation_gives_both_back() {
-    let (_house, product, member) = background("ordering_and_cancelling").await;
+    let (house, product, member) = background("ordering_and_cancelling").await;
 
     let order = member.order(&product, 10).await;
     member.eventually_sees(&order, "DELIVERING").await;
@@ -50,6 +50,7 @@ async fn an_order_takes_money_and_stock_and_a_cancellation_gives_both_back() {
         same(member.history(&order).await.last().cloned(), Some("주문취소".to_owned()))
     })
     .await;
+    house.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,6 +69,7 @@ async fn too_little_stock_reverts_the_debit_in_full() {
     .await;
     assert_eq!(scarce.stock().await, Some(9));
     assert_eq!(member.deliveries(&order).await, [""; 0]);
+    house.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,6 +83,7 @@ async fn too_little_balance_cancels_the_order_and_leaves_the_stock() {
     assert_eq!(reason, "INSUFFICIENT_BALANCE");
     assert_eq!((poor.balance().await, product.stock().await), (Some(999), Some(STOCK)));
     assert_eq!(poor.deliveries(&order).await, [""; 0]);
+    house.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,6 +101,7 @@ async fn a_wallet_is_never_overdrawn_however_many_orders_race() {
     assert_eq!(settled.iter().filter(|state| *state == "DELIVERING").count(), 5, "{settled:?}");
     member.eventually_has(0).await;
     product.eventually_has(STOCK - 5).await;
+    house.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,6 +133,7 @@ async fn my_page_lists_both_orders_while_the_order_service_is_down() {
         same(member.get("/v1/orders").await.status.as_u16(), 200)
     })
     .await;
+    house.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,6 +154,7 @@ async fn an_order_goes_on_where_a_killed_service_left_it() {
     }
     member.eventually_has(BALANCE - 5 * PRICE).await;
     product.eventually_has(STOCK - 5).await;
+    house.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -193,4 +199,5 @@ async fn the_ledger_sums_to_zero_and_a_balance_is_the_sum_of_its_entries() {
     assert_eq!(one_sided.get::<_, i64>(0), 0);
     let rewritten = payment.execute("update ledger_entry set amount_minor = 0", &[]).await;
     assert!(rewritten.is_err(), "the ledger was rewritten");
+    house.all_holds().await;
 }

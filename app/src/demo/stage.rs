@@ -36,6 +36,11 @@ impl Stage {
         stage
     }
 
+    /// Begins a story.
+    pub(super) fn story(&mut self, title: &str) {
+        say(format_args!("\n{}", self.paint("1;35", &format!("──  {title}"))));
+    }
+
     /// Begins a step.
     pub(super) fn step(&mut self, what: &str) {
         self.steps += 1;
@@ -51,6 +56,34 @@ impl Stage {
         path: &str,
         body: Option<Value>,
     ) -> Result<Answer> {
+        let answer = self.exchange(client, method, path, body).await?;
+        if !answer.status.is_success() {
+            bail!("{path} answered {answer}");
+        }
+        Ok(answer)
+    }
+
+    /// Sends a request that is to be refused with this status and reason.
+    pub(super) async fn refused(
+        &self,
+        client: &Rest,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        (status, reason): (u16, &str),
+    ) -> Result<()> {
+        let answer = self.exchange(client, method, path, body).await?;
+        self.expect("status", &answer.status.as_u16(), &status)?;
+        self.expect("reason", &answer.text("reason"), &reason.to_owned())
+    }
+
+    async fn exchange(
+        &self,
+        client: &Rest,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Answer> {
         let shown = body.as_ref().map(|body| without_secrets(body).to_string());
         let ask = format!("{method} {path} {}", shown.unwrap_or_default());
         say(format_args!("    {}", self.paint("2", ask.trim_end())));
@@ -58,9 +91,6 @@ impl Stage {
         let answer = client.send(method, path, body, &[]).await?;
         let took = format!("{} in {} ms", answer.status, asked.elapsed().as_millis());
         say(format_args!("    {}", self.paint("2", &took)));
-        if !answer.status.is_success() {
-            bail!("{path} answered {answer}");
-        }
         Ok(answer)
     }
 

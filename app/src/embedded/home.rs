@@ -99,10 +99,7 @@ impl Home {
     }
 
     pub(super) fn admin_config(&self) -> tokio_postgres::Config {
-        let mut config = tokio_postgres::Config::new();
-        config.host_path(&self.socket_dir).user("postgres").dbname("postgres");
-        config.application_name("hansang-admin");
-        config
+        admin_config(&self.socket_dir)
     }
 
     /// A command that runs as Postgres's user, with nothing of ours but what it is given.
@@ -145,6 +142,14 @@ impl Drop for Home {
             let _ = fs::remove_dir_all(&self.socket_dir);
         }
     }
+}
+
+/// How the superuser connects to the server with that socket.
+pub(super) fn admin_config(socket_dir: &Path) -> tokio_postgres::Config {
+    let mut config = tokio_postgres::Config::new();
+    config.host_path(socket_dir).user("postgres").dbname("postgres");
+    config.application_name("hansang-admin");
+    config
 }
 
 /// `postgres` where a package made that user, else `nobody`.

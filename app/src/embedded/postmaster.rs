@@ -2,7 +2,13 @@
 //! other end of a pipe; when ours closes without a word (we were killed), it has
 //! Postgres shut down in good order.
 
-use std::{fs, path::PathBuf, process::ExitStatus, process::Stdio, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    process::Stdio,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use nix::{
@@ -29,6 +35,9 @@ exec 3<&0 </dev/null
 ( { read -r _ <&3 || kill -INT "$$"; } & )
 exec "$@" 3<&-
 "#;
+
+/// In `postmaster.pid`, which Postgres describes in its `miscadmin.h`.
+const SOCKET_DIR_LINE: usize = 4;
 
 /// Durable whatever the defaults of the day; no port; nobody else's socket.
 const SETTINGS: &[&str] = &[
@@ -96,6 +105,13 @@ pub(super) async fn stop_orphan(home: &Home) -> Result<()> {
         }
     }
     bail!("a Postgres of an earlier run (process {pid}) does not stop; end it and try again")
+}
+
+/// Where the server of that cluster has its socket, as it said itself.
+pub(super) fn socket_dir(cluster: &Path) -> std::io::Result<PathBuf> {
+    let text = fs::read_to_string(cluster.join("postmaster.pid"))?;
+    let line = text.lines().nth(SOCKET_DIR_LINE).filter(|line| !line.is_empty());
+    line.map(PathBuf::from).ok_or_else(|| std::io::ErrorKind::NotFound.into())
 }
 
 fn pid_in(postmaster_pid: &str) -> Option<Pid> {

@@ -10,7 +10,7 @@ use kit::{
     Database, Error, Incoming,
     auth::{Caller, Issuer, Role},
     idempotency::{self, Reserved},
-    incoming::created,
+    incoming::{created, to_the_end},
 };
 use tonic::{Request, Response, Status};
 
@@ -119,11 +119,8 @@ impl MemberService for Members {
         }
         let withdraw = self.withdraw.clone();
         let command = incoming.command();
-        // On its own: the caller may go away between the two commits.
-        let ended = tokio::spawn(async move { withdraw.run(MemberId(id), command).await })
-            .await
-            .map_err(|error| Error::internal(error.to_string()))??;
-        Ok(match ended {
+        let ended = to_the_end(async move { withdraw.run(MemberId(id), command).await });
+        Ok(match ended.await? {
             Ended::Now(member) => Response::new(member),
             Ended::Before(member) => idempotency::replayed(Response::new(member)),
         })

@@ -8,9 +8,9 @@ use contracts::order::v1::{
 };
 use kit::{
     Database, Error, Incoming, Money,
-    error::Violation,
+    error::{Kind, Violation},
     idempotency::{self, Reserved},
-    incoming::created,
+    incoming::{Command, created, to_the_end},
     page::Page,
 };
 use tonic::{Request, Response, Status};
@@ -57,6 +57,19 @@ impl Orders {
         let told = facts.state();
         Ok(Order { id, member, method, lines, total, payment: None, facts, told })
     }
+
+    /// What would be refused by now may have been answered before: prices change.
+    async fn answered_before(
+        &self,
+        command: &Command,
+        refusal: Error,
+    ) -> Result<Response<pb::Order>, Error> {
+        if refusal.kind() == Kind::Unauthenticated {
+            return Err(refusal);
+        }
+        let order = idempotency::recall(&mut self.database.read().await?, command).await?;
+        Ok(idempotency::replayed(at_home(order.ok_or(refusal)?)?))
+    }
 }
 
 #[tonic::async_trait]
@@ -66,15 +79,15 @@ impl OrderService for Orders {
         request: Request<PlaceOrderRequest>,
     ) -> Result<Response<pb::Order>, Status> {
         let incoming = Incoming::granted(request)?;
-        let order = self.new_order(&incoming).await?;
         let command = incoming.command();
+        let order = match self.new_order(&incoming).await {
+            Ok(order) => order,
+            Err(refusal) => return Ok(self.answered_before(&command, refusal).await?),
+        };
         if order.method == Method::Card {
             let (card, token) = (self.card.clone(), incoming.message.card_token);
-            // On its own: the caller may go away between the two commits.
-            let placed = tokio::spawn(async move { card.place(order, &token, &command).await })
-                .await
-                .map_err(|error| Error::internal(error.to_string()))??;
-            return Ok(match placed {
+            let placed = to_the_end(async move { card.place(order, &token, &command).await });
+            return Ok(match placed.await? {
                 Placed::Now(order) => at_home(order)?,
                 Placed::Before(order) => idempotency::replayed(at_home(order)?),
             });
@@ -126,11 +139,7 @@ impl OrderService for Orders {
     ) -> Result<Response<pb::Order>, Status> {
         let incoming = Incoming::scoped(request)?;
         let cancel = self.cancel.clone();
-        // On its own: the caller may go away between the two commits.
-        let ended = tokio::spawn(async move { cancel.run(incoming).await })
-            .await
-            .map_err(|error| Error::internal(error.to_string()))??;
-        Ok(match ended {
+        Ok(match to_the_end(async move { cancel.run(incoming).await }).await? {
             Ended::Now(order) => Response::new(order),
             Ended::Before(order) => idempotency::replayed(Response::new(order)),
         })

@@ -65,6 +65,7 @@ pub(crate) async fn confirm(
     if let Reserved::Replay(payment) = idempotency::reserve(&mut tx, &command, id.0).await? {
         return Ok(Ended::Before(payment));
     }
+    incoming.check_etag(&render::etag(&store::lock(&mut tx, order, member).await?))?;
     let now = SystemTime::now();
     let (number, stored) = store::update(&mut tx, order, member, |payment, _| {
         Ok((payment.confirm(amount, depositor, now)?, Vec::new()))

@@ -25,9 +25,14 @@ pub(crate) fn payment(stored: &Stored) -> pb::Payment {
             .map(|_| words::reference(payment))
             .unwrap_or_default(),
         cancel_reason: payment.reason.clone(),
-        etag: stored.version.to_string(),
+        etag: etag(stored),
         create_time: Some(stored.create_time.into()),
     }
+}
+
+/// Changes with every change of a payment.
+pub(crate) fn etag(stored: &Stored) -> String {
+    stored.version.to_string()
 }
 
 /// A wallet on the wire.

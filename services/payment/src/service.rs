@@ -11,6 +11,7 @@ use contracts::payment::v1::{
 use kit::{
     Database, Error, Incoming, Money,
     idempotency::{self, Reserved},
+    incoming::to_the_end,
     page::Page,
     rpc::Peer,
 };
@@ -81,11 +82,8 @@ impl PaymentService for Payments {
     ) -> Result<Response<pb::Payment>, Status> {
         let incoming = Incoming::granted(request)?;
         let parts = Arc::clone(&self.0);
-        // On its own: the caller may go away between the two commits.
-        let stored = tokio::spawn(async move { authorise::authorise(&parts, incoming).await })
-            .await
-            .map_err(|error| Error::internal(error.to_string()))??;
-        Ok(Response::new(render::payment(&stored)))
+        let stored = to_the_end(async move { authorise::authorise(&parts, incoming).await });
+        Ok(Response::new(render::payment(&stored.await?)))
     }
 
     async fn confirm_deposit(
@@ -94,10 +92,7 @@ impl PaymentService for Payments {
     ) -> Result<Response<pb::Payment>, Status> {
         let incoming = Incoming::granted(request)?;
         let parts = Arc::clone(&self.0);
-        let ended = tokio::spawn(async move { confirm::confirm(&parts, incoming).await })
-            .await
-            .map_err(|error| Error::internal(error.to_string()))??;
-        Ok(match ended {
+        Ok(match to_the_end(async move { confirm::confirm(&parts, incoming).await }).await? {
             Ended::Now(payment) => Response::new(payment),
             Ended::Before(payment) => idempotency::replayed(Response::new(payment)),
         })

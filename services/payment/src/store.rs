@@ -107,6 +107,12 @@ pub(crate) async fn decide(tx: &mut Tx, wishes: &[Wish]) -> Result<(), Error> {
     books.close(tx).await.map(|_| ())
 }
 
+/// Locks the payment of an order that has one, and answers it as it is.
+pub(crate) async fn lock(tx: &mut Tx, order: OrderId, member: MemberId) -> Result<Stored, Error> {
+    let stored = lock_payments(tx, &BTreeMap::from([(order, member)])).await?.remove(&order);
+    stored.ok_or_else(|| Error::internal("a payment that was just locked"))
+}
+
 /// Changes the payment of one order, NEW if there is none yet, and saves what came of it. What
 /// `change` answers beside the outcomes is answered.
 pub(crate) async fn update<T>(

@@ -1,0 +1,39 @@
+//! Mealkit: by card; a message to who might like more; the receipt closes the order.
+
+use anyhow::Result;
+use http::Method;
+use serde_json::json;
+
+use super::cast::{Cast, ON_ITS_WAY, order};
+
+const STOCK: i64 = 50;
+
+pub(super) async fn play(cast: &mut Cast) -> Result<()> {
+    cast.stage.story("Mealkit: paid by card, delivered, confirmed");
+    let product = cast.product("a bibimbap kit", 12_000, STOCK).await?;
+    let guest = cast.guest().await?;
+
+    cast.stage.step("A card that is declined leaves no order");
+    let body = order(&product, 2, "CARD", "tok_declined");
+    let refusal = (409, "CARD_DECLINED");
+    cast.stage.refused(&guest.rest, Method::POST, "/v1/orders", Some(body), refusal).await?;
+    cast.reads(&guest.rest, "orders", "/v1/orders", "orders", "[]").await?;
+
+    cast.stage.step("Another one is charged before the call returns");
+    let mut order = cast.order(&guest, &product, 2, "CARD").await?;
+    let payments = format!("/v1/payments?orderId={}", order.id);
+    cast.reads(&guest.rest, "payment", &payments, "payments/0/state", "DONE").await?;
+    cast.my_page_follows(&guest, &mut order, ON_ITS_WAY).await?;
+    cast.all_is(&guest, &order, (&product, STOCK - 2), "DONE", "STARTED").await?;
+
+    cast.stage.step("A message went out, once");
+    let messages = format!("/v1/notifications?audience=MARKETING&subjectId={}", order.id);
+    cast.reads(&cast.admin, "message", &messages, "notifications/0/audience", "MARKETING").await?;
+
+    cast.stage.step("The meal has arrived");
+    let path = format!("/v1/orders/{}:confirmReceipt", order.id);
+    let closed = cast.stage.call(&guest.rest, Method::POST, &path, Some(json!({}))).await?;
+    cast.stage.expect("order", &closed.text("state"), &"CLOSED".to_owned())?;
+    cast.my_page_follows(&guest, &mut order, &["수령확인 CLOSED"]).await?;
+    cast.all_is(&guest, &order, (&product, STOCK - 2), "DONE", "COMPLETED").await
+}

@@ -1,0 +1,209 @@
+//! `up --split`: each service and the gateway a process of its own, started and
+//! watched from here. One that ends comes again; all end with this process,
+//! whichever way that ends. Runs no service itself.
+
+mod part;
+
+use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, anyhow};
+use kit::config::Settings;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::part::{Ended, Part, Recipe};
+use crate::{
+    healthcheck,
+    processes::Processes,
+    run::{GATEWAY, Listeners, SERVICES},
+};
+
+pub(crate) use self::part::Surroundings;
+
+/// How soon a process comes again, at first and at last.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// What has run for so long did not fail at its start.
+const STEADY: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(20);
+
+/// The processes of a house.
+#[derive(Debug)]
+pub(crate) struct Split {
+    watches: JoinSet<Result<()>>,
+    addresses: BTreeMap<&'static str, SocketAddr>,
+}
+
+/// What all watches share.
+#[derive(Debug)]
+struct Watch {
+    recipe: Recipe,
+    processes: Processes,
+    /// Cancelled once everything is up. Until then, what gives up by itself ends all; from then on
+    /// it comes again, as what was killed always does.
+    up: CancellationToken,
+    /// How long a process may take to stop.
+    patience: Duration,
+}
+
+impl Split {
+    /// Starts all processes; answers once they are ready, with an error when one does not get
+    /// there. `listeners` holds the gateway's ports until then. Dropped, it kills what it started.
+    pub(crate) async fn start(
+        settings: &Settings,
+        surroundings: Surroundings<'_>,
+        listeners: Listeners,
+        processes: Processes,
+        stop: &CancellationToken,
+    ) -> Result<Self> {
+        let http = listeners.http()?.context("the gateway listens")?;
+        let addresses = addresses(&listeners)?;
+        let watch = Arc::new(Watch {
+            recipe: Recipe::new(settings, surroundings, &addresses)?,
+            processes,
+            up: CancellationToken::new(),
+            patience: settings.deadline.shutdown() + Duration::from_secs(2),
+        });
+        drop(listeners);
+        let mut watches = JoinSet::new();
+        let behind = CancellationToken::new();
+        for (name, grpc) in addresses.iter().map(|(name, grpc)| (*name, *grpc)) {
+            let (watch, behind) = (Arc::clone(&watch), behind.clone());
+            if name == GATEWAY {
+                let with_port = |ip, port: SocketAddr| SocketAddr::new(ip, port.port());
+                let listen = (
+                    with_port(settings.grpc.listen.ip(), grpc),
+                    Some(with_port(settings.http.listen.ip(), http)),
+                );
+                let stop = stop.clone();
+                watches.spawn(async move {
+                    let done = watch.keep(Part { name, grpc, listen }, stop).await;
+                    // Only now: what it still had under way needed the others.
+                    behind.cancel();
+                    done
+                });
+            } else {
+                let part = Part { name, grpc, listen: (grpc, None) };
+                watches.spawn(async move { watch.keep(part, behind).await });
+            }
+        }
+        let failed = tokio::select! {
+            () = all_ready(addresses.values()) => Ok(()),
+            Some(ended) = watches.join_next() => ended.map_err(anyhow::Error::from).flatten(),
+        };
+        if failed.is_err() {
+            // Before Postgres, whose end would have them all complain.
+            watches.shutdown().await;
+        }
+        watch.up.cancel();
+        failed.map(|()| Self { watches, addresses })
+    }
+
+    /// Where the parts answer, for people.
+    pub(crate) fn for_people(&self) -> String {
+        let mut text = "a process each; grpcurl -plaintext ADDRESS list".to_owned();
+        for (name, grpc) in &self.addresses {
+            let _ = write!(text, "\n          {grpc:<16} {name}");
+        }
+        text
+    }
+
+    /// Answers when it was told to stop, and all processes have.
+    pub(crate) async fn run(mut self) -> Result<()> {
+        let mut done = Ok(());
+        while let Some(ended) = self.watches.join_next().await {
+            done = done.and(ended.map_err(anyhow::Error::from).flatten());
+        }
+        done
+    }
+}
+
+impl Watch {
+    /// Keeps a part running until told to stop.
+    async fn keep(&self, part: Part, stop: CancellationToken) -> Result<()> {
+        let mut failures = 0;
+        while !stop.is_cancelled() {
+            let born = Instant::now();
+            let ended = match self.recipe.start(&part) {
+                Ok(mut process) => {
+                    note(self.processes.started([part.name], process.pid, part.grpc));
+                    let ended = stop.run_until_cancelled(process.ended()).await;
+                    let Some(ended) = ended else {
+                        process.stop(self.patience).await;
+                        note(self.processes.ended(part.name));
+                        break;
+                    };
+                    note(self.processes.ended(part.name));
+                    ended
+                }
+                Err(error) => Ended { how: error, gave_up: true },
+            };
+            if ended.gave_up && !self.up.is_cancelled() {
+                return Err(ended.how);
+            }
+            failures = if born.elapsed() < STEADY { failures + 1 } else { 1 };
+            let pause = pause(failures);
+            eprintln!("hansang: {:#}; it comes again in {:.1} s", ended.how, pause.as_secs_f64());
+            stop.run_until_cancelled(sleep(pause)).await;
+        }
+        Ok(())
+    }
+}
+
+/// The house goes on when the file cannot be true.
+fn note(written: Result<()>) {
+    if let Err(error) = written {
+        eprintln!("hansang: {error:#}");
+    }
+}
+
+/// Where each part answers: the gateway's process where it was said, the others where there is room.
+fn addresses(listeners: &Listeners) -> Result<BTreeMap<&'static str, SocketAddr>> {
+    let mut addresses = BTreeMap::from([(GATEWAY, listeners.grpc()?)]);
+    let mut held = Vec::new();
+    for service in SERVICES {
+        let (address, listener) = free_address()?;
+        addresses.insert(service.name, address);
+        held.push(listener);
+    }
+    Ok(addresses)
+}
+
+/// A port that stays free while its process is dead: outside the range that the system gives to
+/// outgoing connections, any of which could take it meanwhile.
+fn free_address() -> Result<(SocketAddr, std::net::TcpListener)> {
+    const TRIES: usize = 100;
+    for _ in 0..TRIES {
+        let address = SocketAddr::from(([127, 0, 0, 1], rand::random_range(16_000..32_000)));
+        if let Ok(listener) = std::net::TcpListener::bind(address) {
+            return Ok((address, listener));
+        }
+    }
+    Err(anyhow!("no free port for a service between 16000 and 32000"))
+}
+
+async fn all_ready(addresses: impl Iterator<Item = &SocketAddr>) {
+    for address in addresses {
+        while !healthcheck::is_ready(*address).await {
+            sleep(POLL).await;
+        }
+    }
+}
+
+/// How long to wait after so many failures in a row, the first being 1.
+fn pause(failures: u32) -> Duration {
+    AGAIN.0.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(AGAIN.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_failing_comes_again_more_and_more_slowly_but_always() {
+        let pauses = [1, 2, 3, 6, 7, 1_000].map(pause).map(|pause| pause.as_millis());
+        assert_eq!(pauses, [100, 200, 400, 3_200, 5_000, 5_000]);
+    }
+}

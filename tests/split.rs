@@ -1,0 +1,200 @@
+//! `hansang up --split`: a process a service. One that is killed comes back; all
+//! end with the one that keeps them, however that ends. Runs the real program.
+
+use std::{
+    fs::{self, File},
+    net::{SocketAddr, TcpListener},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use app::rest::Rest;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde::Deserialize;
+use tempfile::TempDir;
+
+const LIMIT: Duration = Duration::from_mins(1);
+const POLL: Duration = Duration::from_millis(20);
+/// Every service and the gateway.
+const PARTS: usize = app::run::SERVICES.len() + 1;
+
+/// A line of `processes.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Process {
+    service: String,
+    pid: i32,
+    grpc: SocketAddr,
+}
+
+/// A running `hansang up --split`.
+struct Split {
+    process: Child,
+    http: SocketAddr,
+    dir: PathBuf,
+}
+
+fn data_dir() -> TempDir {
+    let dir = tempfile::Builder::new().prefix("hansang-split-").tempdir().expect("a directory");
+    // Postgres's own user has to pass through.
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
+    dir
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port")
+}
+
+fn hansang(arguments: &[&str], dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hansang"));
+    for (variable, _) in std::env::vars() {
+        if variable.starts_with("HANSANG__") {
+            command.env_remove(variable);
+        }
+    }
+    command.args(arguments).arg("--data-dir").arg(dir).stdin(Stdio::null());
+    command
+}
+
+impl Split {
+    /// Waits until it answers.
+    async fn start(dir: &Path) -> Self {
+        let (http, grpc) = (free_address().to_string(), free_address().to_string());
+        let stderr = File::create(dir.join("stderr")).expect("a file");
+        let process = hansang(&["up", "--split", "--http", &http, "--grpc", &grpc], dir)
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .expect("hansang starts");
+        let http = http.parse().expect("an address");
+        let mut split = Self { process, http, dir: dir.to_path_buf() };
+        eventually("up", async || {
+            assert_eq!(split.process.try_wait().expect("a child"), None, "{}", split.stderr());
+            split.products().await && split.processes().len() == PARTS
+        })
+        .await;
+        split
+    }
+
+    async fn products(&self) -> bool {
+        let answer = Rest::new(format!("http://{}", self.http)).get("/v1/products").await;
+        answer.is_ok_and(|answer| answer.status.is_success())
+    }
+
+    fn processes(&self) -> Vec<Process> {
+        let Ok(json) = fs::read(self.dir.join("processes.json")) else { return Vec::new() };
+        serde_json::from_slice(&json).expect("whole whenever it is read")
+    }
+
+    fn process(&self, service: &str) -> Option<Process> {
+        self.processes().into_iter().find(|process| process.service == service)
+    }
+
+    fn stderr(&self) -> String {
+        fs::read_to_string(self.dir.join("stderr")).expect("text")
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.process.id()).expect("a process id");
+        kill(Pid::from_raw(pid), signal).expect("a signal");
+    }
+}
+
+impl Drop for Split {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("it said:\n{}\n{:?}", self.stderr(), self.processes());
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+async fn eventually(what: &str, mut probe: impl AsyncFnMut() -> bool) {
+    let began = Instant::now();
+    while !probe().await {
+        assert!(began.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+fn is_gone(process: &Process) -> bool {
+    kill(Pid::from_raw(process.pid), None).is_err()
+}
+
+fn health(service: &Process) -> bool {
+    let grpc = service.grpc.to_string();
+    let asked = Command::new(env!("CARGO_BIN_EXE_hansang"))
+        .args(["healthcheck", "--grpc", &grpc, "--service", &service.service])
+        .output();
+    asked.expect("hansang runs").status.success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_killed_comes_back_and_all_end_with_their_keeper() {
+    let dir = data_dir();
+    let mut split = Split::start(dir.path()).await;
+
+    let before = split.process("product").expect("product runs");
+    assert!(health(&before));
+    kill(Pid::from_raw(before.pid), Signal::SIGKILL).expect("a signal");
+    eventually("product in another process", async || {
+        split.process("product").is_some_and(|now| now.pid != before.pid && health(&now))
+    })
+    .await;
+    let after = split.process("product").expect("product runs");
+    assert_eq!(after.grpc, before.grpc, "where the others look for it");
+    eventually("the products again", async || split.products().await).await;
+    let stderr = split.stderr();
+    let told = stderr.lines().filter(|line| line.starts_with("hansang: product"));
+    let told: Vec<_> = told.collect();
+    assert_eq!(told.len(), 1, "{stderr}");
+    assert!(told[0].contains("SIGKILL") && told[0].contains("comes again"), "{stderr}");
+    let verify = hansang(&["verify"], dir.path()).output().expect("hansang runs");
+    assert!(verify.status.success(), "{}", String::from_utf8_lossy(&verify.stdout));
+
+    // Killed, it can tell nobody.
+    let processes = split.processes();
+    split.signal(Signal::SIGKILL);
+    split.process.wait().expect("a child");
+    eventually("no process left", async || processes.iter().all(is_gone)).await;
+
+    let mut split = Split::start(dir.path()).await;
+    let processes = split.processes();
+    split.signal(Signal::SIGINT);
+    assert!(split.process.wait().expect("a child").success(), "{}", split.stderr());
+    assert!(processes.iter().all(is_gone), "{:?}", split.stderr());
+    assert_eq!(split.processes(), [], "processes.json is still there");
+    assert!(!split.stderr().contains("hansang:"), "not in good order: {}", split.stderr());
+}
+
+#[test]
+fn the_demo_plays_the_same_in_processes_of_their_own() {
+    let dir = data_dir();
+    let (http, grpc) = (free_address().to_string(), free_address().to_string());
+    let played =
+        hansang(&["demo", "--split", "--exit", "--http", &http, "--grpc", &grpc], dir.path())
+            .output()
+            .expect("hansang runs");
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&played.stdout), String::from_utf8_lossy(&played.stderr));
+    assert!(played.status.success(), "{stdout}{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_cannot_start_ends_the_others_and_says_so() {
+    let dir = data_dir();
+    // Only the notification service knows what may be there, and it refuses this.
+    let refused =
+        hansang(&["up", "--split", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"], dir.path())
+            .env("HANSANG__SERVICE__NOTIFICATION__SMPT", "x")
+            .output()
+            .expect("hansang runs");
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success(), "{stderr}");
+    assert!(stderr.contains("smpt") && stderr.contains("notification"), "{stderr}");
+}

@@ -1,0 +1,212 @@
+//! The coupon story: signing up issues a coupon and tells the admin, whoever is away
+//! meanwhile; withdrawing cancels the coupon first, and waits for that.
+
+use app::rest::{Answer, Rest};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::{
+    house::{House, eventually},
+    people::{Member, refused_for_now, same, states, with_status},
+    shop::refused,
+};
+
+/// Nobody listens there.
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+/// What is known of a member, at member or on My Page.
+fn known(state: &str, [issued, notified, cancelled]: [bool; 3]) -> Value {
+    json!({
+        "state": state,
+        "couponIssued": issued,
+        "adminNotified": notified,
+        "couponCancelled": cancelled,
+    })
+}
+
+async fn look(who: &Rest, path: &str) -> Value {
+    let answer = who.get(path).await.expect("an answer");
+    let fields = ["state", "couponIssued", "adminNotified", "couponCancelled"];
+    fields.into_iter().map(|field| (field.to_owned(), answer.body[field].clone())).collect()
+}
+
+/// Member and My Page say the same of a member, and coupon has what belongs to it.
+async fn eventually_known(who: &Rest, id: &str, wanted: &Value, coupons: &[&str]) {
+    eventually(&format!("{wanted} and {coupons:?}"), async || {
+        let member = look(who, &format!("/v1/members/{id}")).await;
+        let page = look(who, &format!("/v1/mypage/{id}")).await;
+        same([member, page], [wanted.clone(), wanted.clone()])?;
+        same(coupons_of(who, id).await, coupons.iter().map(ToString::to_string).collect())
+    })
+    .await;
+}
+
+async fn coupons_of(who: &Rest, id: &str) -> Vec<String> {
+    let answer = who.get(&format!("/v1/members/{id}/coupons")).await.expect("an answer");
+    states(&with_status(200, answer), "coupons")
+}
+
+async fn withdraw(member: &Member) -> Answer {
+    let path = format!("/v1/members/{}:withdraw", member.id);
+    member.rest.post(&path, json!({})).await.expect("an answer")
+}
+
+/// How many messages told the admin of a member.
+async fn told(admin: &Rest, id: &str) -> usize {
+    let path = format!("/v1/notifications?audience=ADMIN&subjectId={id}");
+    let answer = with_status(200, admin.get(&path).await.expect("an answer"));
+    answer.body["notifications"].as_array().map_or(0, Vec::len)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_up_issues_one_coupon_and_tells_the_admin_once() {
+    let house = House::open("signing_up").await;
+    let admin = house.admin().await;
+    let body = json!({
+        "email": "kim@example.com", "password": "correct horse", "displayName": "김",
+    });
+    let answer = house.rest().post("/v1/members", body).await.expect("an answer");
+    let id = with_status(201, answer).text("id");
+    eventually_known(&admin, &id, &known("ACTIVE", [true, true, false]), &["ISSUED"]).await;
+    assert_eq!(told(&admin, &id).await, 1);
+
+    let other = house.member(0).await;
+    with_status(403, other.get("/v1/notifications").await);
+    with_status(404, other.get(&format!("/v1/members/{id}/coupons")).await);
+    house.all_holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_up_waits_neither_for_coupon_nor_for_notification() {
+    let mut house = House::open("signing_up_alone").await;
+    let admin = house.admin().await;
+    house.kill("coupon");
+    house.kill("notification");
+    let member = house.member(0).await;
+    let seen = look(&member.rest, &format!("/v1/members/{}", member.id)).await;
+    assert_eq!(seen, known("ACTIVE", [false, false, false]));
+
+    house.start("coupon").await;
+    house.start("notification").await;
+    let wanted = known("ACTIVE", [true, true, false]);
+    eventually_known(&member.rest, &member.id, &wanted, &["ISSUED"]).await;
+    assert_eq!(told(&admin, &member.id).await, 1);
+    house.all_holds().await;
+    assert_eq!(house.events("coupon", Some(&member.id)).await, ["CouponIssued"]);
+    assert_eq!(house.events("notification", Some(&member.id)).await, ["NotificationSent"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn withdrawing_cancels_the_coupon_in_the_same_call_and_locks_the_member_out() {
+    let house = House::open("withdrawing").await;
+    let (admin, member) = (house.admin().await, house.member(0).await);
+    let product = house.product(1_000, 10).await;
+    let path = format!("/v1/members/{}", member.id);
+    let wanted = known("ACTIVE", [true, true, false]);
+    eventually_known(&member.rest, &member.id, &wanted, &["ISSUED"]).await;
+    let email = member.get(&path).await.text("email");
+
+    let withdrawn = with_status(200, withdraw(&member).await);
+    assert_eq!(withdrawn.text("state"), "WITHDRAWN", "{withdrawn}");
+    assert_eq!(withdrawn.text("couponCancelled"), "true", "{withdrawn}");
+    assert_eq!(coupons_of(&admin, &member.id).await, ["CANCELLED"]);
+    let wanted = known("WITHDRAWN", [true, true, true]);
+    eventually_known(&admin, &member.id, &wanted, &["CANCELLED"]).await;
+
+    refused(401, "MEMBER_WITHDRAWN", &member.get(&path).await);
+    refused(401, "MEMBER_WITHDRAWN", &member.get(&format!("/v1/mypage/{}", member.id)).await);
+    eventually("no more orders", async || {
+        let answer = member.try_order(&product, 1).await;
+        same((answer.status.as_u16(), answer.text("reason")), (401, "MEMBER_WITHDRAWN".into()))
+    })
+    .await;
+    let body = json!({ "email": email, "password": "correct horse" });
+    let session = house.rest().post("/v1/sessions", body).await.expect("an answer");
+    refused(401, "WRONG_CREDENTIALS", &session);
+
+    // Who lost the answer asks again; nothing happens twice.
+    assert_eq!(with_status(200, withdraw(&member).await).body, withdrawn.body);
+    house.all_holds().await;
+    let events = house.events("coupon", Some(&member.id)).await;
+    assert_eq!(events, ["CouponIssued", "CouponCancelled"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn withdrawing_is_refused_while_coupon_is_down_and_works_later() {
+    let mut house = House::open("withdrawing_without_coupon").await;
+    let member = house.member(0).await;
+    let active = known("ACTIVE", [true, true, false]);
+    eventually_known(&member.rest, &member.id, &active, &["ISSUED"]).await;
+
+    house.kill("coupon");
+    refused_for_now(&withdraw(&member).await);
+    let path = format!("/v1/members/{}", member.id);
+    assert_eq!(look(&member.rest, &path).await, active);
+    house.start("coupon").await;
+    assert_eq!(coupons_of(&member.rest, &member.id).await, ["ISSUED"]);
+    assert_eq!(look(&member.rest, &path).await, active);
+
+    eventually("withdrawn", async || {
+        let answer = withdraw(&member).await;
+        same((answer.status.as_u16(), answer.text("state")), (200, "WITHDRAWN".to_owned()))
+    })
+    .await;
+    let admin = house.admin().await;
+    let withdrawn = known("WITHDRAWN", [true, true, true]);
+    eventually_known(&admin, &member.id, &withdrawn, &["CANCELLED"]).await;
+    house.all_holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn withdrawing_while_coupon_is_slow_happens_everywhere_or_nowhere() {
+    let house = House::open("withdrawing_with_slow_coupon").await;
+    let (admin, member) = (house.admin().await, house.member(0).await);
+    let active = known("ACTIVE", [true, true, false]);
+    eventually_known(&member.rest, &member.id, &active, &["ISSUED"]).await;
+
+    house.pause("coupon");
+    let answer = withdraw(&member).await;
+    refused_for_now(&answer);
+    house.resume("coupon");
+    if answer.text("reason") == "OUTCOME_PENDING" {
+        let withdrawn = known("WITHDRAWN", [true, true, true]);
+        eventually_known(&admin, &member.id, &withdrawn, &["CANCELLED"]).await;
+    } else {
+        eventually_known(&admin, &member.id, &active, &["ISSUED"]).await;
+    }
+    house.all_holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_that_overtakes_the_coupon_leaves_none_issued() {
+    let mut house = House::open("withdrawing_first").await;
+    let admin = house.admin().await;
+    // Coupon can be called, but hears of nobody.
+    house.kill("coupon");
+    let deaf = ("HANSANG__PEERS__OVERRIDES__MEMBER", NOWHERE.to_owned());
+    house.start_with("coupon", &[deaf]).await;
+    let early = house.member(0).await;
+    let withdrawn = eventually("withdrawn", async || {
+        let answer = withdraw(&early).await;
+        if answer.status == 200 { Ok(answer) } else { Err(answer.to_string()) }
+    })
+    .await;
+    assert_eq!(withdrawn.text("couponCancelled"), "false", "{withdrawn}");
+    house.kill("coupon");
+    house.start("coupon").await;
+
+    // And now as it may happen by itself.
+    let racing: Vec<_> = join_all((0..8).map(|_| async {
+        let member = house.member(0).await;
+        with_status(200, withdraw(&member).await);
+        member.id
+    }))
+    .await;
+    house.all_holds().await;
+    assert_eq!(coupons_of(&admin, &early.id).await, [""; 0]);
+    assert_eq!(house.events("coupon", Some(&early.id)).await, [""; 0]);
+    for id in racing {
+        let coupons = coupons_of(&admin, &id).await;
+        assert!(coupons.is_empty() || coupons == ["CANCELLED"], "{coupons:?}");
+    }
+}
