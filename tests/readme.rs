@@ -26,18 +26,18 @@ fn script(readme: &str, api: &str) -> String {
     let stories = readme.split("## Five stories by hand").nth(1).expect("the stories");
     let stories = stories.split("\n## ").next().expect("their end");
     let blocks = stories.split("```sh\n").skip(1).filter_map(|block| block.split("```").next());
-    let mut script = format!("set -euo pipefail\n{EXPECT}");
-    for line in blocks.flat_map(str::lines) {
+    let lines = blocks.flat_map(str::lines).map(|line| {
         let line = line.replace("http://127.0.0.1:8080", api);
         match line.split_once("# → ") {
             Some((command, printed)) => {
                 let quoted = command.trim().replace('\'', r"'\''");
-                script.push_str(&format!("expect '{quoted}' '{printed}'\n"));
+                format!("expect '{quoted}' '{printed}'")
             }
-            None => script.push_str(&format!("{line}\n")),
+            None => line,
         }
-    }
-    script
+    });
+    let lines: Vec<String> = lines.collect();
+    format!("set -euo pipefail\n{EXPECT}{}\n", lines.join("\n"))
 }
 
 /// `hansang up` in a directory, until dropped.
@@ -77,7 +77,7 @@ fn the_stories_of_the_readme_are_true() {
     let began = Instant::now();
     while !bash(dir.path(), &format!("curl -sf {api}/v1/products")).status.success() {
         assert!(up.0.try_wait().expect("waits").is_none(), "hansang up ended");
-        assert!(began.elapsed() < Duration::from_secs(60), "hansang up is not ready");
+        assert!(began.elapsed() < Duration::from_mins(1), "hansang up is not ready");
     }
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
     let readme = fs::read_to_string(readme).expect("README.md");
