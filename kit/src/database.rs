@@ -51,6 +51,7 @@ impl Database {
         let mut tx = Tx {
             connection: Some(self.pool.get().await?),
             busy: false,
+            failed: false,
             appended: false,
             cause: Cause { causation_id: None, headers: telemetry::context_headers() },
             committed: Arc::clone(&self.committed),
@@ -61,7 +62,7 @@ impl Database {
 
     /// A connection for statements that each stand alone.
     pub async fn read(&self) -> Result<Reader, Error> {
-        Ok(Reader { connection: Some(self.pool.get().await?), busy: false })
+        Ok(Reader { connection: Some(self.pool.get().await?), busy: false, failed: false })
     }
 
     /// Notified after each commit that appended events.
@@ -103,6 +104,8 @@ pub struct Cause {
 pub struct Tx {
     connection: Option<Object>,
     busy: bool,
+    /// A statement has failed since the beginning, or since the last savepoint was gone back to.
+    failed: bool,
     appended: bool,
     cause: Cause,
     committed: Arc<Notify>,
@@ -112,6 +115,7 @@ pub struct Tx {
 pub struct Reader {
     connection: Option<Object>,
     busy: bool,
+    failed: bool,
 }
 
 /// Statements on a connection, prepared once and cached. A statement that is
@@ -131,6 +135,7 @@ macro_rules! statements {
                 Err(error) => Err(error),
             };
             self.busy = false;
+            self.failed |= answer.is_err();
             answer
         }
     )* };
@@ -145,6 +150,7 @@ impl Tx {
         let connection = self.connection.as_ref().expect("present until drop");
         let answer = connection.batch_execute(sql).await;
         self.busy = false;
+        self.failed = answer.is_err() || (self.failed && !sql.starts_with("rollback to"));
         answer
     }
 
@@ -165,6 +171,12 @@ impl Tx {
 
     /// Makes it durable. After a connection that broke in here nobody knows whether it happened.
     pub async fn commit(mut self) -> Result<(), Error> {
+        if self.failed {
+            // Postgres would answer this commit with a rollback, and no error.
+            return Err(Error::internal(
+                "a statement of this transaction failed before its commit",
+            ));
+        }
         self.batch("commit").await?;
         drop(self.connection.take());
         if self.appended {

@@ -36,7 +36,12 @@ pub async fn migrate(
 }
 
 async fn apply(client: &mut Client, table: &str, migrations: Migrations) -> Result<usize, Error> {
-    let failed = |error: refinery::Error| Error::internal(format!("migration: {error}"));
+    let failed = |error: refinery::Error| {
+        use std::error::Error as _;
+        let cause = error.source().and_then(std::error::Error::source);
+        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+        Error::internal(format!("migration: {error}{cause}"))
+    };
     let migrations = migrations
         .iter()
         .map(|(name, sql)| Migration::unapplied(name, sql))

@@ -302,3 +302,17 @@ async fn an_event_that_cannot_be_appended_undoes_its_transaction() {
         assert_eq!(number(&producer.database, sql).await, 1);
     }
 }
+
+#[tokio::test]
+async fn a_transaction_with_a_failed_statement_does_not_commit() {
+    let made = kit::testing::database(&[]).await;
+    let mut tx = made.database.begin().await.unwrap();
+    tx.execute("select 1 / 0", &[]).await.unwrap_err();
+    assert!(tx.commit().await.is_err(), "what was lost must not look done");
+
+    let mut tx = made.database.begin().await.unwrap();
+    tx.batch("savepoint here").await.unwrap();
+    tx.execute("select 1 / 0", &[]).await.unwrap_err();
+    tx.batch("rollback to savepoint here").await.unwrap();
+    tx.commit().await.unwrap();
+}

@@ -318,4 +318,5 @@ async fn every_list_is_paged_through_once_in_a_stable_order() {
     // What is added while somebody pages is on the pages before.
     let meanwhile = paged(who, "/v1/orders", 2, async || drop(buy(&member).await)).await;
     assert_eq!(meanwhile, orders);
+    house.all_holds().await;
 }
