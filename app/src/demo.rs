@@ -2,6 +2,7 @@
 //! step. Each step says what it expects; one that turns out otherwise fails the demo.
 
 mod breakfast;
+mod breaking;
 mod cast;
 mod coupon;
 mod mall;
@@ -43,6 +44,9 @@ async fn play(address: &Address) -> Result<()> {
     breakfast::play(&mut cast).await?;
     mall::play(&mut cast).await?;
     coupon::play(&mut cast).await?;
+    if let Some(processes) = &address.processes {
+        breaking::play(&mut cast, processes).await?;
+    }
     cast.stage.close();
     Ok(())
 }

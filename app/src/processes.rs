@@ -29,10 +29,15 @@ struct Process {
     grpc: SocketAddr,
 }
 
+/// Where a house says what runs where.
+pub(crate) fn path(data_dir: &Path) -> PathBuf {
+    data_dir.join("processes.json")
+}
+
 impl Processes {
     /// None yet. The caller holds the lock of `data_dir`: what an earlier house left is gone.
     pub(crate) fn none(data_dir: &Path) -> Self {
-        let path = data_dir.join("processes.json");
+        let path = path(data_dir);
         let _ = fs::remove_file(&path);
         Self { path, running: Mutex::new(BTreeMap::new()) }
     }

@@ -21,7 +21,7 @@ use crate::{
     databases::Databases,
     keys::Keys,
     logins::{self, Login},
-    processes::Processes,
+    processes::{self, Processes},
     run::{GATEWAY, House, Listeners, SERVICES, Selection},
     split::{Split, Surroundings},
 };
@@ -52,6 +52,8 @@ pub(crate) struct Address {
     pub(crate) http: SocketAddr,
     /// Who can sign in from the start.
     pub(crate) logins: Vec<Login>,
+    /// What runs where, when each service is a process of its own.
+    pub(crate) processes: Option<PathBuf>,
 }
 
 /// A house that is ready to run.
@@ -78,6 +80,7 @@ where
     let address = Address {
         http: listeners.http()?.context("the gateway listens")?,
         logins: logins::ensure(data_dir.path())?,
+        processes: options.split.then(|| processes::path(data_dir.path())),
     };
     let keys = give_keys(&mut settings, data_dir.path())?;
     settings.peers.template = format!("http://{}", listeners.grpc()?);
@@ -196,7 +199,7 @@ fn give_keys(settings: &mut Settings, data_dir: &Path) -> Result<Vec<KeyFile>> {
 }
 
 fn welcome(address: &Address, services: &str, databases: &str, data_dir: &Path) -> String {
-    let Address { http, logins } = address;
+    let Address { http, logins, .. } = address;
     let mut lines = vec![
         format!("  REST    curl http://{http}/v1/products"),
         format!("  gRPC    {services}"),

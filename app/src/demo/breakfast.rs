@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::cast::{Cast, Guest, Order};
 
-const PRICE: i64 = 8_900;
+pub(super) const PRICE: i64 = 8_900;
 
 pub(super) async fn play(cast: &mut Cast) -> Result<()> {
     cast.stage.story("Breakfast: a payment earns mileage; cancelling takes it back");
@@ -22,12 +22,12 @@ pub(super) async fn play(cast: &mut Cast) -> Result<()> {
     points_are(cast, &guest, 0).await
 }
 
-async fn entry_is(cast: &Cast, guest: &Guest, order: &Order, state: &str) -> Result<()> {
+pub(super) async fn entry_is(cast: &Cast, guest: &Guest, order: &Order, state: &str) -> Result<()> {
     let path = format!("/v1/members/{}/mileage/entries?orderId={}", guest.id, order.id);
     cast.reads(&guest.rest, "entry", &path, "entries/0/state", state).await
 }
 
-async fn points_are(cast: &Cast, guest: &Guest, points: i64) -> Result<()> {
+pub(super) async fn points_are(cast: &Cast, guest: &Guest, points: i64) -> Result<()> {
     let path = format!("/v1/members/{}/mileage", guest.id);
     cast.reads(&guest.rest, "points", &path, "balance", &points.to_string()).await
 }

@@ -122,3 +122,78 @@ fn a_bank_transfer_passes_the_deposit_even_when_it_hears_of_it_last() {
     }
     assert_eq!(passed, [State::AwaitingDeposit, State::Paid, State::Prepared]);
 }
+
+/// What can happen to an order, in any order and any number of times.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Learn(Fact),
+    Ask,
+    Cancelled,
+    Refused,
+    NeverRan,
+    Receive,
+}
+
+const STEPS: [Step; 10] = [
+    Step::Learn(GOOD[0]),
+    Step::Learn(GOOD[1]),
+    Step::Learn(GOOD[2]),
+    Step::Learn(Fact::StockShort),
+    Step::Learn(Fact::PaymentLost(CancelReason::InsufficientBalance)),
+    Step::Ask,
+    Step::Cancelled,
+    Step::Refused,
+    Step::NeverRan,
+    Step::Receive,
+];
+
+fn take(order: &mut Order, step: Step) -> Milestones {
+    match step {
+        Step::Learn(fact) => order.learn(fact),
+        Step::Ask => order.begin_cancel().map(|_| Vec::new()).unwrap_or_default(),
+        // Payment answers only who has asked.
+        Step::Cancelled if order.facts.cancel_attempts > 0 => order.cancelled(),
+        Step::Refused if order.facts.cancel_attempts > 0 => order.cancel_refused(),
+        Step::NeverRan if order.facts.cancel_attempts > 0 => {
+            order.cancel_never_ran(order.facts.cancel_attempts).1
+        }
+        Step::Cancelled | Step::Refused | Step::NeverRan => Vec::new(),
+        Step::Receive => order.confirm_receipt().unwrap_or_default(),
+    }
+}
+
+/// Goes through every history of `left` more steps.
+fn every_history(
+    order: &Order,
+    passed: &[State],
+    left: u32,
+    check: &mut impl FnMut(&Order, &[State]),
+) {
+    check(order, passed);
+    if left == 0 {
+        return;
+    }
+    for step in STEPS {
+        let mut next = order.clone();
+        let mut passed = passed.to_vec();
+        passed.extend(take(&mut next, step));
+        every_history(&next, &passed, left - 1, check);
+    }
+}
+
+#[test]
+fn whatever_happens_milestones_pass_once_in_order_and_an_end_is_an_end() {
+    let mut histories = 0;
+    every_history(&order(), &[State::Placed], 5, &mut |order, passed| {
+        histories += 1;
+        assert!(passed.is_sorted_by(|a, b| a < b), "{passed:?}");
+        assert_eq!(passed.last(), Some(&order.told));
+        // CLOSED is an end, and so is CANCELLED: nothing comes after either.
+        let ends = passed.iter().filter(|s| matches!(s, State::Closed | State::Cancelled(_)));
+        assert!(ends.count() <= 1, "{passed:?}");
+        if order.state() != State::Cancelling {
+            assert_eq!(order.state(), order.told, "others know what is so");
+        }
+    });
+    assert!(histories > 100_000);
+}

@@ -126,3 +126,108 @@ fn a_call_to_product_that_never_ran_leaves_the_payment_waiting_unless_another_jo
     assert_eq!(joined.confirm_never_ran(1), (false, None));
     assert_eq!(joined.state, State::Confirming);
 }
+
+/// What can happen to a payment, in any order and any number of times.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Placed(Method),
+    Authorise,
+    Charged,
+    NotCharged,
+    Confirm,
+    Confirmed,
+    ConfirmRefused,
+    ConfirmNeverRan,
+    Expire,
+    AskCancel,
+    OrderCancelled,
+}
+
+const STEPS: [Step; 13] = [
+    Step::Placed(Method::Wallet),
+    Step::Placed(Method::BankTransfer),
+    Step::Placed(Method::Card),
+    Step::Authorise,
+    Step::Charged,
+    Step::NotCharged,
+    Step::Confirm,
+    Step::Confirmed,
+    Step::ConfirmRefused,
+    Step::ConfirmNeverRan,
+    Step::Expire,
+    Step::AskCancel,
+    Step::OrderCancelled,
+];
+
+const AMOUNT: i64 = 600;
+const BALANCE: i64 = 1_000;
+
+fn take(payment: &mut Payment, wallets: &mut Wallets, step: Step) -> Vec<Outcome> {
+    let one = |outcome: Option<Outcome>| outcome.into_iter().collect();
+    match step {
+        Step::Placed(method) => one(payment.placed(placed(method, AMOUNT), wallets)),
+        Step::Authorise => {
+            let _ = payment.authorise(Money::krw(AMOUNT));
+            Vec::new()
+        }
+        // The acquirer answers only for what it was asked.
+        Step::Charged if payment.method == Method::Card => one(payment.charged("ref")),
+        Step::Charged => Vec::new(),
+        Step::NotCharged => {
+            payment.not_charged("CARD_DECLINED");
+            Vec::new()
+        }
+        Step::Confirm => {
+            let _ = payment.confirm(Money::krw(AMOUNT), "Kim", NOW);
+            Vec::new()
+        }
+        Step::Confirmed => payment.confirmed(wallets),
+        Step::ConfirmRefused => one(payment.confirm_refused("OUT_OF_STOCK")),
+        Step::ConfirmNeverRan => one(payment.confirm_never_ran(payment.attempts).1),
+        Step::Expire => one(payment.expire()),
+        Step::AskCancel => one(payment.ask_cancel(wallets).unwrap_or_default()),
+        Step::OrderCancelled => one(payment.cancelled("MEMBER_REQUEST", wallets)),
+    }
+}
+
+/// Goes through every history of `left` more steps.
+fn every_history(
+    state: &(Payment, Wallets, Vec<Outcome>),
+    left: u32,
+    check: &mut impl FnMut(&Payment, &Wallets, &[Outcome]),
+) {
+    check(&state.0, &state.1, &state.2);
+    if left == 0 {
+        return;
+    }
+    for step in STEPS {
+        let (mut payment, mut wallets, mut outcomes) = state.clone();
+        outcomes.extend(take(&mut payment, &mut wallets, step));
+        every_history(&(payment, wallets, outcomes), left - 1, check);
+    }
+}
+
+#[test]
+fn whatever_happens_no_money_is_lost_or_made() {
+    let start = payment();
+    let wallets = with_balance(&start, BALANCE);
+    let mut histories = 0;
+    every_history(&(start, wallets, Vec::new()), 5, &mut |payment, wallets, outcomes| {
+        histories += 1;
+        let count = |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|o| wanted(o)).count();
+        let approved = count(|o| *o == Outcome::Approved);
+        let refunded = count(|o| *o == Outcome::Cancelled(Money::krw(AMOUNT)));
+        assert!(approved <= 1 && refunded <= approved, "{outcomes:?}");
+        assert_eq!(payment.state == State::Done, approved == 1 && refunded == 0, "{outcomes:?}");
+        let paid = if payment.method == Method::Wallet && payment.state == State::Done {
+            AMOUNT
+        } else {
+            0
+        };
+        assert_eq!(wallets[&payment.member], Money::krw(BALANCE - paid), "{outcomes:?}");
+        let ends =
+            count(|o| matches!(o, Outcome::Declined | Outcome::Cancelled(_) | Outcome::Expired));
+        assert!(ends <= 1, "{outcomes:?}");
+    });
+    assert!(histories > 300_000);
+}

@@ -426,3 +426,34 @@ async fn a_card_is_charged_once_and_refunded_with_its_order() {
     shop.assert_books_balance().await;
     shop.stage.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_cancellation_and_a_confirmation_exactly_one_wins() {
+    let shop = Shop::open(1).await;
+    let (mut confirmed, mut cancelled) = (0, 0);
+    for _ in 0..100 {
+        let payment = shop.waiting(3).await;
+        let request = CancelPaymentRequest {
+            order_id: payment.order_id.clone(),
+            member_id: shop.member.to_string(),
+        };
+        let request = shop.stage.call(As::Service("order"), request);
+        let mut payments = shop.payments.clone();
+        let (confirm, cancel) =
+            tokio::join!(shop.confirm(&payment, 3_000), payments.cancel_payment(request));
+        match (confirm, cancel.map_err(Error::from)) {
+            (Ok(State::Done), Err(refused)) => {
+                assert!(["DEPOSIT_CONFIRMED", "CONFIRMING"].contains(&refused.reason()));
+                confirmed += 1;
+            }
+            (Err(refused), Ok(_)) => {
+                assert_eq!(refused.reason(), "PAYMENT_CANCELLED");
+                cancelled += 1;
+            }
+            both => panic!("not one of them: {both:?}"),
+        }
+    }
+    println!("{confirmed} confirmed, {cancelled} cancelled");
+    shop.assert_books_balance().await;
+    shop.stage.close().await;
+}

@@ -177,3 +177,47 @@ async fn an_order_that_was_cancelled_first_or_wants_too_much_takes_nothing() {
     shop.eventually_stock(&product.id, 9).await;
     shop.stage.close().await;
 }
+
+#[tokio::test]
+async fn of_64_buyers_of_the_last_unit_exactly_one_gets_it() {
+    let mut shop = Shop::open().await;
+    let product = shop.register(1).await;
+    let orders: Vec<Uuid> = (0..64).map(|_| kit::id::new()).collect();
+    for order in &orders {
+        shop.publish(*order, vec![paid(*order, &product.id, 1)]).await;
+    }
+    let database = shop.stage.database("product");
+    let decided = eventually("64 decisions", || async {
+        let sql = "select state, count(*) from allocation group by state order by state";
+        let rows = database.read().await.ok()?.query(sql, &[]).await.ok()?;
+        let counts: Vec<(String, i64)> = rows.iter().map(|r| (r.get(0), r.get(1))).collect();
+        (counts.iter().map(|(_, count)| count).sum::<i64>() == 64).then_some(counts)
+    })
+    .await;
+    assert_eq!(decided, [("DECREASED".to_owned(), 1), ("SHORT".to_owned(), 63)]);
+    assert_eq!(shop.stock(&product.id).await, 0);
+    shop.stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_from_16_clients_at_once_registers_one_product() {
+    let shop = Shop::open().await;
+    for round in 0..20 {
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..16 {
+            let mut request = shop.stage.call(shop.seller, Shop::registration(7));
+            let key = format!("round-{round}").parse().expect("ascii");
+            request.metadata_mut().insert("idempotency-key", key);
+            let mut products = shop.products.clone();
+            calls.spawn(async move { products.register_product(request).await });
+        }
+        let answers = calls.join_all().await;
+        let answers: Vec<_> = answers.into_iter().map(|a| a.expect("registers")).collect();
+        let first = answers[0].get_ref();
+        assert!(answers.iter().all(|answer| answer.get_ref() == first));
+        let replayed =
+            answers.iter().filter(|a| a.metadata().contains_key("idempotency-replayed")).count();
+        assert_eq!(replayed, 15);
+    }
+    shop.stage.close().await;
+}
