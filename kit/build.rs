@@ -1,13 +1,19 @@
-//! Compiles the one contract that the kit itself speaks: how events travel.
+//! Compiles the contracts that the kit itself speaks: how events travel, and how a test moves the clock.
 
 use std::error::Error;
 
 use prost::Message as _;
 
+const CONTRACTS: &[&str] =
+    &["../proto/hansang/clock/v1/clock_service.proto", "../proto/hansang/event/v1/event.proto"];
+
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-changed=../proto/hansang/event/v1/event.proto");
     let mut compiler = protox::Compiler::new(["../proto"])?;
-    compiler.include_imports(true).open_file("../proto/hansang/event/v1/event.proto")?;
+    compiler.include_imports(true);
+    for contract in CONTRACTS {
+        println!("cargo:rerun-if-changed={contract}");
+        compiler.open_file(contract)?;
+    }
     let set = tonic_prost_build::FileDescriptorSet::decode(
         compiler.encode_file_descriptor_set().as_slice(),
     )?;

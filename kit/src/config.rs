@@ -35,6 +35,8 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// How long things may take.
     pub deadline: DeadlineSettings,
+    /// What tests need, and nobody else.
+    pub testing: TestingSettings,
     /// What services can be told each on its own, by the service's name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub service: BTreeMap<String, Section>,
@@ -203,6 +205,15 @@ impl DeadlineSettings {
     pub fn shutdown(&self) -> Duration {
         Duration::from_millis(self.shutdown_ms)
     }
+}
+
+/// What tests need. Never in production.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TestingSettings {
+    /// Serves `hansang.clock.v1.ClockService`: an admin can move the time that what is due goes by.
+    /// Never in production.
+    pub clock: bool,
 }
 
 /// A value that must not be seen: it prints as `***`.
@@ -374,6 +385,12 @@ mod tests {
         let error = Settings::load(None, env(&[("HANSANG__DATABASE__POLL_SIZE", "4")]), [])
             .expect_err("unknown key");
         assert!(error.to_string().contains("poll_size"), "{error}");
+    }
+
+    #[test]
+    fn no_clock_can_be_moved_unless_it_is_said() {
+        assert!(!with_sections(&[]).testing.clock);
+        assert!(with_sections(&[("HANSANG__TESTING__CLOCK", "true")]).testing.clock);
     }
 
     #[test]

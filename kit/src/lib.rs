@@ -4,6 +4,7 @@
 pub mod access;
 pub mod auth;
 mod backoff;
+pub mod clock;
 pub mod config;
 pub mod database;
 pub mod error;

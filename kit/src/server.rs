@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::{
+    server::NamedService as _,
     service::{Routes, RoutesBuilder},
     transport,
 };
@@ -18,6 +19,7 @@ use crate::{
     Database, Error,
     access::{AccessLayer, Rules},
     auth::Verifier,
+    clock::{self, v1::clock_service_server::ClockServiceServer},
     config::Settings,
     migrate,
     observe::ObserveLayer,
@@ -69,6 +71,11 @@ impl Server {
             parts.push(Part { names, database: house.database() });
             runs.extend(house.runs);
             routes = house.routes;
+        }
+        if settings.testing.clock {
+            let clock = clock::serve(parts.iter().map(|part| part.database.clone()).collect());
+            routes.add_service(clock);
+            served.push(ClockServiceServer::<()>::NAME);
         }
         let rules = Rules::read(descriptors, &served)?;
         add_reflection(&mut routes, descriptors, &served)?;

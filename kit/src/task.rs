@@ -3,7 +3,7 @@
 //! safe to repeat. It runs outside any transaction, under a lease: a task whose
 //! runner died comes again when the lease is over.
 //!
-//! Time is the database's, so that all replicas agree.
+//! Time is that of [`clock`](crate::clock).
 
 use std::{
     future::Future,
@@ -33,7 +33,7 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 /// When a task is due.
 #[derive(Clone, Copy, Debug)]
 pub enum Due {
-    /// So long after the transaction began, by the database's clock.
+    /// So long after the transaction began.
     After(Duration),
     /// Then.
     At(SystemTime),
@@ -86,7 +86,7 @@ pub async fn schedule(
     };
     tx.execute(
         "insert into task (kind, key, payload, due_at)
-         values ($1, $2, $3, coalesce($4, now() + $5 * interval '1 second'))
+         values ($1, $2, $3, coalesce($4, clock_now() + $5 * interval '1 second'))
          on conflict on constraint task_unique do update
          set payload = excluded.payload, due_at = excluded.due_at, attempts = 0,
            revision = task.revision + 1, last_error = null",
@@ -166,9 +166,9 @@ impl<H: Handler> Worker<H> {
             .read()
             .await?
             .query(
-                "update task set due_at = now() + $1 * interval '1 second',
+                "update task set due_at = clock_now() + $1 * interval '1 second',
                    attempts = attempts + 1, revision = revision + 1
-                 where id in (select id from task where due_at <= now()
+                 where id in (select id from task where due_at <= clock_now()
                    order by due_at limit $2 for update skip locked)
                  returning id, kind, key, payload, attempts, revision",
                 &[&self.lease.as_secs_f64(), &limit],
@@ -211,7 +211,7 @@ impl<H: Handler> Worker<H> {
         };
         connection
             .execute(
-                "update task set due_at = now() + $3 * interval '1 second', last_error = $4
+                "update task set due_at = clock_now() + $3 * interval '1 second', last_error = $4
                  where id = $1 and revision = $2",
                 &[&task.id, &task.revision, &pause.as_secs_f64(), &error],
             )

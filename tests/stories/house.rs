@@ -18,13 +18,15 @@ use app::{
     run::SERVICES,
 };
 use kit::{
-    auth::Identity,
+    auth::{Identity, Issuer, Role},
+    clock::v1::{AdvanceRequest, clock_service_client::ClockServiceClient},
     config::{AuthSettings, Secret, Settings},
 };
 use nix::{sys::signal::Signal, unistd::Pid};
 use tempfile::TempDir;
 use tokio_postgres::{Config, NoTls};
 use tonic::{
+    Request,
     metadata::{Ascii, MetadataValue},
     transport::{Channel, Endpoint},
 };
@@ -121,6 +123,11 @@ impl House {
         self.ready(part).await;
     }
 
+    /// Starts a killed process again, with a clock that can be moved.
+    pub(crate) async fn start_with_clock(&mut self, part: &str) {
+        self.start_with(part, &[("HANSANG__TESTING__CLOCK", "true".to_owned())]).await;
+    }
+
     /// Stops a process where it stands: connections stay open, nothing is answered any more.
     pub(crate) fn pause(&self, part: &str) {
         self.signal(part, Signal::SIGSTOP);
@@ -149,6 +156,21 @@ impl House {
         let auth = AuthSettings { service_key: Secret::new(key), ..AuthSettings::default() };
         let operator = Identity::operator("story", &auth).expect("an identity");
         operator.bearer(SystemTime::now()).expect("a token")
+    }
+
+    /// So much time passes for a part that was started with a clock.
+    pub(crate) async fn time_passes(&self, part: &str, time: Duration) {
+        let key = fs::read_to_string(&self.keys.signing_key).expect("a key");
+        let auth = AuthSettings { signing_key: Secret::new(key), ..AuthSettings::default() };
+        let issuer = Issuer::new(&auth).expect("an issuer");
+        let admin = issuer.issue(uuid::Uuid::now_v7(), vec![Role::Admin], SystemTime::now());
+        let (token, _) = admin.expect("a token");
+        let time = time.try_into().expect("a duration");
+        let mut request = Request::new(AdvanceRequest { duration: Some(time) });
+        let bearer = format!("Bearer {token}").parse().expect("ascii");
+        request.metadata_mut().insert("authorization", bearer);
+        let mut clock = ClockServiceClient::new(self.channel(part).await);
+        clock.advance(request).await.expect("the clock moves");
     }
 
     /// What a service's log tells of an order, or of everything: the kinds of the events.

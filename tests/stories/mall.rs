@@ -1,6 +1,8 @@
 //! The mall story: ordered at once, paid by bank transfer; the seller confirms the
 //! deposit, which takes the goods from the stock in the same call.
 
+use std::time::Duration;
+
 use app::rest::{Answer, Rest};
 use serde_json::json;
 
@@ -197,19 +199,26 @@ async fn only_a_seller_confirms_and_only_the_whole_amount() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deposit_that_does_not_come_in_time_cancels_the_order() {
+async fn a_deposit_that_does_not_come_within_seven_days_cancels_the_order() {
     let mut mall = Mall::open("mall_due_date").await;
     mall.house.kill("payment");
-    let two_seconds = ("HANSANG__SERVICE__PAYMENT__DEPOSIT_WITHIN_S", "2".to_owned());
-    mall.house.start_with("payment", &[two_seconds]).await;
+    mall.house.start_with_clock("payment").await;
+    let in_time = mall.transfer().await;
     let shop::Transfer { order, payment } = mall.transfer().await;
+    mall.house.time_passes("payment", Duration::from_hours(6 * 24)).await;
+    with_status(200, mall.confirm(&in_time.payment).await);
+    assert_eq!(mall.member.payments(&order).await, ["WAITING_FOR_DEPOSIT"]);
+
+    mall.house.time_passes("payment", Duration::from_hours(24)).await;
+    refused(409, "DEPOSIT_EXPIRED", &mall.confirm(&payment).await);
     mall.member.eventually_pays(&order, "EXPIRED").await;
     mall.member.eventually_sees(&order, "CANCELLED").await;
     assert_eq!(mall.member.cancel_reason(&order).await, "DEPOSIT_EXPIRED");
     mall.member.eventually_passed(&order, &["주문접수", "입금확인대기", "주문취소"]).await;
     refused(409, "DEPOSIT_EXPIRED", &mall.confirm(&payment).await);
     assert_eq!(mall.member.payments(&order).await, ["EXPIRED"]);
-    assert_eq!(mall.product.stock().await, Some(STOCK));
+    assert_eq!(mall.member.payments(&in_time.order).await, ["DONE"]);
+    assert_eq!(mall.product.stock().await, Some(STOCK - QUANTITY));
     mall.house.all_holds().await;
 }
 

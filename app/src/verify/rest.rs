@@ -25,8 +25,8 @@ const CHECKPOINTS: &str = "
 /// waiting for its time.
 const TASKS: &str = "
     select kind, key::text, attempts, coalesce(last_error, '') as last_error from task
-    where due_at <= now() or last_error is not null
-      or (attempts > 0 and due_at <= now() + interval '20 seconds')
+    where due_at <= clock_now() or last_error is not null
+      or (attempts > 0 and due_at <= clock_now() + interval '20 seconds')
     order by due_at";
 
 /// States between the two commits of a call to another service, by service.

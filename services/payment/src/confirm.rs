@@ -13,14 +13,12 @@
 //! Product takes an order's lines once, however often it is asked. An attempt
 //! that never ran takes CONFIRMING back only when no other attempt has joined.
 
-use std::time::SystemTime;
-
 use contracts::{
     payment::v1::{ConfirmDepositRequest, Payment as Wire},
     product::v1::{self as product, DecreaseStockRequest, DecreaseStockResponse},
 };
 use kit::{
-    Error, Incoming,
+    Error, Incoming, clock,
     idempotency::{self, Reserved},
     incoming::Command,
     rpc::Failure,
@@ -66,7 +64,7 @@ pub(crate) async fn confirm(
         return Ok(Ended::Before(payment));
     }
     incoming.check_etag(&render::etag(&store::lock(&mut tx, order, member).await?))?;
-    let now = SystemTime::now();
+    let now = clock::now(&mut tx).await?;
     let (number, stored) = store::update(&mut tx, order, member, |payment, _| {
         Ok((payment.confirm(amount, depositor, now)?, Vec::new()))
     })

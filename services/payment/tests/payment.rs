@@ -1,9 +1,13 @@
 //! Payment through gRPC on real Postgres; the test plays the order context.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 use contracts::{
     Money,
+    clock::v1::{AdvanceRequest, clock_service_client::ClockServiceClient},
     order::v1::{
         OrderCancelled, OrderEvent, OrderLine, OrderPlaced, PaymentMethod, order::CancelReason,
         order_event::Event, order_events_server::OrderEventsServer,
@@ -20,6 +24,7 @@ use contracts::{
 };
 use kit::{
     Error, House, Service,
+    config::Settings,
     error::Kind,
     event::{self, Draft},
     id::Uuid,
@@ -129,8 +134,13 @@ struct Shop {
 impl Shop {
     /// A shop and a member with this much in their wallet.
     async fn open(balance: i64) -> Self {
+        Self::open_with(balance, |_| {}).await
+    }
+
+    async fn open_with(balance: i64, change: impl FnOnce(&mut Settings)) -> Self {
         let services = [&payment::SERVICE, &ORDER, &PRODUCT, &MILEAGE];
-        let stage = Stage::open(&services, contracts::DESCRIPTORS).await;
+        let stage = Stage::open_with(&services, contracts::DESCRIPTORS, change).await;
+        let stage = stage.expect("the services start");
         let payments = PaymentServiceClient::new(stage.channel());
         let published = AtomicI64::new(0);
         let shop = Self { stage, payments, member: kit::id::new(), published };
@@ -455,5 +465,25 @@ async fn of_a_cancellation_and_a_confirmation_exactly_one_wins() {
     }
     println!("{confirmed} confirmed, {cancelled} cancelled");
     shop.assert_books_balance().await;
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_deposit_is_waited_for_as_long_as_is_configured() {
+    let hour = Duration::from_hours(1);
+    let shop = Shop::open_with(1_000, |settings| {
+        let section = serde_json::json!({ "deposit_within_s": hour.as_secs() });
+        let section = serde_json::from_value(section).expect("a section");
+        settings.service.insert("payment".into(), section);
+        settings.testing.clock = true;
+    })
+    .await;
+    let waiting = shop.waiting(1).await;
+    let request = AdvanceRequest { duration: Some(hour.try_into().expect("a duration")) };
+    let request = shop.stage.call(As::Admin(kit::id::new()), request);
+    ClockServiceClient::new(shop.stage.channel()).advance(request).await.expect("advances");
+    let late = shop.confirm(&waiting, 3_000).await.expect_err("too late");
+    assert_eq!(late.reason(), "DEPOSIT_EXPIRED");
+    shop.eventually(State::Expired, 1).await;
     shop.stage.close().await;
 }
