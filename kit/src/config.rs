@@ -214,6 +214,10 @@ pub struct TestingSettings {
     /// Serves `hansang.clock.v1.ClockService`: an admin can move the time that what is due goes by.
     /// Never in production.
     pub clock: bool,
+    /// Where the process dies; see [`fail_point`](crate::fail_point).
+    #[cfg(feature = "testing")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub die_at: Option<String>,
 }
 
 /// A value that must not be seen: it prints as `***`.

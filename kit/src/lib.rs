@@ -9,6 +9,7 @@ pub mod config;
 pub mod database;
 pub mod error;
 pub mod event;
+pub mod fail_point;
 pub mod id;
 pub mod idempotency;
 pub mod incoming;

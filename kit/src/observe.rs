@@ -13,7 +13,7 @@ use tower::{Layer, Service};
 use tracing::Instrument as _;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use crate::telemetry;
+use crate::{fail_point, telemetry};
 
 /// Puts [`Observe`] around a server.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +59,7 @@ where
         let observed = async move {
             let begun = Instant::now();
             let response = response.await?;
+            fail_point::served(&method);
             let status = Status::from_header_map(response.headers());
             let code = status.map_or(Code::Ok, |status| status.code());
             // Anyone can make up methods; each would be a time series of its own.

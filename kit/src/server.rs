@@ -54,6 +54,10 @@ impl Server {
         descriptors: &'static [u8],
         stop: CancellationToken,
     ) -> Result<Self, Error> {
+        #[cfg(feature = "testing")]
+        if let Some(point) = &settings.testing.die_at {
+            crate::fail_point::arm(point);
+        }
         let verifier = Verifier::new(&settings.auth)?;
         migrate_all(settings, services).await?;
 

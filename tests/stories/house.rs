@@ -6,7 +6,7 @@ use std::{
     fs::{self, File},
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -37,7 +37,7 @@ use tonic_health::pb::{
 /// "Eventually" in the stories' own words.
 const EVENTUALLY: Duration = Duration::from_secs(5);
 /// A process starts, migrates and serves within this.
-const STARTED: Duration = Duration::from_secs(30);
+pub(crate) const STARTED: Duration = Duration::from_secs(30);
 /// After a story everything comes to rest within this.
 const SETTLED: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
@@ -110,6 +110,13 @@ impl House {
     pub(crate) fn kill(&mut self, part: &str) {
         let part = self.parts.get_mut(part).expect("there is such a part");
         part.end();
+    }
+
+    /// How a process ended by itself; nothing while it runs.
+    pub(crate) fn ended(&mut self, part: &str) -> Option<ExitStatus> {
+        let part = self.parts.get_mut(part).expect("there is such a part");
+        let process = part.process.as_mut().expect("it was started");
+        process.try_wait().expect("a child")
     }
 
     /// Starts a killed process again, and waits until it is ready.

@@ -7,6 +7,7 @@ mod breakfast;
 mod coupon;
 mod everywhere;
 mod house;
+mod killed;
 mod mall;
 mod mealkit;
 mod people;

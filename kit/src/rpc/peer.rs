@@ -18,7 +18,7 @@ use super::{
     retry::{Retry, RetryLayer},
     transport::Transport,
 };
-use crate::{Error, auth::Identity, error::Kind, telemetry};
+use crate::{Error, auth::Identity, error::Kind, fail_point, telemetry};
 
 /// What all calls to one upstream share.
 #[derive(Clone, Copy, Debug)]
@@ -111,8 +111,10 @@ impl Peer {
             metadata: self.metadata().map_err(|error| Failure::NeverRan(error.into()))?,
             deadline: Instant::now() + deadline,
         };
-        let reply = self.call(call).await?;
-        R::decode(reply.message).map_err(|error| {
+        fail_point::asking(path);
+        let reply = self.call(call).await;
+        fail_point::answered(path);
+        R::decode(reply?.message).map_err(|error| {
             Failure::Unknown(Error::internal(format!("the answer to {path}: {error}")).into())
         })
     }

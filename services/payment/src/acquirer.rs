@@ -6,7 +6,7 @@
 mod http;
 mod sandbox;
 
-use kit::{Error, Money};
+use kit::{Error, Money, fail_point};
 use serde::Deserialize;
 
 use self::http::Http;
@@ -59,10 +59,13 @@ impl Acquirer {
 
     /// Charges a card. An error leaves it open whether it did.
     pub(crate) async fn charge(&self, charge: &Charge<'_>) -> Result<Charged, Error> {
-        match self {
+        fail_point::asking("acquirer");
+        let charged = match self {
             Self::Sandbox => Ok(sandbox::charge(charge)),
             Self::Http(http) => http.charge(charge).await,
-        }
+        };
+        fail_point::answered("acquirer");
+        charged
     }
 
     /// Gives back what was charged for an order, if anything was. An error leaves it open.
