@@ -19,6 +19,7 @@ use crate::{Database, Error, Incoming, Tx};
 #[allow(
     missing_docs,
     unreachable_pub,
+    clippy::allow_attributes_without_reason,
     clippy::pedantic,
     reason = "generated from clock_service.proto"
 )]

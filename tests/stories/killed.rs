@@ -110,7 +110,7 @@ impl Member {
     /// This is all there is of this member's orders, payments and points; `""`: nothing.
     async fn eventually_owns(&self, at: &str, [order, payment, points]: [&str; 3]) {
         let list = |item: &str| {
-            [item].iter().filter(|item| **item != "").map(ToString::to_string).collect()
+            [item].iter().filter(|item| !item.is_empty()).map(ToString::to_string).collect()
         };
         let wanted: [Vec<String>; 3] = [list(order), list(payment), list(points)];
         eventually(&format!("{wanted:?} after {at}"), async || {
