@@ -221,4 +221,58 @@ mod tests {
         assert_eq!(allocation.paid(vec![line(product, 1)], &mut shelf), Outcome::Quiet);
         assert_eq!(shelf[&product], 10);
     }
+
+    /// What can happen to one of several orders.
+    type Step = (usize, fn(&mut Allocation, i32, &mut Shelf) -> Outcome);
+
+    const PRODUCT: ProductId = ProductId(uuid::Uuid::nil());
+
+    fn steps() -> Vec<Step> {
+        let paid: fn(&mut Allocation, i32, &mut Shelf) -> Outcome =
+            |allocation, wanted, shelf| allocation.paid(vec![line(PRODUCT, wanted)], shelf);
+        (0..3).flat_map(|n| [(n, paid), (n, |a, _, shelf| a.cancelled(shelf))]).collect()
+    }
+
+    /// Goes through every history of `left` more steps.
+    fn every_history(
+        orders: &[(i32, Allocation)],
+        shelf: &Shelf,
+        left: u32,
+        check: &mut impl FnMut(&[(i32, Allocation)], &Shelf),
+    ) {
+        check(orders, shelf);
+        if left == 0 {
+            return;
+        }
+        for (n, step) in steps() {
+            let (mut orders, mut shelf) = (orders.to_vec(), shelf.clone());
+            let (wanted, allocation) = &mut orders[n];
+            let before = allocation.state;
+            let outcome = step(allocation, *wanted, &mut shelf);
+            assert_eq!(outcome == Outcome::Quiet, told(before, allocation.state).is_none());
+            every_history(&orders, &shelf, left - 1, check);
+        }
+    }
+
+    /// Whether others are told of this change.
+    fn told(before: State, after: State) -> Option<State> {
+        (before != after && after != State::Refused).then_some(after)
+    }
+
+    #[test]
+    fn whatever_happens_the_stock_is_what_nobody_holds() {
+        let mut histories = 0;
+        let orders = [(2, new()), (3, new()), (4, new())];
+        every_history(&orders, &Shelf::from([(PRODUCT, 5)]), 6, &mut |orders, shelf| {
+            histories += 1;
+            let held = |(wanted, a): &(i32, Allocation)| match a.state {
+                State::Decreased => *wanted,
+                State::New | State::Short | State::Restored | State::Refused => 0,
+            };
+            let held: i32 = orders.iter().map(held).sum();
+            assert_eq!(shelf[&PRODUCT], 5 - held);
+            assert!(held <= 5);
+        });
+        assert!(histories > 50_000);
+    }
 }
