@@ -11,5 +11,6 @@ mod killed;
 mod mall;
 mod mealkit;
 mod people;
+mod races;
 mod shop;
 mod wallet;
