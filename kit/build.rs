@@ -1,11 +1,15 @@
-//! Compiles the contracts that the kit itself speaks: how events travel, and how a test moves the clock.
+//! Compiles the contracts that the kit itself speaks: how events travel and are taken up again, and how a
+//! test moves the clock.
 
 use std::error::Error;
 
 use prost::Message as _;
 
-const CONTRACTS: &[&str] =
-    &["../proto/hansang/clock/v1/clock_service.proto", "../proto/hansang/event/v1/event.proto"];
+const CONTRACTS: &[&str] = &[
+    "../proto/hansang/clock/v1/clock_service.proto",
+    "../proto/hansang/event/v1/event.proto",
+    "../proto/hansang/event/v1/parked_service.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut compiler = protox::Compiler::new(["../proto"])?;

@@ -21,6 +21,7 @@ use crate::{
     auth::Verifier,
     clock::{self, v1::clock_service_server::ClockServiceServer},
     config::Settings,
+    event::{parked, v1::parked_events_server::ParkedEventsServer},
     migrate,
     observe::ObserveLayer,
     service::{House, Run, Service},
@@ -76,6 +77,9 @@ impl Server {
             runs.extend(house.runs);
             routes = house.routes;
         }
+        let databases = parts.iter().map(|part| (part.names[0], part.database.clone())).collect();
+        routes.add_service(parked::serve(databases));
+        served.push(ParkedEventsServer::<()>::NAME);
         if settings.testing.clock {
             let clock = clock::serve(parts.iter().map(|part| part.database.clone()).collect());
             routes.add_service(clock);

@@ -4,7 +4,10 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
 
 use kit::{Error, error::Kind};
 use support::{Producer, consumer, heard, listener, number, until};
@@ -65,4 +68,43 @@ async fn an_outage_is_waited_for() {
     let heard = heard(&listener).await;
     assert_eq!(heard.iter().map(|(.., text)| text.as_str()).collect::<Vec<_>>(), ["one", "two"]);
     assert_eq!(number(&listener, "select count(*) from parked").await, 0);
+}
+
+#[tokio::test]
+async fn what_was_set_aside_is_applied_in_order_once_an_operator_wants_it() {
+    let (producer, listener) = (Producer::start().await, listener().await);
+    let healed = Arc::new(AtomicBool::new(false));
+    let now = Arc::clone(&healed);
+    let policy = move |note: &support::Note| match note.text.as_str() {
+        "bad" if !now.load(Ordering::Relaxed) => {
+            Err(Error::new(Kind::Internal, "BAD", "cannot be applied"))
+        }
+        _ => Ok(()),
+    };
+    let (ill, well) = (Uuid::now_v7(), Uuid::now_v7());
+    for text in ["good", "bad", "behind"] {
+        producer.change(ill, "Changed", text).await;
+    }
+    producer.change(well, "Changed", "good").await;
+    tokio::spawn(consumer(&producer, &listener, policy).run(producer.stop.clone()));
+    until("the other goes on", async || heard(&listener).await.len() == 2).await;
+
+    let want = "update parked set replay = true, error = null";
+    listener.read().await.unwrap().execute(want, &[]).await.unwrap();
+    let again = "select count(*) from parked where error = 'BAD: cannot be applied' and not replay";
+    until("it fails again", async || number(&listener, again).await == 1).await;
+    assert_eq!(heard(&listener).await.len(), 2);
+
+    healed.store(true, Ordering::Relaxed);
+    listener.read().await.unwrap().execute(want, &[]).await.unwrap();
+    until("nothing is set aside", async || {
+        number(&listener, "select count(*) from parked").await == 0
+    })
+    .await;
+    producer.change(ill, "Changed", "later").await;
+    until("it goes on", async || heard(&listener).await.len() == 5).await;
+    let texts: Vec<_> =
+        heard(&listener).await.into_iter().filter(|(id, ..)| *id == ill).map(|(.., t)| t).collect();
+    assert_eq!(texts, ["good", "bad", "behind", "later"]);
+    assert_eq!(number(&listener, "select sum(parked)::bigint from checkpoint").await, 0);
 }

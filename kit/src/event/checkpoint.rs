@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::PARTITIONS;
@@ -147,5 +148,59 @@ pub(super) async fn park(tx: &mut Tx, owner: Owner, event: &Parked<'_>) -> Resul
         ],
     )
     .await?;
+    Ok(())
+}
+
+/// The correlations that an operator wants applied again.
+pub(super) async fn wanted(database: &Database, owner: Owner) -> Result<Vec<Uuid>, Error> {
+    let sql = "select distinct correlation_id from parked
+         where consumer = $1 and source = $2 and replay";
+    let rows = database.read().await?.query(sql, &[&owner.consumer, &owner.source]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Takes all that is set aside of a correlation, in its order, to be applied in this transaction.
+/// Nothing of its partition is applied meanwhile.
+pub(super) async fn take(
+    tx: &mut Tx,
+    owner: Owner,
+    correlation_id: Uuid,
+) -> Result<Vec<Bytes>, Error> {
+    tx.execute(
+        "select from checkpoint where consumer = $1 and source = $2 and partition = $3 for update",
+        &[&owner.consumer, &owner.source, &super::partition(correlation_id)],
+    )
+    .await?;
+    let rows = tx
+        .query(
+            "with taken as (
+               delete from parked
+               where consumer = $1 and source = $2 and correlation_id = $3
+               returning position, message),
+             counted as (
+               update checkpoint set parked = parked - (select count(*) from taken)
+               where consumer = $1 and source = $2 and partition = $4)
+             select message from taken order by position",
+            &[&owner.consumer, &owner.source, &correlation_id, &super::partition(correlation_id)],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get::<_, Vec<u8>>(0).into()).collect())
+}
+
+/// It failed again: notes why at the first of them, and waits to be wanted anew.
+pub(super) async fn leave(
+    database: &Database,
+    owner: Owner,
+    correlation_id: Uuid,
+    error: &Error,
+) -> Result<(), Error> {
+    let sql = "update parked p set replay = false,
+           error = case when position = (
+             select min(position) from parked
+             where consumer = $1 and source = $2 and correlation_id = $3) then $4 else error end
+         where consumer = $1 and source = $2 and correlation_id = $3";
+    let error = error.to_string();
+    let mut connection = database.read().await?;
+    connection.execute(sql, &[&owner.consumer, &owner.source, &correlation_id, &error]).await?;
     Ok(())
 }

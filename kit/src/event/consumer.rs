@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, future::Future, marker::PhantomData, sync::Arc,
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use prost::Message;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     Request, Status, Streaming,
@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use super::{
     checkpoint::{self, Owner, Parked, Positions},
-    gauge,
+    gauge, replay,
     v1::{Cursor, Envelope, Span, SubscribeRequest, frame::Kind},
     wire::{Framed, Raw},
 };
@@ -36,6 +36,8 @@ const BATCH: usize = 100;
 const TRIES: u32 = 4;
 /// How long a checkpoint without an effect may wait.
 const LAZY: Duration = Duration::from_secs(1);
+/// How often to look whether something set aside is wanted again.
+const REPLAY: Duration = Duration::from_secs(2);
 /// How long a subscription may take to open.
 const OPEN: Duration = Duration::from_secs(5);
 /// How long a consumer of another log waits before it looks again.
@@ -175,10 +177,16 @@ where
     async fn session(&self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<(), Error> {
         let Some(opened) = stop.run_until_cancelled(self.open()).await else { return Ok(()) };
         let (mut session, mut stream) = opened?;
+        let mut look = interval(REPLAY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let flush = session.flush;
             let first = tokio::select! {
                 () = stop.cancelled() => return self.apply(&mut session).await,
+                _ = look.tick() => {
+                    replay::replay(&self.database, self.owner, &self.policy).await?;
+                    continue;
+                }
                 () = sleep_until(flush.unwrap_or_else(Instant::now)), if flush.is_some() => {
                     self.apply(&mut session).await?;
                     continue;
@@ -389,7 +397,7 @@ fn received(message: Option<Result<Bytes, Status>>) -> Result<Bytes, Error> {
     }
 }
 
-fn kind(message: &Bytes) -> Result<Option<Kind>, Error> {
+pub(super) fn kind(message: &Bytes) -> Result<Option<Kind>, Error> {
     let framed = Framed::decode(message.clone()).map_err(|e| Error::internal(e.to_string()))?;
     Ok(framed.frame.and_then(|frame| frame.kind))
 }
@@ -401,7 +409,7 @@ fn place(partition: i32) -> Result<usize, Error> {
     }
 }
 
-fn arrived<M>(span: Span, envelope: Envelope, message: M) -> Result<Arrived<M>, Error> {
+pub(super) fn arrived<M>(span: Span, envelope: Envelope, message: M) -> Result<Arrived<M>, Error> {
     let causation_id = match envelope.causation_id.as_str() {
         "" => None,
         id => Some(id::parse("causation_id", id)?),

@@ -53,3 +53,7 @@ pub(super) fn parked(owner: Owner, count: i64) {
 pub(super) fn one_more_parked(owner: Owner) {
     of(&PARKED, owner).inc();
 }
+
+pub(super) fn fewer_parked(owner: Owner, count: usize) {
+    of(&PARKED, owner).dec_by(i64::try_from(count).unwrap_or(i64::MAX));
+}

@@ -12,6 +12,8 @@ mod consumer;
 mod feed;
 mod gauge;
 mod log;
+pub(crate) mod parked;
+mod replay;
 mod sequencer;
 mod wire;
 
@@ -25,7 +27,13 @@ pub use feed::Feed;
 pub use log::Log;
 
 /// The contract of the stream, as compiled for the kit's own use.
-#[allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated from event.proto")]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::allow_attributes_without_reason,
+    clippy::pedantic,
+    reason = "generated from the contracts"
+)]
 pub mod v1 {
     tonic::include_proto!("hansang.event.v1");
 }
