@@ -98,6 +98,8 @@ async fn too_little_stock_at_the_confirmation_cancels_payment_and_order() {
     assert_eq!(mall.member.cancel_reason(&order).await, "OUT_OF_STOCK");
     mall.member.eventually_passed(&order, &["주문접수", "입금확인대기", "주문취소"]).await;
     mall.member.eventually_sees_payment(&order, "CANCELLED").await;
+    let page = format!("/v1/mypage/{}/orders/{order}", mall.member.id);
+    assert_eq!(mall.member.get(&page).await.text("paymentStateLabel"), "결제취소");
     assert_eq!(mall.member.deliveries(&order).await, [""; 0]);
     assert_eq!(scarce.stock().await, Some(QUANTITY - 1));
 

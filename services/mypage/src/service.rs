@@ -140,13 +140,13 @@ fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
         let state = order::State::from_str_name(&state).unwrap_or_default();
         order_view::Milestone { state: state.into(), label: label(state), at: Some(at.into()) }
     };
+    let payment_state = payment::State::from_str_name(&view.payment_state).unwrap_or_default();
     Ok(pb::OrderView {
         order_id: view.order.to_string(),
         state: state.into(),
         state_label: label(state),
-        payment_state: payment::State::from_str_name(&view.payment_state)
-            .unwrap_or_default()
-            .into(),
+        payment_state: payment_state.into(),
+        payment_state_label: payment_label(payment_state).to_owned(),
         delivery_state: delivery::State::from_str_name(&view.delivery_state)
             .unwrap_or_default()
             .into(),
@@ -159,7 +159,21 @@ fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
     })
 }
 
-/// What the page calls a state.
+/// What the page calls a payment's state.
+fn payment_label(state: payment::State) -> &'static str {
+    match state {
+        payment::State::Authorising => "결제승인중",
+        payment::State::WaitingForDeposit => "입금대기",
+        payment::State::Confirming => "입금확인중",
+        payment::State::Done => "결제완료",
+        payment::State::Declined => "결제거절",
+        payment::State::Cancelled => "결제취소",
+        payment::State::Expired => "입금기한만료",
+        payment::State::Unspecified => "",
+    }
+}
+
+/// What the page calls an order's state.
 fn label(state: order::State) -> String {
     match state {
         order::State::Placed => "주문접수",

@@ -328,6 +328,8 @@ async fn a_bank_transfer_shows_the_deposit_that_is_waited_for_and_its_end() {
     shop.order("OrderAwaitingDeposit", order, waits).await;
     let history = shop.history(order, Payment::WaitingForDeposit, 2).await;
     assert_eq!(history, ["주문접수", "입금확인대기"]);
+    let view = shop.my_order(order).await.expect("is there");
+    assert_eq!(view.payment_state_label, "입금대기");
 
     let expired =
         DepositExpired { payment_id, order_id: order_id.clone(), member_id: member_id.clone() };
@@ -344,6 +346,7 @@ async fn a_bank_transfer_shows_the_deposit_that_is_waited_for_and_its_end() {
     let view = shop.my_order(order).await.expect("is there");
     assert_eq!(view.state(), order::State::Cancelled);
     assert_eq!(view.cancel_reason(), CancelReason::DepositExpired);
+    assert_eq!(view.payment_state_label, "입금기한만료");
     assert_eq!(shop.page(As::Member(shop.member)).await.expect("theirs").order_count, 1);
     shop.stage.close().await;
 }
