@@ -1,23 +1,23 @@
-//! Compiles the contracts that the kit itself speaks: how events travel and are taken up again, and how a
-//! test moves the clock.
+//! Compiles the contracts that the kit itself speaks: how events travel and are taken up again, whose tokens
+//! are void, and how a test moves the clock.
 
 use std::error::Error;
 
 use prost::Message as _;
 
-const CONTRACTS: &[&str] = &[
+const CONTRACTS: [&str; 4] = [
+    "../proto/hansang/auth/v1/revocations.proto",
     "../proto/hansang/clock/v1/clock_service.proto",
     "../proto/hansang/event/v1/event.proto",
     "../proto/hansang/event/v1/parked_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut compiler = protox::Compiler::new(["../proto"])?;
-    compiler.include_imports(true);
     for contract in CONTRACTS {
         println!("cargo:rerun-if-changed={contract}");
-        compiler.open_file(contract)?;
     }
+    let mut compiler = protox::Compiler::new(["../proto"])?;
+    compiler.include_imports(true).open_files(CONTRACTS)?;
     let set = tonic_prost_build::FileDescriptorSet::decode(
         compiler.encode_file_descriptor_set().as_slice(),
     )?;

@@ -15,7 +15,8 @@ include!(concat!(env!("OUT_DIR"), "/contracts.rs"));
 
 pub use google::r#type::Money;
 pub use hansang::{
-    clock, coupon, delivery, event, member, mileage, mypage, notification, order, payment, product,
+    auth, clock, coupon, delivery, event, member, mileage, mypage, notification, order, payment,
+    product,
 };
 
 /// All contracts with their options and comments, as an encoded

@@ -141,7 +141,7 @@ const BREAKS: &[Break] = &[
     Break {
         invariant: "no member who is WITHDRAWN has a coupon that is ISSUED",
         statements: &[
-            ("member", "update member set state = 'WITHDRAWN'"),
+            ("member", "update member set state = 'WITHDRAWN', withdraw_time = now()"),
             ("mypage", "update member_view set withdrawn = true"),
         ],
     },

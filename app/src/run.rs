@@ -27,6 +27,9 @@ pub const SERVICES: &[&Service] = &[
     &product::SERVICE,
 ];
 
+/// The service that issues members' tokens: all others refuse those that it has revoked.
+const ISSUER: &Service = &member::SERVICE;
+
 /// What the gateway is called among the services.
 pub(crate) const GATEWAY: &str = "gateway";
 
@@ -136,7 +139,8 @@ impl House {
     ) -> Result<Self> {
         let server =
             Server::prepare(settings, &selection.services, gateway::DESCRIPTORS, stop.clone())
-                .await?;
+                .await?
+                .refuse_revoked(settings, ISSUER.name)?;
         let gateway = if selection.gateway { Some(gateway::Gateway::new(settings)?) } else { None };
         Ok(Self { server, gateway, listeners, stop })
     }

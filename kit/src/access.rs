@@ -2,7 +2,8 @@
 //!
 //! The rules are read once, at start, from the `hansang.api.v1.access` options
 //! of the methods. The layer checks roles and callers before a handler runs; a
-//! handler whose method names an owner finishes the check (see `incoming`).
+//! handler whose method names an owner finishes the check (see `incoming`). A
+//! revoked token opens nothing (see `revocation`), whatever the rules say.
 
 use std::{
     collections::HashMap,
@@ -20,6 +21,7 @@ use crate::{
     Error,
     auth::{Caller, Role, Verifier},
     error::Kind,
+    revocation::Revoked,
 };
 
 const OPTION: &str = "hansang.api.v1.access";
@@ -165,12 +167,39 @@ impl Rule {
 pub struct AccessLayer {
     rules: Rules,
     verifier: Verifier,
+    revoked: Revoked,
+    /// The gRPC services of the one that issues tokens, if it is served here.
+    issuer: Arc<[&'static str]>,
 }
 
 impl AccessLayer {
     /// Checks calls by these rules, and their tokens with this verifier.
     pub fn new(rules: Rules, verifier: Verifier) -> Self {
-        Self { rules, verifier }
+        Self { rules, verifier, revoked: Revoked::default(), issuer: Arc::default() }
+    }
+
+    /// Refuses these tokens too, but for calls of the gRPC services in `issuer`: who revoked them
+    /// decides about them itself.
+    #[must_use]
+    pub(crate) fn refusing(self, revoked: Revoked, issuer: &[&'static str]) -> Self {
+        Self { revoked, issuer: issuer.into(), ..self }
+    }
+
+    fn check(&self, path: &str, authorization: Option<&str>) -> Result<Option<Pass>, Error> {
+        let caller = self.verifier.caller(authorization)?;
+        if let Caller::Member { id, .. } = caller
+            && self.revoked.contains(id)
+            && !self.is_issuers(path)
+        {
+            let detail = "the token has been revoked";
+            return Err(Error::new(Kind::Unauthenticated, "TOKEN_REVOKED", detail));
+        }
+        self.rules.check(path, caller)
+    }
+
+    fn is_issuers(&self, path: &str) -> bool {
+        let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+        service.is_some_and(|(service, _)| self.issuer.contains(&service))
     }
 }
 
@@ -205,10 +234,9 @@ where
         let authorization =
             request.headers().get(http::header::AUTHORIZATION).map(|value| value.to_str());
         let checked = match authorization.transpose() {
-            Ok(value) => self.access.verifier.caller(value),
+            Ok(value) => self.access.check(request.uri().path(), value),
             Err(_) => Err(Error::new(Kind::Unauthenticated, "UNAUTHENTICATED", "not a token")),
-        }
-        .and_then(|caller| self.access.rules.check(request.uri().path(), caller));
+        };
         match checked {
             Ok(pass) => {
                 if let Some(pass) = pass {
@@ -223,7 +251,10 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
+    use crate::{auth::Issuer, testing::stage};
 
     fn member(id: Uuid, roles: &[Role]) -> Caller {
         Caller::Member { id, roles: roles.to_vec() }
@@ -247,6 +278,33 @@ mod tests {
         assert!(rule.check(Caller::Operator("me".into())).is_ok());
         assert!(rule.check(Caller::Service("two".into())).is_err());
         assert!(rule.check(member(Uuid::now_v7(), &[Role::Admin])).is_err());
+    }
+
+    #[test]
+    fn a_revoked_token_opens_nothing_but_the_issuers_own_calls() {
+        let auth = stage::auth();
+        let now = SystemTime::now();
+        let bearer = |id| {
+            let issuer = Issuer::new(&auth).expect("the key is one");
+            let (token, _) = issuer.issue(id, vec![Role::Admin], now).expect("signs");
+            format!("Bearer {token}")
+        };
+        let (gone, other) = (Uuid::now_v7(), Uuid::now_v7());
+        let revoked = Revoked::default();
+        let access =
+            AccessLayer::new(Rules::default(), Verifier::new(&auth).expect("the keys are keys"))
+                .refusing(revoked.clone(), &["test.v1.Sessions"]);
+        let check = |path, id| {
+            let checked = access.check(path, Some(&bearer(id)));
+            checked.map(|_| ()).map_err(|error| (error.kind(), error.reason().to_owned()))
+        };
+        assert_eq!(check("/test.v1.Shop/Buy", gone), Ok(()));
+        revoked.learn([(gone, now + Duration::from_mins(15))], now);
+        let refused = Err((Kind::Unauthenticated, "TOKEN_REVOKED".to_owned()));
+        assert_eq!(check("/test.v1.Shop/Buy", gone), refused);
+        assert_eq!(check("/test.v1.Sessions2/End", gone), refused);
+        assert_eq!(check("/test.v1.Sessions/End", gone), Ok(()));
+        assert_eq!(check("/test.v1.Shop/Buy", other), Ok(()));
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod migrate;
 pub mod money;
 mod observe;
 pub mod page;
+mod revocation;
 pub mod rpc;
 pub mod server;
 pub mod service;

@@ -18,12 +18,14 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use crate::{
     Database, Error,
     access::{AccessLayer, Rules},
-    auth::Verifier,
+    auth::{Identity, Verifier},
     clock::{self, v1::clock_service_server::ClockServiceServer},
     config::Settings,
     event::{parked, v1::parked_events_server::ParkedEventsServer},
     migrate,
     observe::ObserveLayer,
+    revocation::{Revoked, Watcher},
+    rpc::Peer,
     service::{House, Run, Service},
 };
 
@@ -43,8 +45,16 @@ pub struct Server {
 
 /// A service, as health sees it.
 struct Part {
-    names: Vec<&'static str>,
+    name: &'static str,
+    /// The gRPC services that it serves.
+    served: Vec<&'static str>,
     database: Database,
+}
+
+impl Part {
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.served.iter().copied())
+    }
 }
 
 impl Server {
@@ -70,10 +80,9 @@ impl Server {
             let mut house = House::new(service, settings, routes, stop.clone())?;
             (service.build)(&mut house)?;
             house.check_section()?;
-            let mut names = vec![service.name];
-            names.extend(&house.served);
             served.extend(&house.served);
-            parts.push(Part { names, database: house.database() });
+            let database = house.database();
+            parts.push(Part { name: service.name, served: house.served, database });
             runs.extend(house.runs);
             routes = house.routes;
         }
@@ -96,6 +105,27 @@ impl Server {
             stop,
             shutdown: settings.deadline.shutdown(),
         })
+    }
+
+    /// Refuses the tokens that `issuer` has revoked, the service that issues them; but not in its
+    /// own calls, as it decides about them itself.
+    pub fn refuse_revoked(
+        mut self,
+        settings: &Settings,
+        issuer: &'static str,
+    ) -> Result<Self, Error> {
+        let Some(other) = self.parts.iter().find(|part| part.name != issuer) else {
+            return Ok(self);
+        };
+        let identity = Identity::service(other.name, &settings.auth)?;
+        let address = settings.peers.address(issuer);
+        let channel = Peer::new(issuer, &address, Some(identity.clone()))?.channel();
+        let revoked = Revoked::default();
+        let watcher = Watcher { revoked: revoked.clone(), issuer, channel, identity };
+        self.runs.push(Box::pin(watcher.run(self.stop.clone())));
+        let own = self.parts.iter().find(|part| part.name == issuer);
+        self.access = self.access.refusing(revoked, own.map_or(&[], |part| &part.served));
+        Ok(self)
     }
 
     /// Serves until told to stop; then finishes what is under way, but not for longer than the
@@ -200,19 +230,19 @@ async fn pulse(health: HealthReporter, parts: Vec<Part>, stop: CancellationToken
             };
             let up = answers.await.is_ok();
             all &= up;
-            report(&health, &part.names, up).await;
+            report(&health, part.names(), up).await;
         }
-        report(&health, &["", "readiness"], all).await;
+        report(&health, ["", "readiness"], all).await;
     }
     for part in &parts {
-        report(&health, &part.names, false).await;
+        report(&health, part.names(), false).await;
     }
-    report(&health, &["", "readiness"], false).await;
+    report(&health, ["", "readiness"], false).await;
 }
 
-async fn report(health: &HealthReporter, names: &[&'static str], up: bool) {
+async fn report(health: &HealthReporter, names: impl IntoIterator<Item = &str>, up: bool) {
     let status = if up { ServingStatus::Serving } else { ServingStatus::NotServing };
     for name in names {
-        health.set_service_status(*name, status).await;
+        health.set_service_status(name, status).await;
     }
 }

@@ -92,6 +92,11 @@ impl<'a> House<'a> {
         self.settings
     }
 
+    /// Cancelled when the house is told to stop: streams that are open end then.
+    pub fn stop(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
     /// The service's own section of the configuration, `[service.<name>]`; the default where there
     /// is none. `T` denies unknown fields, and has a default for each.
     pub fn own_settings<T: DeserializeOwned + Default>(&mut self) -> Result<T, Error> {
@@ -172,7 +177,8 @@ impl<'a> House<'a> {
         self.run(worker.run(self.stop.clone()))
     }
 
-    fn run(&mut self, work: impl Future<Output = ()> + Send + 'static) -> &mut Self {
+    /// Does work of the service's own, which ends when the house is told to stop.
+    pub fn run(&mut self, work: impl Future<Output = ()> + Send + 'static) -> &mut Self {
         self.runs.push(Box::pin(work));
         self
     }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::{
     Database, Error,
     auth::{self, Identity, Issuer, Role},
-    config::{Secret, Settings},
+    config::{AuthSettings, Secret, Settings},
     server::Server,
     service::Service,
 };
@@ -29,6 +29,18 @@ const KEY: &str = "\
 MC4CAQAwBQYDK2VwBCIEIIyGe021yBkxVNQNRddBWim0CI2Y09LuJCG5UDjz7MaX
 -----END PRIVATE KEY-----
 ";
+
+/// Keys for tests.
+pub(crate) fn auth() -> AuthSettings {
+    let key = Secret::new(KEY);
+    let jwk = auth::public_jwk("key", &key).expect("the key is one");
+    AuthSettings {
+        jwks: serde_json::json!({ "keys": [jwk] }).to_string(),
+        signing_key: key.clone(),
+        service_key: key,
+        ..AuthSettings::default()
+    }
+}
 
 /// Who calls.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +74,19 @@ impl Stage {
         Self::open_with(services, descriptors, |_| {}).await.expect("the services start")
     }
 
+    /// The same; tokens that `issuer` has revoked are refused.
+    ///
+    /// # Panics
+    /// When they do not start.
+    pub async fn open_with_issuer(
+        services: &[&'static Service],
+        descriptors: &'static [u8],
+        issuer: &'static str,
+    ) -> Self {
+        let stage = Self::start(services, descriptors, |_| {}, Some(issuer));
+        stage.await.expect("the services start")
+    }
+
     /// The same with settings changed, maybe so that the services refuse to start.
     ///
     /// # Panics
@@ -71,22 +96,29 @@ impl Stage {
         descriptors: &'static [u8],
         change: impl FnOnce(&mut Settings),
     ) -> Result<Self, Error> {
+        Self::start(services, descriptors, change, None).await
+    }
+
+    async fn start(
+        services: &[&'static Service],
+        descriptors: &'static [u8],
+        change: impl FnOnce(&mut Settings),
+        issuer: Option<&'static str>,
+    ) -> Result<Self, Error> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("bound"));
         let names: Vec<&str> = services.iter().map(|service| service.name).collect();
-        let key = Secret::new(KEY);
-        let jwk = auth::public_jwk("key", &key).expect("the key is one");
-        let mut settings =
-            Settings { database: super::databases(&names).await, ..Settings::default() };
+        let database = super::databases(&names).await;
+        let mut settings = Settings { database, auth: auth(), ..Settings::default() };
         settings.peers.template.clone_from(&address);
         // Short, so that a test of a deadline need not wait long.
         settings.deadline.peer_ms = 300;
-        settings.auth.jwks = serde_json::json!({ "keys": [jwk] }).to_string();
-        settings.auth.signing_key = key.clone();
-        settings.auth.service_key = key;
         let stop = CancellationToken::new();
         change(&mut settings);
-        let server = Server::prepare(&settings, services, descriptors, stop.clone()).await?;
+        let mut server = Server::prepare(&settings, services, descriptors, stop.clone()).await?;
+        if let Some(issuer) = issuer {
+            server = server.refuse_revoked(&settings, issuer)?;
+        }
         let serving = tokio::spawn(server.run(listener));
         let channel = Endpoint::from_shared(address).expect("an address").connect_lazy();
         Ok(Self { settings, channel, stop, serving })

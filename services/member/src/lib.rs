@@ -5,6 +5,7 @@
 //! - **Session**: a signed token that says who someone is and which roles they have.
 //! - **Role**: MEMBER buys, SELLER sells, ADMIN runs the shop.
 //! - **Withdrawal**: a member leaves; their coupon is cancelled first. See `withdraw`.
+//! - **Revocation**: the tokens of a member who has withdrawn are void at once, at all services.
 //! - **Fact**: something that was done for a member elsewhere: a coupon issued or
 //!   cancelled, the admin told. Facts may come late, twice, and in any order.
 
@@ -12,12 +13,16 @@ mod domain;
 mod password;
 mod policy;
 mod render;
+mod revocations;
 mod seed;
 mod service;
 mod store;
 mod withdraw;
 
+use std::time::Duration;
+
 use contracts::{
+    auth::v1::revocations_server::RevocationsServer,
     coupon::v1::{CouponEvent, coupon_events_server::CouponEventsServer},
     member::v1::{
         member_events_server::MemberEventsServer, member_service_server::MemberServiceServer,
@@ -31,7 +36,7 @@ pub use seed::seed;
 /// The member service.
 pub const SERVICE: Service = Service {
     name: "member",
-    migrations: kit::migrations!["V1__members", "V2__withdrawals"],
+    migrations: kit::migrations!["V1__members", "V2__withdrawals", "V3__revocations"],
     build,
 };
 
@@ -40,9 +45,13 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
     let issuer = Issuer::new(&house.settings().auth)?;
     let deadline = house.settings().deadline.peer();
     let withdraw = withdraw::Withdraw::new(database.clone(), house.peer("coupon")?, deadline);
+    let token_ttl = Duration::from_secs(house.settings().auth.token_ttl_s);
+    let revocations = revocations::Revocations::new(database.clone(), token_ttl, house.stop());
     let members = service::Members::new(database, issuer, withdraw.clone())?;
     house
         .serve(MemberServiceServer::new(members))
+        .serve(RevocationsServer::new(revocations.clone()))
+        .run(revocations.run())
         .publish::<MemberEventsServer<()>>()
         .work(withdraw)
         .follow::<CouponEventsServer<()>, CouponEvent, _>(

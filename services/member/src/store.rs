@@ -136,7 +136,8 @@ async fn save(tx: &mut Tx, member: &Member) -> Result<(), Error> {
     let (state, attempts) = state_columns(state);
     tx.execute(
         "update member set roles = $2, state = $3, withdrawal_attempts = $4, coupon_issued = $5,
-           coupon_cancelled = $6, admin_notified = $7, version = $8
+           coupon_cancelled = $6, admin_notified = $7, version = $8,
+           withdraw_time = case when $3 = 'WITHDRAWN' then coalesce(withdraw_time, now()) end
          where id = $1",
         &[
             &member.id.0,
@@ -235,6 +236,29 @@ pub(crate) async fn has_withdrawn(reader: &mut Reader, id: MemberId) -> Result<b
         )
         .await?;
     Ok(row.get(0))
+}
+
+/// Someone who has withdrawn.
+pub(crate) struct Withdrawn {
+    pub(crate) id: MemberId,
+    pub(crate) at: SystemTime,
+}
+
+/// Reads who has withdrawn since then; those `known` already are left out.
+pub(crate) async fn withdrawn(
+    reader: &mut Reader,
+    since: SystemTime,
+    known: &[Uuid],
+) -> Result<Vec<Withdrawn>, Error> {
+    let rows = reader
+        .query(
+            "select id, withdraw_time from member where withdraw_time > $1 and id <> all($2)",
+            &[&since, &known],
+        )
+        .await?;
+    let withdrawn =
+        |row: &Row| Withdrawn { id: MemberId(row.get("id")), at: row.get("withdraw_time") };
+    Ok(rows.iter().map(withdrawn).collect())
 }
 
 fn role_names(roles: &[Role]) -> Vec<&'static str> {

@@ -328,17 +328,6 @@ pub(crate) async fn member(reader: &mut Reader, id: Uuid) -> Result<Member, Erro
     })
 }
 
-/// True when the member has withdrawn.
-pub(crate) async fn has_withdrawn(reader: &mut Reader, member: Uuid) -> Result<bool, Error> {
-    let row = reader
-        .query_one(
-            "select exists (select from member_view where member_id = $1 and withdrawn)",
-            &[&member],
-        )
-        .await?;
-    Ok(row.get(0))
-}
-
 /// Reads a member's coupons, newest first.
 pub(crate) async fn coupons(reader: &mut Reader, member: Uuid) -> Result<Vec<Coupon>, Error> {
     let rows = reader

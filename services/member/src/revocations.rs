@@ -1,0 +1,136 @@
+//! Whose tokens are void though they may not have expired: of members who have
+//! withdrawn. All services watch this, and refuse those tokens; who has withdrawn
+//! is read from the database once for all who watch, so that every replica tells
+//! what happened at any.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use contracts::auth::v1::{Revocation, WatchRequest, WatchResponse, revocations_server};
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use kit::{Database, Error, Incoming};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use crate::{
+    domain::MemberId,
+    store::{self, Withdrawn},
+};
+
+/// How soon a withdrawal is told.
+const TICK: Duration = Duration::from_millis(200);
+/// How much longer than a token one is remembered: clocks differ, and who withdraws may be signing
+/// in at the same time.
+const MARGIN: Duration = Duration::from_mins(1);
+
+/// When each has withdrawn.
+type Known = Arc<BTreeMap<MemberId, SystemTime>>;
+
+/// Tells who has withdrawn.
+#[derive(Clone)]
+pub(crate) struct Revocations {
+    database: Database,
+    lifetime: Duration,
+    known: watch::Sender<Known>,
+    stop: CancellationToken,
+}
+
+impl Revocations {
+    /// Tokens are good for `token_ttl`. Somebody has to [`run`](Self::run) it.
+    pub(crate) fn new(database: Database, token_ttl: Duration, stop: CancellationToken) -> Self {
+        let known = watch::Sender::new(Known::default());
+        Self { database, lifetime: token_ttl + MARGIN, known, stop }
+    }
+
+    /// Looks who has withdrawn, until told to stop.
+    pub(crate) async fn run(self) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut away = false;
+        while self.stop.run_until_cancelled(tick.tick()).await.is_some() {
+            let looked = self.look(SystemTime::now()).await;
+            if let Err(error) = &looked
+                && !away
+            {
+                tracing::warn!(%error, "revocations wait for the database");
+            }
+            away = looked.is_err();
+        }
+    }
+
+    async fn look(&self, now: SystemTime) -> Result<(), Error> {
+        let mut known = Known::clone(&self.known.borrow());
+        let ids: Vec<_> = known.keys().map(|id| id.0).collect();
+        let since = now - self.lifetime;
+        let more = store::withdrawn(&mut self.database.read().await?, since, &ids).await?;
+        if !more.is_empty() {
+            let members = Arc::make_mut(&mut known);
+            members.retain(|_, withdrawn| *withdrawn > since);
+            members.extend(more.into_iter().map(|Withdrawn { id, at }| (id, at)));
+            self.known.send_replace(known);
+        }
+        Ok(())
+    }
+}
+
+#[tonic::async_trait]
+impl revocations_server::Revocations for Revocations {
+    type WatchStream = BoxStream<'static, Result<WatchResponse, Status>>;
+
+    async fn watch(
+        &self,
+        request: Request<WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        Incoming::granted(request)?;
+        let watcher = Watcher {
+            known: self.known.subscribe(),
+            told: Known::default(),
+            lifetime: self.lifetime,
+            stop: self.stop.clone(),
+        };
+        let messages = stream::unfold(watcher, |mut watcher| async {
+            let message = watcher.next().await?;
+            Some((Ok(message), watcher))
+        });
+        Ok(Response::new(messages.boxed()))
+    }
+}
+
+/// One open stream.
+struct Watcher {
+    known: watch::Receiver<Known>,
+    told: Known,
+    lifetime: Duration,
+    stop: CancellationToken,
+}
+
+impl Watcher {
+    /// What has not been told yet, as soon as there is something; none when the stream is to end.
+    async fn next(&mut self) -> Option<WatchResponse> {
+        loop {
+            let known = Known::clone(&self.known.borrow_and_update());
+            let told = std::mem::replace(&mut self.told, Arc::clone(&known));
+            let new = known.iter().filter(|(id, _)| !told.contains_key(id));
+            let revocations: Vec<_> = new.map(|(id, at)| self.revocation(*id, *at)).collect();
+            if !revocations.is_empty() {
+                return Some(WatchResponse { revocations });
+            }
+            self.stop.run_until_cancelled(self.known.changed()).await?.ok()?;
+        }
+    }
+
+    fn revocation(&self, member: MemberId, withdrawn: SystemTime) -> Revocation {
+        Revocation {
+            subject: member.to_string(),
+            revoke_time: Some(withdrawn.into()),
+            expire_time: Some((withdrawn + self.lifetime).into()),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Whose tokens are void, through gRPC on real Postgres; the test plays coupon,
+//! which has nothing to cancel, and is the other service where a token is tried.
+
+use std::time::Duration;
+
+use contracts::{
+    auth::v1::{Revocation, WatchRequest, WatchResponse, revocations_client::RevocationsClient},
+    coupon::v1::{
+        CancelMemberCouponsRequest, CancelMemberCouponsResponse, ListCouponsRequest,
+        ListCouponsResponse,
+        coupon_events_server::CouponEventsServer,
+        coupon_service_client::CouponServiceClient,
+        coupon_service_server::{CouponService, CouponServiceServer},
+    },
+    member::v1::{
+        GetMemberRequest, Member, RegisterMemberRequest, WithdrawMemberRequest, member::State,
+        member_service_client::MemberServiceClient,
+    },
+    notification::v1::notification_events_server::NotificationEventsServer,
+};
+use kit::{
+    Error, House, Service,
+    id::Uuid,
+    testing::stage::{As, Stage, eventually},
+};
+use tokio::time::timeout;
+use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
+
+struct Coupons;
+
+#[tonic::async_trait]
+impl CouponService for Coupons {
+    async fn cancel_member_coupons(
+        &self,
+        _: Request<CancelMemberCouponsRequest>,
+    ) -> Result<Response<CancelMemberCouponsResponse>, Status> {
+        Ok(Response::new(CancelMemberCouponsResponse { cancelled: 0 }))
+    }
+
+    async fn list_coupons(
+        &self,
+        _: Request<ListCouponsRequest>,
+    ) -> Result<Response<ListCouponsResponse>, Status> {
+        Ok(Response::new(ListCouponsResponse::default()))
+    }
+}
+
+static COUPON: Service = Service {
+    name: "coupon",
+    migrations: kit::migrations![],
+    build: |house: &mut House<'_>| {
+        house.serve(CouponServiceServer::new(Coupons)).publish::<CouponEventsServer<()>>();
+        Ok(())
+    },
+};
+
+static NOTIFICATION: Service = Service {
+    name: "notification",
+    migrations: kit::migrations![],
+    build: |house: &mut House<'_>| {
+        house.publish::<NotificationEventsServer<()>>();
+        Ok(())
+    },
+};
+
+struct Shop {
+    stage: Stage,
+    members: MemberServiceClient<Channel>,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let services = [&member::SERVICE, &COUPON, &NOTIFICATION];
+        let descriptors = contracts::DESCRIPTORS;
+        let stage = Stage::open_with_issuer(&services, descriptors, "member").await;
+        let members = MemberServiceClient::new(stage.channel());
+        Self { stage, members }
+    }
+
+    async fn sign_up(&self) -> Uuid {
+        let message = RegisterMemberRequest {
+            email: format!("{}@example.com", kit::id::new().simple()),
+            password: "correct horse".into(),
+            display_name: "Guest".into(),
+        };
+        let request = self.stage.call(As::Nobody, message);
+        let member = self.members.clone().register_member(request).await.expect("signs up");
+        kit::id::parse("id", &member.into_inner().id).expect("an id")
+    }
+
+    async fn withdraw(&self, member: Uuid) -> Member {
+        let message = WithdrawMemberRequest { member_id: member.to_string() };
+        let request = self.stage.call(As::Member(member), message);
+        let left = self.members.clone().withdraw_member(request).await.expect("leaves");
+        assert_eq!(left.get_ref().state(), State::Withdrawn);
+        left.into_inner()
+    }
+
+    /// Whose tokens are void, as other services hear it.
+    async fn watch(&self, caller: As) -> Result<Streaming<WatchResponse>, Status> {
+        let request = self.stage.call(caller, WatchRequest {});
+        let mut revocations = RevocationsClient::new(self.stage.channel());
+        revocations.watch(request).await.map(Response::into_inner)
+    }
+
+    /// The same, for a service, which may.
+    async fn watched(&self) -> Streaming<WatchResponse> {
+        self.watch(As::Service("order")).await.expect("a service may")
+    }
+
+    /// Why another service than member refuses the member's token, if it does.
+    async fn refused_elsewhere(&self, member: Uuid) -> Option<String> {
+        let message = ListCouponsRequest { member_id: member.to_string(), ..Default::default() };
+        let request = self.stage.call(As::Member(member), message);
+        let listed = CouponServiceClient::new(self.stage.channel()).list_coupons(request).await;
+        listed.err().map(|status| Error::from(status).reason().to_owned())
+    }
+}
+
+/// What the next message says.
+async fn next(watch: &mut Streaming<WatchResponse>) -> Vec<Revocation> {
+    let message = timeout(Duration::from_secs(10), watch.message()).await.expect("within 10 s");
+    message.expect("no error").expect("no end").revocations
+}
+
+/// Whom the next message is about.
+async fn subjects(watch: &mut Streaming<WatchResponse>) -> Vec<Uuid> {
+    let subject = |it: &Revocation| kit::id::parse("subject", &it.subject).expect("an id");
+    next(watch).await.iter().map(subject).collect()
+}
+
+#[tokio::test]
+async fn who_watches_is_told_once_of_each_withdrawal_also_of_those_before() {
+    let shop = Shop::open().await;
+    let [early, late] = [shop.sign_up().await, shop.sign_up().await];
+    shop.withdraw(early).await;
+    let mut watch = shop.watched().await;
+    assert_eq!(subjects(&mut watch).await, [early]);
+    shop.withdraw(late).await;
+    assert_eq!(subjects(&mut watch).await, [late]);
+    assert_eq!(subjects(&mut shop.watched().await).await, [early, late]);
+
+    shop.stage.close().await;
+    assert_eq!(watch.message().await.expect("ends well"), None);
+}
+
+#[tokio::test]
+async fn a_revocation_outlasts_the_tokens() {
+    let shop = Shop::open().await;
+    shop.withdraw(shop.sign_up().await).await;
+    let told = next(&mut shop.watched().await).await;
+    let [Revocation { revoke_time: Some(since), expire_time: Some(until), .. }] = &told[..] else {
+        panic!("one, with both times: {told:?}")
+    };
+    assert!(until.seconds - since.seconds > 900, "{told:?}");
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_withdrawal_that_commits_late_is_told_all_the_same() {
+    let shop = Shop::open().await;
+    let [slow, fast] = [shop.sign_up().await, shop.sign_up().await];
+    let mut watch = shop.watched().await;
+    let mut tx = shop.stage.database("member").begin().await.expect("begins");
+    let sql = "update member set state = 'WITHDRAWN', withdraw_time = now() where id = $1";
+    tx.execute(sql, &[&slow]).await.expect("updates");
+    shop.withdraw(fast).await;
+    assert_eq!(subjects(&mut watch).await, [fast]);
+    tx.commit().await.expect("commits");
+    assert_eq!(subjects(&mut watch).await, [slow]);
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn only_services_may_watch() {
+    let shop = Shop::open().await;
+    for (caller, code) in
+        [(As::Nobody, Code::Unauthenticated), (As::Admin(Uuid::nil()), Code::PermissionDenied)]
+    {
+        assert_eq!(shop.watch(caller).await.expect_err("refused").code(), code, "{caller:?}");
+    }
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_withdrawn_members_token_is_void_at_other_services_and_member_decides_itself() {
+    let shop = Shop::open().await;
+    let [member, other] = [shop.sign_up().await, shop.sign_up().await];
+    assert_eq!(shop.refused_elsewhere(member).await, None);
+    let left = shop.withdraw(member).await;
+    eventually("the token void", || async {
+        (shop.refused_elsewhere(member).await? == "TOKEN_REVOKED").then_some(())
+    })
+    .await;
+    assert_eq!(shop.refused_elsewhere(other).await, None);
+
+    let message = GetMemberRequest { member_id: member.to_string() };
+    let request = shop.stage.call(As::Member(member), message);
+    let refused = shop.members.clone().get_member(request).await.expect_err("left");
+    assert_eq!(Error::from(refused).reason(), "MEMBER_WITHDRAWN");
+    assert_eq!(shop.withdraw(member).await, left, "who lost the answer asks again");
+    shop.stage.close().await;
+}
