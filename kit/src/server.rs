@@ -86,7 +86,7 @@ impl Server {
             runs.extend(house.runs);
             routes = house.routes;
         }
-        let databases = parts.iter().map(|part| (part.names[0], part.database.clone())).collect();
+        let databases = parts.iter().map(|part| (part.name, part.database.clone())).collect();
         routes.add_service(parked::serve(databases));
         served.push(ParkedEventsServer::<()>::NAME);
         if settings.testing.clock {
