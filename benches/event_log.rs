@@ -209,7 +209,7 @@ async fn latency() {
     let table = &[("V1__shipped", "create table shipped (id uuid primary key)")];
     let warehouse = kit::testing::database(table).await.database;
     let applied = Arc::new(Mutex::new(Vec::new()));
-    let channel = transport::Endpoint::from_shared(uri).expect("a uri").connect_lazy();
+    let channel = kit::rpc::Peer::new("order", &uri, None).expect("an address").channel();
     let source = Source::of::<OrderEvents>("order");
     let policy = Ship(Arc::clone(&applied));
     let nobody: event::Bearer = Arc::new(|| None);

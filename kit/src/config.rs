@@ -87,11 +87,18 @@ impl Default for GrpcSettings {
 pub struct HttpSettings {
     /// Address and port.
     pub listen: SocketAddr,
+    /// A file with how the gateway treats each method, in the form of `gateway/policies.toml`; read
+    /// again when it changes. None: empty.
+    pub policies: String,
+    /// How many proxies stand in front, each adding to `X-Forwarded-For` who called it; 0: clients
+    /// call directly, and the header is not believed.
+    pub proxies: usize,
 }
 
 impl Default for HttpSettings {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
+        let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
+        Self { listen, policies: String::new(), proxies: 0 }
     }
 }
 
@@ -99,15 +106,19 @@ impl Default for HttpSettings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PeerSettings {
-    /// The address of any service; `{service}` stands for its name.
+    /// The address of any service; `{service}` stands for its name. Several, with commas between,
+    /// or a name that stands for several endpoints, share the calls.
     pub template: String,
     /// Services that are elsewhere, by name.
     pub overrides: BTreeMap<String, String>,
+    /// Connections to each endpoint.
+    pub connections: usize,
 }
 
 impl Default for PeerSettings {
     fn default() -> Self {
-        Self { template: "http://127.0.0.1:50051".into(), overrides: BTreeMap::new() }
+        let template = "http://127.0.0.1:50051".into();
+        Self { template, overrides: BTreeMap::new(), connections: 2 }
     }
 }
 
@@ -335,6 +346,9 @@ impl Settings {
         }
         if self.database.pool_size < 2 {
             return Err(invalid("database.pool_size: must be 2 or more"));
+        }
+        if self.peers.connections == 0 {
+            return Err(invalid("peers.connections: must be 1 or more"));
         }
         Ok(self)
     }

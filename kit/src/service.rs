@@ -12,9 +12,9 @@ use tonic::{body::Body, server::NamedService, service::RoutesBuilder};
 use crate::{
     Database, Error,
     auth::Identity,
-    config::{self, Settings},
+    config::{self, PeerSettings, Settings},
     event::{Consumer, Feed, Log, Policy, Source},
-    rpc::Peer,
+    rpc::{Limits, Peer},
     task,
 };
 
@@ -115,7 +115,13 @@ impl<'a> House<'a> {
 
     /// Another service, to call. Calls carry this service's own token.
     pub fn peer(&self, service: &'static str) -> Result<Peer, Error> {
-        Peer::new(service, &self.settings.peers.address(service), Some(self.identity.clone()))
+        let PeerSettings { connections, .. } = self.settings.peers;
+        self.peer_with(service, Limits { connections, ..Limits::default() })
+    }
+
+    fn peer_with(&self, service: &'static str, limits: Limits) -> Result<Peer, Error> {
+        let address = self.settings.peers.address(service);
+        Peer::with_limits(service, &address, Some(self.identity.clone()), limits)
     }
 
     /// Serves a gRPC service.
@@ -157,7 +163,9 @@ impl<'a> House<'a> {
         M: prost::Message + Default + 'static,
         P: Policy<M>,
     {
-        let channel = self.peer(source)?.channel();
+        // One stream needs one connection.
+        let limits = Limits { connections: 1, ..Limits::default() };
+        let channel = self.peer_with(source, limits)?.channel();
         let identity = self.identity.clone();
         let consumer = Consumer::new(
             self.name,

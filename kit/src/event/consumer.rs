@@ -18,7 +18,6 @@ use tonic::{
     client::Grpc,
     metadata::{Ascii, MetadataValue},
     server::NamedService,
-    transport::Channel,
 };
 use uuid::Uuid;
 
@@ -28,7 +27,7 @@ use super::{
     v1::{Cursor, Envelope, Span, SubscribeRequest, frame::Kind},
     wire::{Framed, Raw},
 };
-use crate::{Cause, Database, Error, Tx, backoff::Backoff, error, id};
+use crate::{Cause, Database, Error, Tx, backoff::Backoff, error, id, rpc::Channel};
 
 /// Events applied in one transaction, at most.
 const BATCH: usize = 100;
@@ -225,10 +224,6 @@ where
         let path = self.path.parse().map_err(|_| Error::internal("path of the subscription"))?;
         let mut grpc = Grpc::new(self.channel.clone());
         let subscribe = async {
-            let unavailable = |error: tonic::transport::Error| {
-                Error::unavailable("SOURCE_UNAVAILABLE", error.to_string())
-            };
-            grpc.ready().await.map_err(unavailable)?;
             let mut stream = grpc.server_streaming(request, path, Raw::new()).await?.into_inner();
             Ok::<_, Error>((stream.next().await, stream))
         };

@@ -1,13 +1,15 @@
 //! Circuit breaker: leaves an upstream alone that mostly fails or mostly
 //! dawdles, and asks it again with a few probes. Differs from retry in caring
-//! for the upstream, not for the call.
+//! for the upstream, not for the call. Each class of calls has its own, so that
+//! writes that hang do not take the reads with them.
 //!
 //! Only the way to the upstream and its silence count: what it answers never
 //! trips the breaker, be it a refusal or its own trouble with a third party.
 
 use std::{
+    collections::HashMap,
     future::ready,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,7 +19,7 @@ use tonic::metadata::MetadataValue;
 use tower::{Layer, Service};
 
 use super::{
-    Answer, Call, Failure, Reply, Step,
+    Answer, Call, Class, Failure, Reply, Step, gauge,
     retry::PUSHBACK,
     window::{Went, Window},
 };
@@ -56,6 +58,12 @@ impl Default for BreakerLimits {
     }
 }
 
+impl BreakerLimits {
+    fn half_open(&self) -> State {
+        State::HalfOpen { free: self.probes, wanted: self.probes }
+    }
+}
+
 #[derive(Debug)]
 enum State {
     Closed(Box<Window>),
@@ -69,69 +77,89 @@ enum State {
     },
 }
 
+impl State {
+    /// As the gauge has it.
+    fn number(&self) -> i64 {
+        match self {
+            Self::Closed(_) => 0,
+            Self::HalfOpen { .. } => 1,
+            Self::Open { .. } => 2,
+        }
+    }
+}
+
 /// Puts [`Breaker`] around a service.
 #[derive(Clone)]
 pub(super) struct BreakerLayer {
     service: &'static str,
     limits: BreakerLimits,
-    state: Arc<Mutex<State>>,
+    states: Arc<Mutex<HashMap<Class, State>>>,
 }
 
 impl BreakerLayer {
     pub(super) fn new(service: &'static str, limits: BreakerLimits) -> Self {
-        let state = Arc::new(Mutex::new(State::Closed(Box::default())));
-        Self { service, limits, state }
+        Self { service, limits, states: Arc::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Reads and changes the state of a class.
+    fn of<T>(&self, class: Class, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = states.entry(class).or_insert_with(|| {
+            gauge::breaker(self.service, class, 0);
+            State::Closed(Box::default())
+        });
+        let before = state.number();
+        let answer = change(state);
+        let now = state.number();
+        if before != now {
+            gauge::breaker(self.service, class, now);
+            let (service, class) = (self.service, class.name());
+            match now {
+                2 => tracing::warn!(service, class, "breaker opened"),
+                1 => tracing::info!(service, class, "breaker probes"),
+                _ => tracing::info!(service, class, "breaker closed"),
+            }
+        }
+        answer
     }
 
     /// Lets a call through, or says how long the breaker stays open.
-    fn admit(&self, now: Instant, deadline: Instant) -> Result<Pass, Duration> {
-        let mut state = self.state();
-        if let State::Open { until } = *state {
-            if now < until {
-                return Err(until - now);
+    fn admit(&self, class: Class, now: Instant, deadline: Instant) -> Result<Pass, Duration> {
+        let probe = self.of(class, |state| {
+            if let State::Open { until } = *state {
+                if now < until {
+                    return Err(until - now);
+                }
+                *state = self.limits.half_open();
             }
-            *state = State::HalfOpen { free: self.limits.probes, wanted: self.limits.probes };
-        }
-        let probe = match &mut *state {
-            State::HalfOpen { free: 0, .. } => return Err(self.limits.open),
-            State::HalfOpen { free, .. } => {
-                *free -= 1;
-                true
+            match state {
+                State::HalfOpen { free: 0, .. } => Err(self.limits.open),
+                State::HalfOpen { free, .. } => {
+                    *free -= 1;
+                    Ok(true)
+                }
+                State::Closed(_) | State::Open { .. } => Ok(false),
             }
-            State::Closed(_) | State::Open { .. } => false,
-        };
-        drop(state);
-        Ok(Pass { breaker: self.clone(), probe, begun: now, deadline, told: false })
+        })?;
+        Ok(Pass { breaker: self.clone(), class, probe, begun: now, deadline, told: false })
     }
 
     fn record(&self, pass: &Pass, now: Instant, failed: bool) {
         let slow = now.duration_since(pass.begun) >= self.limits.slow;
-        let went = Went { failed, slow };
         let open = State::Open { until: now + self.limits.open };
-        let mut state = self.state();
-        match &mut *state {
+        self.of(pass.class, |state| match state {
             State::Closed(window) => {
-                if window.count(&self.limits, now, went) {
-                    tracing::warn!(service = self.service, "breaker opened");
+                if window.count(&self.limits, now, Went { failed, slow }) {
                     *state = open;
                 }
             }
             // An answer to a call from before the breaker opened decides nothing.
             State::HalfOpen { .. } if !pass.probe => {}
             State::HalfOpen { .. } if failed || slow => *state = open,
-            State::HalfOpen { wanted, .. } => {
-                *wanted -= 1;
-                if *wanted == 0 {
-                    tracing::info!(service = self.service, "breaker closed");
-                    *state = State::Closed(Box::default());
-                }
-            }
+            State::HalfOpen { wanted: 1, .. } => *state = State::Closed(Box::default()),
+            State::HalfOpen { wanted, .. } => *wanted -= 1,
             State::Open { .. } => {}
-        }
+        });
     }
 
     fn open(&self, rest: Duration) -> Failure {
@@ -146,6 +174,7 @@ impl BreakerLayer {
 /// A call that the breaker let through, until it is known how it went.
 struct Pass {
     breaker: BreakerLayer,
+    class: Class,
     probe: bool,
     begun: Instant,
     deadline: Instant,
@@ -169,10 +198,12 @@ impl Drop for Pass {
         let now = Instant::now();
         if now >= self.deadline {
             self.breaker.record(self, now, true);
-        } else if self.probe
-            && let State::HalfOpen { free, .. } = &mut *self.breaker.state()
-        {
-            *free += 1;
+        } else if self.probe {
+            self.breaker.of(self.class, |state| {
+                if let State::HalfOpen { free, .. } = state {
+                    *free += 1;
+                }
+            });
         }
     }
 }
@@ -202,7 +233,7 @@ impl<S: Step> Service<Call> for Breaker<S> {
     }
 
     fn call(&mut self, call: Call) -> Answer {
-        match self.breaker.admit(Instant::now(), call.deadline) {
+        match self.breaker.admit(call.policy.class, Instant::now(), call.deadline) {
             Ok(pass) => {
                 let answer = self.inner.call(call);
                 Box::pin(async move {
@@ -253,6 +284,19 @@ mod tests {
         for _ in 0..50 {
             assert!(stack.call(call()).await.is_ok());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_class_of_calls_does_not_close_the_way_for_another() {
+        let upstream = Upstream::always(Err(away()));
+        let mut stack = breaker(&upstream);
+        open(&mut stack).await;
+        let mut read = call();
+        read.policy.class = Class::READ;
+        assert!(stack.call(read).await.is_err());
+        assert_eq!(upstream.calls(), 11, "it was asked");
+        assert!(stack.call(call()).await.is_err());
+        assert_eq!(upstream.calls(), 11, "it was left alone");
     }
 
     #[tokio::test(start_paused = true)]

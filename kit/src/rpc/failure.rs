@@ -3,7 +3,7 @@
 
 use std::{error::Error as _, fmt, sync::Arc};
 
-use tonic::{Code, ConnectError, Status, TimeoutExpired};
+use tonic::{Code, Status, TimeoutExpired};
 
 use crate::{Error, error::Kind};
 
@@ -80,11 +80,9 @@ impl Failure {
         if chain(source).any(<dyn std::error::Error>::is::<TimeoutExpired>) {
             return Self::late(service);
         }
-        let never_ran = chain(source).any(|e| {
-            e.is::<ConnectError>()
-                || e.downcast_ref::<h2::Error>()
-                    .is_some_and(|e| e.reason() == Some(h2::Reason::REFUSED_STREAM))
-                || e.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
+        let never_ran = chain(source).any(|error| {
+            error.downcast_ref::<h2::Error>().is_some_and(turned_away)
+                || error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
         });
         let cause = status.message().to_owned();
         if never_ran {
@@ -120,6 +118,17 @@ impl Failure {
             | Code::FailedPrecondition
             | Code::OutOfRange => Self::Refused(status),
         }
+    }
+}
+
+/// True when the upstream says that it never looked at the call (RFC 9113, 6.8 and 8.7): it refused
+/// the stream, or is shutting down and the stream came after the last one that it takes.
+fn turned_away(error: &h2::Error) -> bool {
+    let goes_away = error.is_go_away() && error.is_remote();
+    match error.reason() {
+        Some(h2::Reason::REFUSED_STREAM) => true,
+        Some(h2::Reason::NO_ERROR) => goes_away,
+        _ => false,
     }
 }
 
@@ -175,14 +184,5 @@ mod tests {
         let failure = Failure::read("shop", timed_out);
         assert!(failure.is_unknown());
         assert_eq!(failure.status().code(), Code::DeadlineExceeded);
-    }
-
-    #[test]
-    fn a_refused_connection_never_ran() {
-        let refused = ConnectError("refused".into());
-        let failure = Failure::read("shop", Status::from_error(Box::new(refused)));
-        assert!(failure.never_ran());
-        assert!(failure.of_transport());
-        assert_eq!(Error::from(failure).reason(), "PEER_UNREACHABLE");
     }
 }

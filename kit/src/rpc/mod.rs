@@ -6,6 +6,7 @@
 //! deadline    one for all tries                         (so that retries cannot outlive it)
 //! retry       of what may run twice, within a budget    (so that an outage is not amplified)
 //! breaker     leaves an upstream alone that fails       (so that waiting callers do not pile up)
+//! balance     the less busy of two connections          (so that a slow or dead endpoint costs little)
 //! transport   the call itself: bytes out, bytes back
 //! ```
 //!
@@ -14,17 +15,25 @@
 //! which says whether it can have had an effect.
 
 mod admission;
+mod balance;
 mod breaker;
+mod connection;
 mod deadline;
 mod failure;
+mod gauge;
 mod peer;
+mod pool;
 mod retry;
 #[cfg(test)]
 mod testing;
 mod transport;
 mod window;
 
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    sync::{LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -32,6 +41,7 @@ use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use tower::Service;
 
+pub use balance::Channel;
 pub use breaker::BreakerLimits;
 pub use failure::Failure;
 pub use peer::{Limits, Peer};
@@ -64,6 +74,8 @@ pub struct Policy {
     pub backoff: Duration,
     /// The longest pause before any retry.
     pub max_backoff: Duration,
+    /// With which other calls it shares a breaker.
+    pub class: Class,
 }
 
 impl Default for Policy {
@@ -72,7 +84,38 @@ impl Default for Policy {
             attempts: 3,
             backoff: Duration::from_millis(50),
             max_backoff: Duration::from_millis(500),
+            class: Class::WRITE,
         }
+    }
+}
+
+/// Calls to an upstream that are likely to fail together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Class(&'static str);
+
+impl Class {
+    /// Calls that change nothing.
+    pub const READ: Self = Self("read");
+    /// Calls that change something.
+    pub const WRITE: Self = Self("write");
+
+    /// A class by its name. Each name is kept for as long as the process runs: they come from a
+    /// configuration, never from a request.
+    pub fn named(name: &str) -> Self {
+        static NAMES: LazyLock<Mutex<HashSet<&'static str>>> =
+            LazyLock::new(|| Mutex::new(HashSet::from(["read", "write"])));
+        let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = names.get(name) {
+            return Self(known);
+        }
+        let name = String::from(name).leak();
+        names.insert(name);
+        Self(name)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        self.0
     }
 }
 
@@ -118,6 +161,8 @@ impl<S> Step for S where
     S: Service<Call, Response = Reply, Error = Failure, Future: Send> + Clone + Send + 'static
 {
 }
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 type Answer =
     std::pin::Pin<Box<dyn std::future::Future<Output = Result<Reply, Failure>> + Send + 'static>>;

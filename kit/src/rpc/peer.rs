@@ -4,25 +4,25 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use tonic::{
-    metadata::{MetadataKey, MetadataMap, MetadataValue},
-    transport::{Channel, Endpoint},
-};
+use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
 use tower::{Service as _, ServiceBuilder};
 
 use super::{
-    BreakerLimits, Call, Failure, Method, Policy, Reply,
+    BreakerLimits, Call, Channel, Failure, Method, Policy, Reply,
     admission::{Admission, AdmissionLayer},
+    balance::Balance,
     breaker::{Breaker, BreakerLayer},
     deadline::{Deadline, DeadlineLayer},
+    pool::Pool,
     retry::{Retry, RetryLayer},
-    transport::Transport,
 };
-use crate::{Error, auth::Identity, error::Kind, fail_point, telemetry};
+use crate::{Error, auth::Identity, fail_point, telemetry};
 
 /// What all calls to one upstream share.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// Connections to each endpoint.
+    pub connections: usize,
     /// Calls under way at once; one more is refused.
     pub concurrency: usize,
     /// Retries in a row, before only one in ten calls may be retried.
@@ -33,21 +33,23 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { concurrency: 1024, retry_tokens: 100, breaker: BreakerLimits::default() }
+        let breaker = BreakerLimits::default();
+        Self { connections: 2, concurrency: 1024, retry_tokens: 100, breaker }
     }
 }
 
-/// One upstream. Clones share its connection and its limits.
+/// One upstream. Clones share its connections and its limits.
 #[derive(Clone)]
 pub struct Peer {
-    stack: Admission<Deadline<Retry<Breaker<Transport>>>>,
-    channel: Channel,
+    stack: Admission<Deadline<Retry<Breaker<Balance>>>>,
+    pool: Pool,
     identity: Option<Identity>,
 }
 
 impl Peer {
-    /// A peer at `address`, with the default limits. Connects when it is first called; needs a
-    /// tokio runtime. `identity` is what [`unary`](Self::unary) calls as.
+    /// A peer with the default limits at `address`: one or several, with commas between; a name may
+    /// stand for several endpoints. Connects when it is first called; needs a tokio runtime.
+    /// `identity` is what [`unary`](Self::unary) calls as.
     pub fn new(
         service: &'static str,
         address: &str,
@@ -63,17 +65,7 @@ impl Peer {
         identity: Option<Identity>,
         limits: Limits,
     ) -> Result<Self, Error> {
-        let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|error| {
-            let detail = format!("peers: the address of {service}, {address}: {error}");
-            Error::new(Kind::Invalid, "CONFIGURATION", detail)
-        })?;
-        let channel = endpoint
-            .connect_timeout(Duration::from_secs(1))
-            .tcp_nodelay(true)
-            // Finds out within 15 s that the other side has vanished without a word.
-            .http2_keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(5))
-            .connect_lazy();
+        let pool = Pool::new(service, address, limits.connections)?;
         let stack = ServiceBuilder::new()
             // What is too much is refused before it holds anything.
             .layer(AdmissionLayer::new(service, limits.concurrency))
@@ -81,10 +73,11 @@ impl Peer {
             .layer(DeadlineLayer { service })
             // Around the breaker: each try asks it anew.
             .layer(RetryLayer::new(limits.retry_tokens))
-            // Next to the wire: it sees every try as it went.
+            // It sees every try as it went, but for those that another endpoint made good.
             .layer(BreakerLayer::new(service, limits.breaker))
-            .service(Transport { service, channel: channel.clone() });
-        Ok(Self { stack, channel, identity })
+            // Next to the wire: picks the connection, and another when that is no good.
+            .service(Balance { pool: pool.clone() });
+        Ok(Self { stack, pool, identity })
     }
 
     /// Makes a call as it is: nothing is added to its metadata but the deadline.
@@ -119,9 +112,9 @@ impl Peer {
         })
     }
 
-    /// The connection itself, for streams.
+    /// The way to its endpoints without all that, for streams.
     pub fn channel(&self) -> Channel {
-        self.channel.clone()
+        Channel { pool: self.pool.clone() }
     }
 
     fn metadata(&self) -> Result<MetadataMap, Error> {

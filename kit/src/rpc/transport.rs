@@ -1,4 +1,4 @@
-//! Transport: one try of a call over HTTP/2. Moves bytes: it neither encodes nor
+//! Transport: one try of a call over one connection. Moves bytes: it neither encodes nor
 //! decodes messages. Sends the upstream what is left of the deadline.
 
 use std::task::{Context, Poll};
@@ -10,17 +10,16 @@ use tonic::{
     Request, Status,
     client::Grpc,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    transport::Channel,
 };
 use tower::Service;
 
-use super::{Answer, Call, Failure, Reply};
+use super::{Answer, Call, Failure, Reply, connection::Connection};
 
-/// Calls over a channel.
+/// Calls over a connection.
 #[derive(Clone)]
 pub(super) struct Transport {
     pub(super) service: &'static str,
-    pub(super) channel: Channel,
+    pub(super) connection: Connection,
 }
 
 impl Service<Call> for Transport {
@@ -33,14 +32,15 @@ impl Service<Call> for Transport {
     }
 
     fn call(&mut self, call: Call) -> Answer {
-        let Self { service, channel } = self.clone();
+        let Self { service, connection } = self.clone();
         Box::pin(async move {
-            let read = |status| Failure::read(service, status);
-            let mut grpc = Grpc::new(channel);
-            grpc.ready().await.map_err(|error| read(Status::from_error(Box::new(error))))?;
+            let mut grpc = Grpc::new(connection);
             let mut request = Request::from_parts(call.metadata, Extensions::new(), call.message);
             request.set_timeout(call.deadline.duration_since(Instant::now()));
-            let response = grpc.unary(request, call.method.path, Raw).await.map_err(read)?;
+            let response = grpc
+                .unary(request, call.method.path, Raw)
+                .await
+                .map_err(|status| Failure::read(service, status))?;
             let (metadata, message, _) = response.into_parts();
             Ok(Reply { message, metadata })
         })
@@ -49,7 +49,7 @@ impl Service<Call> for Transport {
 
 /// Messages as they are.
 #[derive(Clone, Copy)]
-struct Raw;
+pub(super) struct Raw;
 
 impl Codec for Raw {
     type Encode = Bytes;
@@ -87,9 +87,9 @@ impl Decoder for Raw {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
-    use tokio::net::TcpListener;
+    use tokio::{net::TcpListener, sync::Notify};
 
     use super::*;
     use crate::rpc::{Limits, Peer, testing::call};
@@ -121,6 +121,42 @@ mod tests {
         call.deadline = Instant::now() + Duration::from_secs(5);
         let failure = peer.call(call).await.expect_err("lost");
         assert!(failure.is_unknown(), "{failure:?}");
+        upstream.await.expect("upstream");
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_an_upstreams_last_call_never_ran() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let address = listener.local_addr().expect("address");
+        let (heard, enough) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let upstream = tokio::spawn({
+            let (heard, enough) = (Arc::clone(&heard), Arc::clone(&enough));
+            async move {
+                let (socket, _) = listener.accept().await.expect("accepts");
+                let mut connection = h2::server::handshake(socket).await.expect("handshake");
+                let _call = connection.accept().await.expect("a call");
+                heard.notify_one();
+                enough.notified().await;
+                connection.abrupt_shutdown(h2::Reason::NO_ERROR);
+                let _ = std::future::poll_fn(|cx| connection.poll_closed(cx)).await;
+            }
+        });
+        let authority = address.to_string().parse().expect("an authority");
+        let opened = Connection::open("shop", address, authority).await;
+        let (connection, _) = opened.expect("connects");
+        let mut transport = Transport { service: "shop", connection };
+        let first = tokio::spawn(transport.call(call()));
+        heard.notified().await;
+        let second = tokio::spawn(transport.call(call()));
+        // Until it is on its way.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        enough.notify_one();
+        let failure = first.await.expect("ends").expect_err("cut off");
+        assert!(failure.is_unknown(), "{failure:?}");
+        let failure = second.await.expect("ends").expect_err("not taken");
+        assert!(failure.never_ran(), "{failure:?}");
         upstream.await.expect("upstream");
     }
 }

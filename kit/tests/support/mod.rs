@@ -8,6 +8,7 @@ use kit::{
     Cause, Database, Error, Tx,
     config::DatabaseSettings,
     event::{self, Arrived, Bearer, Consumer, Draft, Feed, Log, Policy, Source},
+    rpc::Peer,
 };
 use prost::Message;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -164,7 +165,8 @@ where
     F: Fn(&Note) -> Result<(), Error> + Send + Sync + 'static,
 {
     let (source, nobody): (_, Bearer) = (Source::of::<Notes>("notes"), Arc::new(|| None));
-    let channel = producer.channel();
+    let address = format!("http://{}", producer.address);
+    let channel = Peer::new("notes", &address, None).unwrap().channel();
     Consumer::new("listener", source, &[], heard.clone(), channel, nobody, WriteDown(fault))
 }
 
