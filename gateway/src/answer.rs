@@ -12,7 +12,7 @@ use kit::{
     Error,
     auth::Caller,
     error::Kind,
-    rpc::{Call, Method as Rpc, Policy},
+    rpc::{Call, Method as Rpc},
     telemetry,
 };
 use tokio::time::{Instant, timeout_at};
@@ -21,7 +21,7 @@ use tracing::Instrument as _;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::{
-    Gateway, headers, observe, problem,
+    Gateway, admission, deadline, headers, observe, problem,
     route::{Miss, Route},
     transcode::Input,
 };
@@ -96,8 +96,12 @@ impl Gateway {
         parts: &Parts,
         body: Incoming,
     ) -> Result<Response<Full<Bytes>>, Failed> {
-        let deadline = Instant::now() + self.deadline;
-        self.check_caller(parts, route)?;
+        let policies = self.policies.borrow().clone();
+        let policy = policies.of(route);
+        let _place = self.admission.enter(&policies, route, parts)?;
+        let most = policy.timeout.unwrap_or(self.deadline);
+        let deadline = Instant::now() + deadline::within(&parts.headers, most)?;
+        admission::check_member(policy, &self.check_caller(parts, route)?)?;
         let metadata = headers::metadata(&parts.headers, route)?;
         let body = timeout_at(deadline, read(parts, body)).await.map_err(|_| {
             Error::new(Kind::Invalid, problem::BODY_TOO_SLOW, "the body did not come in time")
@@ -106,7 +110,7 @@ impl Gateway {
         let message = Bytes::from((route.request)(&input)?);
         let call = Call {
             method: Rpc::new(route.method, route.idempotent),
-            policy: Policy::default(),
+            policy: policy.calling,
             message,
             metadata,
             deadline,
@@ -121,13 +125,13 @@ impl Gateway {
 
     /// Refuses early what a service would refuse too: a token that is not valid, or none where the
     /// contract wants one. What a caller may do is the service's matter.
-    fn check_caller(&self, parts: &Parts, route: &Route) -> Result<(), Error> {
+    fn check_caller(&self, parts: &Parts, route: &Route) -> Result<Caller, Error> {
         let unauthenticated = |why| Error::new(Kind::Unauthenticated, "UNAUTHENTICATED", why);
         let sent = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::to_str);
         let sent = sent.transpose().map_err(|_| unauthenticated("not a token"))?;
         match self.verifier.caller(sent)? {
             Caller::Anonymous if !route.open => Err(unauthenticated("sign in first")),
-            _ => Ok(()),
+            caller => Ok(caller),
         }
     }
 }

@@ -6,9 +6,10 @@
 //!
 //! 1. `serve` takes the connection, with limits on its headers.
 //! 2. `answer` sees to the rest: it answers `/healthz` and
-//!    `/.well-known/jwks.json` itself, opens the trace's span, and sets the
-//!    deadline that holds for all that follows.
-//! 3. `route` finds the row for verb and path: 404, or 405 with `Allow`.
+//!    `/.well-known/jwks.json` itself, and opens the trace's span.
+//! 3. `route` finds the row for verb and path: 404, or 405 with `Allow`; `policies`
+//!    has what an operator says of its method. `admission` lets the request in, or
+//!    not: 429, 503. `deadline` sets the one that holds for all that follows.
 //! 4. The token is verified: 401 if it is not valid, or missing where the contract
 //!    wants one. It is sent on; services verify it again and decide what it is
 //!    good for.
@@ -17,16 +18,19 @@
 //!    `If-Match`, the trace. All else ends here.
 //! 6. `transcode` makes the request's bytes of body, path and query, strictly;
 //!    `read` knows the body's JSON.
-//! 7. `kit::rpc` makes the call: admission, deadline, retry, breaker.
+//! 7. `kit::rpc` makes the call: deadline, retry, breaker, balance.
 //! 8. `write` makes JSON of the response's bytes; `headers` adds `201` with
 //!    `Location` and `Idempotency-Replayed` where the service said so.
 //! 9. Whatever goes wrong becomes a `problem`; `observe` counts it all.
 
+mod admission;
 mod answer;
+mod deadline;
 mod headers;
 mod observe;
 #[cfg(test)]
 mod oracle;
+mod policies;
 mod problem;
 mod read;
 mod route;
@@ -34,14 +38,23 @@ mod serve;
 mod transcode;
 mod write;
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use kit::{Error, auth::Verifier, config::Settings, rpc::Peer};
-use tokio::net::TcpListener;
+use kit::{
+    Error,
+    auth::Verifier,
+    config::Settings,
+    rpc::{Limits, Peer},
+};
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::route::{ROUTES, Route, Router};
+use crate::{
+    admission::Admission,
+    policies::Policies,
+    route::{ROUTES, Route, Router},
+};
 
 /// The contracts as an encoded descriptor set, for those who put the gateway and services together.
 pub use contracts::DESCRIPTORS;
@@ -63,6 +76,8 @@ mod messages {
 pub struct Gateway {
     router: Router,
     peers: HashMap<&'static str, Peer>,
+    policies: watch::Receiver<Arc<Policies>>,
+    admission: Admission,
     verifier: Verifier,
     jwks: Bytes,
     deadline: Duration,
@@ -77,7 +92,9 @@ impl Gateway {
         for Route { service, .. } in ROUTES {
             if !peers.contains_key(service) {
                 let address = settings.peers.address(service);
-                peers.insert(*service, Peer::new(service, &address, None)?);
+                let connections = settings.peers.connections;
+                let limits = Limits { connections, ..Limits::default() };
+                peers.insert(*service, Peer::with_limits(service, &address, None, limits)?);
             }
         }
         let jwks = match settings.auth.jwks.as_str() {
@@ -87,6 +104,8 @@ impl Gateway {
         Ok(Self {
             router: Router::new(ROUTES)?,
             peers,
+            policies: policies::follow(&settings.http.policies)?,
+            admission: Admission::new(settings.http.proxies),
             verifier: Verifier::new(&settings.auth)?,
             jwks: jwks.into(),
             deadline: settings.deadline.request(),

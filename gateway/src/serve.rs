@@ -3,6 +3,8 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -13,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
-use crate::Gateway;
+use crate::{Gateway, admission::Remote};
 
 /// All headers of a request together.
 const LONGEST_HEADERS: usize = 16 * 1024;
@@ -30,8 +32,8 @@ pub(crate) async fn serve(
     let server = server();
     let connections = GracefulShutdown::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-        let socket = match accepted {
-            Ok((socket, _)) => socket,
+        let (socket, remote) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: some will be free soon.
                 tracing::warn!(%error, "connection not accepted");
@@ -41,7 +43,7 @@ pub(crate) async fn serve(
         };
         // Only costs latency when it fails.
         let _ = socket.set_nodelay(true);
-        attend(&server, &connections, Arc::clone(&gateway), socket);
+        attend(&server, &connections, Arc::clone(&gateway), socket, Remote(remote));
     }
     drop(listener);
     if tokio::time::timeout(shutdown, connections.shutdown()).await.is_err() {
@@ -54,12 +56,14 @@ fn attend(
     connections: &GracefulShutdown,
     gateway: Arc<Gateway>,
     socket: TcpStream,
+    remote: Remote,
 ) {
     let service = ServiceBuilder::new()
         // The client's own id, or a new one: a response can be found again in its logs and ours.
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id())
-        .service_fn(move |request| {
+        .service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(remote);
             let gateway = Arc::clone(&gateway);
             async move { Ok::<_, Infallible>(gateway.answer(request).await) }
         });

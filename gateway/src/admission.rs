@@ -1,0 +1,234 @@
+//! Admission: what the gateway turns away at the door, before anything is read or
+//! called, so that it costs next to nothing: what is over somebody's rate (429),
+//! and what would only wait when too much is under way already (503). What that
+//! is stands in `policies`; what matters most is turned away last.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::{
+        LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use governor::clock::{Clock as _, DefaultClock};
+use http::request::Parts;
+use kit::{Error, auth::Caller, error::Kind, telemetry};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+};
+
+use crate::{
+    policies::{Policies, Policy, Priority, Rates},
+    route::{ROUTES, Route},
+};
+
+/// Where a request's connection comes from; an extension of the request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Remote(pub(crate) SocketAddr);
+
+/// Counts what is under way.
+pub(crate) struct Admission {
+    /// Proxies in front that can be believed.
+    proxies: usize,
+    all: AtomicUsize,
+    methods: HashMap<&'static str, AtomicUsize>,
+}
+
+/// A request's place among those under way, until dropped.
+#[derive(Debug)]
+pub(crate) struct Place<'a>([&'a AtomicUsize; 2]);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        for count in self.0 {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Admission {
+    pub(crate) fn new(proxies: usize) -> Self {
+        let methods = ROUTES.iter().map(|route| (route.method, AtomicUsize::new(0))).collect();
+        Self { proxies, all: AtomicUsize::new(0), methods }
+    }
+
+    /// Lets a request in, or says what is in the way.
+    pub(crate) fn enter(
+        &self,
+        policies: &Policies,
+        route: &Route,
+        parts: &Parts,
+    ) -> Result<Place<'_>, Error> {
+        let policy = policies.of(route);
+        if let Some(rates) = &policy.addresses
+            && let Some(address) = self.client(parts)
+        {
+            check(rates, &network(address), "ip_rate", policy)?;
+        }
+        let most = match policy.priority {
+            Priority::Low => policies.concurrency / 2,
+            Priority::Normal => policies.concurrency / 5 * 4,
+            Priority::High => policies.concurrency,
+        };
+        let method = self.methods.get(route.method).expect("each method of ROUTES has a count");
+        let place = Place([&self.all, method]);
+        let all = self.all.fetch_add(1, Ordering::Relaxed);
+        let same = method.fetch_add(1, Ordering::Relaxed);
+        if all >= most.max(1) || policy.concurrency.is_some_and(|most| same >= most) {
+            refused("concurrency", policy);
+            return Err(Error::unavailable("OVERLOADED", "too many requests are under way"));
+        }
+        Ok(place)
+    }
+
+    /// The client's address: the connection's, or what the outermost proxy that can be believed
+    /// says of its own.
+    fn client(&self, parts: &Parts) -> Option<IpAddr> {
+        let connection = parts.extensions.get::<Remote>().map(|remote| remote.0.ip());
+        if self.proxies == 0 {
+            return connection;
+        }
+        // Each proxy adds the address that it was called from at the end.
+        let hops = parts.headers.get_all("x-forwarded-for").iter();
+        let hops = hops.filter_map(|hops| hops.to_str().ok()).flat_map(|hops| hops.split(','));
+        let hops = hops.collect::<Vec<_>>();
+        let hop = hops.len().checked_sub(self.proxies).and_then(|index| hops.get(index));
+        hop.and_then(|hop| hop.trim().parse().ok()).or(connection)
+    }
+}
+
+/// Refuses what is over a member's rate.
+pub(crate) fn check_member(policy: &Policy, caller: &Caller) -> Result<(), Error> {
+    match (&policy.members, caller) {
+        (Some(rates), Caller::Member { id, .. }) => check(rates, id, "member_rate", policy),
+        _ => Ok(()),
+    }
+}
+
+fn check<K: Clone + Eq + Hash>(
+    rates: &Rates<K>,
+    key: &K,
+    what: &'static str,
+    policy: &Policy,
+) -> Result<(), Error> {
+    rates.check_key(key).map_err(|until| {
+        refused(what, policy);
+        let wait = until.wait_time_from(DefaultClock::default().now());
+        Error::new(Kind::Exhausted, "RATE_LIMITED", "too many requests; slow down")
+            .retry_after(wait.max(Duration::from_millis(1)))
+    })
+}
+
+/// Who has one address of version 6 has 2^64 of them.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Labels {
+    reason: &'static str,
+    priority: &'static str,
+}
+
+static REFUSED: LazyLock<Family<Labels, Counter>> = LazyLock::new(|| {
+    let family = Family::<Labels, Counter>::default();
+    let copy = family.clone();
+    let help = "Requests turned away at the door";
+    telemetry::register(|all| all.register("hansang_gateway_refused", help, copy));
+    family
+});
+
+fn refused(reason: &'static str, policy: &Policy) {
+    let priority = match policy.priority {
+        Priority::Low => "low",
+        Priority::Normal => "normal",
+        Priority::High => "high",
+    };
+    REFUSED.get_or_create(&Labels { reason, priority }).inc();
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::oracle::route;
+
+    fn from(address: &str, forwarded: &str) -> Parts {
+        let mut request = Request::new(());
+        request.extensions_mut().insert(Remote((address.parse::<IpAddr>().expect("ip"), 1).into()));
+        if !forwarded.is_empty() {
+            let value = forwarded.parse().expect("ascii");
+            request.headers_mut().insert("x-forwarded-for", value);
+        }
+        request.into_parts().0
+    }
+
+    #[test]
+    fn the_full_gateway_takes_what_matters_most() {
+        let text = "concurrency = 10\nmethod.product.ListProducts.priority = 'low'";
+        let policies = Policies::read(text).expect("is right");
+        let admission = Admission::new(0);
+        let parts = from("192.0.2.1", "");
+        let enter = |method| admission.enter(&policies, route(method), &parts);
+        let mut places = Vec::new();
+        for (method, most) in [("/ListProducts", 5), ("/GetOrder", 8), ("/CancelOrder", 10)] {
+            while let Ok(place) = enter(method) {
+                places.push(place);
+            }
+            assert_eq!(places.len(), most, "{method}");
+        }
+        assert_eq!(enter("/CancelOrder").expect_err("full").reason(), "OVERLOADED");
+        places.clear();
+        assert!(enter("/ListProducts").is_ok());
+    }
+
+    #[test]
+    fn one_method_may_have_a_limit_of_its_own() {
+        let policies = Policies::read("method.order.PlaceOrder.concurrency = 1").expect("is right");
+        let admission = Admission::new(0);
+        let parts = from("192.0.2.1", "");
+        let enter = |method| admission.enter(&policies, route(method), &parts);
+        let place = enter("/PlaceOrder").expect("the first");
+        assert!(enter("/PlaceOrder").is_err());
+        assert!(enter("/GetOrder").is_ok());
+        drop(place);
+        assert!(enter("/PlaceOrder").is_ok());
+    }
+
+    #[test]
+    fn an_address_has_its_rate_however_many_of_its_network_it_uses() {
+        let text = "method.product.GetProduct.ip_rate = { per_second = 1, burst = 1 }";
+        let policies = Policies::read(text).expect("is right");
+        let admission = Admission::new(0);
+        let get = |address| {
+            let entered = admission.enter(&policies, route("/GetProduct"), &from(address, ""));
+            entered.map(drop).map_err(|error| error.kind())
+        };
+        assert_eq!(get("192.0.2.1"), Ok(()));
+        assert_eq!(get("192.0.2.1"), Err(Kind::Exhausted));
+        assert_eq!(get("192.0.2.2"), Ok(()));
+        assert_eq!(get("2001:db8::1"), Ok(()));
+        assert_eq!(get("2001:db8::2"), Err(Kind::Exhausted));
+    }
+
+    #[test]
+    fn only_proxies_of_ours_say_who_the_client_is() {
+        let client = |proxies, forwarded| {
+            let client = Admission::new(proxies).client(&from("192.0.2.9", forwarded));
+            client.expect("an address").to_string()
+        };
+        assert_eq!(client(0, "10.0.0.1"), "192.0.2.9");
+        assert_eq!(client(1, "forged, 10.0.0.1"), "10.0.0.1");
+        assert_eq!(client(2, "10.0.0.1, 10.0.0.2"), "10.0.0.1");
+        assert_eq!(client(1, ""), "192.0.2.9", "it came around the proxy");
+    }
+}
