@@ -114,6 +114,7 @@ impl Table {
         let mut settings = settings();
         settings.http.policies = policies.display().to_string();
         settings.peers.template = format!("http://{}", upstream.local_addr().expect("address"));
+        settings.peers.overrides.insert("order".into(), "http://127.0.0.1:1".into());
         let issuer = Issuer::new(&settings.auth).expect("issuer");
         let (now, member) = (SystemTime::now(), uuid::Uuid::now_v7());
         let (token, _) = issuer.issue(member, vec![Role::Seller], now).expect("token");
@@ -235,6 +236,24 @@ async fn a_service_gets_what_is_left_of_the_time_that_the_client_has() {
     let (status, ..) = table.get("/v1/products/p1", "x-request-timeout: 100ms\r\n").await;
     assert_eq!(status, 504);
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_service_that_is_left_alone_shows_in_the_metrics_and_the_others_do_not() {
+    let table = Table::lay("").await;
+    let token = format!("authorization: Bearer {}\r\n", table.token);
+    for _ in 0..10 {
+        let (status, head, problem) = table.get("/v1/orders", &token).await;
+        assert_eq!((status, &problem["reason"]), (503, &json!("PEER_UNREACHABLE")));
+        assert!(head.contains("retry-after: 1"), "{head}");
+        assert_eq!(table.status().await, 200);
+    }
+    let metrics = telemetry::metrics();
+    let state = |upstream, state| {
+        let line = "hansang_rpc_breaker_state{upstream=";
+        metrics.contains(&format!("{line}\"{upstream}\",class=\"read\"}} {state}\n"))
+    };
+    assert!(state("order", 2) && state("product", 0), "{metrics}");
 }
 
 #[tokio::test]
