@@ -16,11 +16,11 @@ use std::{
 
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Streaming, transport::Channel};
+use tonic::{Request, Streaming};
 use uuid::Uuid;
 
 use self::v1::{Revocation, WatchRequest, WatchResponse, revocations_client::RevocationsClient};
-use crate::{Error, auth::Identity, backoff::Backoff, id};
+use crate::{Error, auth::Identity, backoff::Backoff, id, rpc::Channel};
 
 /// The contract of the watch, as compiled for the kit's own use.
 #[allow(
