@@ -1,5 +1,5 @@
-//! Compiles the contracts that the kit itself speaks: how events travel and are taken up again, whose tokens
-//! are void, and how a test moves the clock.
+//! Compiles the contracts that the kit itself speaks: how events travel and are
+//! taken up again, whose tokens are void, and how a test moves the clock.
 
 use std::error::Error;
 

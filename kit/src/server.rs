@@ -25,7 +25,7 @@ use crate::{
     migrate,
     observe::ObserveLayer,
     revocation::{Revoked, Watcher},
-    rpc::Peer,
+    rpc::{Limits, Peer},
     service::{House, Run, Service},
 };
 
@@ -119,7 +119,10 @@ impl Server {
         };
         let identity = Identity::service(other.name, &settings.auth)?;
         let address = settings.peers.address(issuer);
-        let channel = Peer::new(issuer, &address, Some(identity.clone()))?.channel();
+        // One stream needs one connection.
+        let limits = Limits { connections: 1, ..Limits::default() };
+        let peer = Peer::with_limits(issuer, &address, Some(identity.clone()), limits)?;
+        let channel = peer.channel();
         let revoked = Revoked::default();
         let watcher = Watcher { revoked: revoked.clone(), issuer, channel, identity };
         self.runs.push(Box::pin(watcher.run(self.stop.clone())));
