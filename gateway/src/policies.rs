@@ -343,6 +343,18 @@ mod tests {
     }
 
     #[test]
+    fn who_has_all_of_their_rate_left_is_forgotten() {
+        let policies = read("default.member_rate = { per_second = 1000, burst = 1 }");
+        let rates = policies.of(route("/GetOrder")).members.as_ref().expect("a rate");
+        rates.check_key(&Uuid::now_v7()).expect("the first");
+        let begun = std::time::Instant::now();
+        while rates.len() > 0 {
+            policies.forget();
+            assert!(begun.elapsed() < Duration::from_secs(10), "still {} known", rates.len());
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (text, why) in [
             ("colour = 1", "colour"),
