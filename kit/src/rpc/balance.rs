@@ -218,7 +218,7 @@ mod tests {
             let mut grpc = Grpc::new(channel.clone());
             let path = http::uri::PathAndQuery::from_static("/shop.v1.Shop/Watch");
             let request = tonic::Request::new(bytes::Bytes::new());
-            let stream = grpc.server_streaming(request, path, crate::rpc::transport::Raw).await;
+            let stream = grpc.server_streaming(request, path, crate::rpc::Raw).await;
             assert!(stream.is_ok());
             assert_eq!(one.calls(), begun);
         }

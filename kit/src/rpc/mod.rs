@@ -10,6 +10,9 @@
 //! transport   the call itself: bytes out, bytes back
 //! ```
 //!
+//! A server stream is a call until its headers are there; the stack ends at that
+//! point, and what goes wrong later is not retried.
+//!
 //! [`Peer`] is that stack for one upstream. Nothing here encodes or decodes a
 //! message but [`Peer::unary`]. A call that did not succeed is a [`Failure`],
 //! which says whether it can have had an effect.
@@ -21,6 +24,7 @@ mod connection;
 mod deadline;
 mod failure;
 mod gauge;
+mod messages;
 mod peer;
 mod pool;
 mod retry;
@@ -44,6 +48,7 @@ use tower::Service;
 pub use balance::Channel;
 pub use breaker::BreakerLimits;
 pub use failure::Failure;
+pub use messages::{Messages, Raw};
 pub use peer::{Limits, Peer};
 
 /// The metadata key that lets a call be repeated: its callee does it once.
@@ -56,12 +61,20 @@ pub struct Method {
     pub path: PathAndQuery,
     /// Running it twice does no more than running it once.
     pub idempotent: bool,
+    /// It answers with a stream of messages.
+    pub streaming: bool,
 }
 
 impl Method {
     /// A method by its path. Panics when that is not a path, which the contracts rule out.
     pub fn new(path: &'static str, idempotent: bool) -> Self {
-        Self { path: PathAndQuery::from_static(path), idempotent }
+        Self { path: PathAndQuery::from_static(path), idempotent, streaming: false }
+    }
+
+    /// The same method, when it answers with a stream of messages.
+    #[must_use]
+    pub fn streaming(self, streaming: bool) -> Self {
+        Self { streaming, ..self }
     }
 }
 
@@ -144,10 +157,12 @@ impl Call {
 /// The answer to a call.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// The response, encoded.
+    /// The response, encoded; empty when it is a stream.
     pub message: Bytes,
-    /// What came along, trailers included.
+    /// What came along; of a single response the trailers too.
     pub metadata: MetadataMap,
+    /// The messages of a stream.
+    pub messages: Option<Messages>,
 }
 
 /// What every layer wraps and is: a service that is always ready, because what

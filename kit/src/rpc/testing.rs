@@ -114,7 +114,7 @@ pub(super) fn keyed() -> Call {
 }
 
 pub(super) fn reply() -> Reply {
-    Reply { message: Bytes::new(), metadata: MetadataMap::new() }
+    Reply { message: Bytes::new(), metadata: MetadataMap::new(), messages: None }
 }
 
 pub(super) fn away() -> Failure {

@@ -3,17 +3,13 @@
 
 use std::task::{Context, Poll};
 
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::Bytes;
 use http::Extensions;
 use tokio::time::Instant;
-use tonic::{
-    Request, Status,
-    client::Grpc,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-};
+use tonic::{Request, client::Grpc};
 use tower::Service;
 
-use super::{Answer, Call, Failure, Reply, connection::Connection};
+use super::{Answer, Call, Failure, Messages, Raw, Reply, connection::Connection};
 
 /// Calls over a connection.
 #[derive(Clone)]
@@ -34,54 +30,21 @@ impl Service<Call> for Transport {
     fn call(&mut self, call: Call) -> Answer {
         let Self { service, connection } = self.clone();
         Box::pin(async move {
+            let read = |status| Failure::read(service, status);
             let mut grpc = Grpc::new(connection);
             let mut request = Request::from_parts(call.metadata, Extensions::new(), call.message);
+            if call.method.streaming {
+                // Without a timeout: the deadline is for the headers, not for the stream's length.
+                let response = grpc.server_streaming(request, call.method.path, Raw).await;
+                let (metadata, stream, _) = response.map_err(read)?.into_parts();
+                let messages = Some(Messages::new(service, stream));
+                return Ok(Reply { message: Bytes::new(), metadata, messages });
+            }
             request.set_timeout(call.deadline.duration_since(Instant::now()));
-            let response = grpc
-                .unary(request, call.method.path, Raw)
-                .await
-                .map_err(|status| Failure::read(service, status))?;
+            let response = grpc.unary(request, call.method.path, Raw).await.map_err(read)?;
             let (metadata, message, _) = response.into_parts();
-            Ok(Reply { message, metadata })
+            Ok(Reply { message, metadata, messages: None })
         })
-    }
-}
-
-/// Messages as they are.
-#[derive(Clone, Copy)]
-pub(super) struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, message: Bytes, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        into.put(message);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining())))
     }
 }
 
