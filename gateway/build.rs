@@ -89,8 +89,15 @@ impl Contracts {
             return Ok(Vec::new());
         }
         let failed = |error: Box<dyn Error>| format!("{}: {error}", method.full_name());
-        if method.is_client_streaming() || method.is_server_streaming() {
-            return Err(failed("streams have no REST form yet".into()).into());
+        if method.is_client_streaming() {
+            return Err(failed("a stream of requests has no REST form".into()).into());
+        }
+        let has = |message: MessageDescriptor, field| message.get_field_by_name(field).is_some();
+        if method.is_server_streaming()
+            && !(has(method.input(), "last_event_id") && has(method.output(), "event_id"))
+        {
+            let why = "a stream goes on after `last_event_id`, the `event_id` of a message";
+            return Err(failed(why.into()).into());
         }
         let rule = options.get_extension(&self.http);
         let rule = rule.as_message().ok_or("google.api.http is not a message")?;
@@ -206,11 +213,16 @@ fn emit_route(
     let open = contracts.open(method);
     let (input, output) = (owned(&request), owned(&method.output()));
     let start = if *body { "body" } else { "no_body" };
+    let event_id = if method.is_server_streaming() {
+        format!("Some(|bytes| write::event_id::<{output}>(bytes, |it| it.event_id))")
+    } else {
+        "None".into()
+    };
     writeln!(
         out,
         "    Route {{
         verb: http::Method::{verb}, path: {path:?}, service: {upstream:?}, method: {called:?},
-        idempotent: {idempotent}, open: {open},
+        idempotent: {idempotent}, open: {open}, event_id: {event_id},
         response: |bytes| write::response::<{output}>(bytes),
         request: |input| {{
             let mut message: {input} = input.{start}()?;"

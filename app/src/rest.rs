@@ -5,8 +5,9 @@ use std::{fmt, time::Duration};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -22,6 +23,38 @@ pub struct Rest {
     base: String,
     client: Client<HttpConnector, Full<Bytes>>,
     token: Option<String>,
+}
+
+/// A stream that is being read.
+#[derive(Debug)]
+pub struct Lines {
+    /// The status code.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    body: Incoming,
+    buffer: Vec<u8>,
+}
+
+impl Lines {
+    /// The next line, without its end; none at the end. An error when the stream breaks off.
+    pub async fn next(&mut self) -> Result<Option<String>> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line = self.buffer.drain(..=end).collect::<Vec<u8>>();
+                let line = String::from_utf8(line).context("not UTF-8")?;
+                return Ok(Some(line.trim_end_matches('\n').to_owned()));
+            }
+            match self.body.frame().await {
+                Some(frame) => {
+                    let frame = frame.context("the stream broke off")?;
+                    self.buffer.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+                }
+                None if self.buffer.is_empty() => return Ok(None),
+                None => self.buffer.push(b'\n'),
+            }
+        }
+    }
 }
 
 /// What came back.
@@ -66,6 +99,26 @@ impl Rest {
         body: Option<Value>,
         headers: &[(&str, &str)],
     ) -> Result<Answer> {
+        let request = self.request(method, path, body, headers)?;
+        tokio::time::timeout(LIMIT, self.exchange(request))
+            .await
+            .with_context(|| format!("no answer from {} in {LIMIT:?}", self.base))?
+    }
+
+    /// Opens a stream, of which the lines come as they are written.
+    pub async fn open(&self, path: &str, headers: &[(&str, &str)]) -> Result<Lines> {
+        let request = self.request(Method::GET, path, None, headers)?;
+        let (parts, body) = self.respond(request).await?.into_parts();
+        Ok(Lines { status: parts.status, headers: parts.headers, body, buffer: Vec::new() })
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<Request<Full<Bytes>>> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
@@ -77,19 +130,16 @@ impl Rest {
             request = request.header(*name, *value);
         }
         let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let request = request.body(Full::new(Bytes::from(body))).context("not a request")?;
-        tokio::time::timeout(LIMIT, self.exchange(request))
-            .await
-            .with_context(|| format!("no answer from {} in {LIMIT:?}", self.base))?
+        request.body(Full::new(Bytes::from(body))).context("not a request")
+    }
+
+    async fn respond(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
+        let response = self.client.request(request).await;
+        response.with_context(|| format!("cannot reach {}", self.base))
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer> {
-        let response = self
-            .client
-            .request(request)
-            .await
-            .with_context(|| format!("cannot reach {}", self.base))?;
-        let (parts, body) = response.into_parts();
+        let (parts, body) = self.respond(request).await?.into_parts();
         let body = body.collect().await.context("the answer broke off")?.to_bytes();
         let body = if body.is_empty() {
             Value::Null

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, bail};
 use kit::{
-    Service,
+    Service, Stop,
     config::{PeerSettings, Settings},
     server::Server,
 };
@@ -126,7 +126,10 @@ pub struct House {
     server: Server,
     gateway: Option<gateway::Gateway>,
     listeners: Listeners,
-    stop: CancellationToken,
+    /// Of the gateway: it goes first, since what it has under way needs the services.
+    stop: Stop,
+    /// Of the services.
+    behind: Stop,
 }
 
 impl House {
@@ -137,26 +140,30 @@ impl House {
         listeners: Listeners,
         stop: CancellationToken,
     ) -> Result<Self> {
+        let stop = Stop::after(stop, settings.deadline.drain());
+        let behind = Stop { told: stop.told.clone(), closing: CancellationToken::new() };
         let server =
-            Server::prepare(settings, &selection.services, gateway::DESCRIPTORS, stop.clone())
+            Server::prepare(settings, &selection.services, gateway::DESCRIPTORS, behind.clone())
                 .await?
                 .refuse_revoked(settings, ISSUER.name)?;
         let gateway = if selection.gateway { Some(gateway::Gateway::new(settings)?) } else { None };
-        Ok(Self { server, gateway, listeners, stop })
+        Ok(Self { server, gateway, listeners, stop, behind })
     }
 
     /// Serves until told to stop, and what is under way is done. When the services fail, all stops.
     pub async fn run(self) -> Result<()> {
-        let Self { server, gateway, listeners, stop } = self;
+        let Self { server, gateway, listeners, stop, behind } = self;
         let services = async {
             let done = server.run(listeners.grpc).await;
-            stop.cancel();
+            stop.now();
             done
         };
         let gateway = async {
-            if let (Some(gateway), Some(listener)) = (gateway, listeners.http) {
-                gateway.serve(listener, stop.clone()).await;
+            match (gateway, listeners.http) {
+                (Some(gateway), Some(listener)) => gateway.serve(listener, stop.clone()).await,
+                _ => stop.closing.cancelled().await,
             }
+            behind.closing.cancel();
         };
         let (services, ()) = tokio::join!(services, gateway);
         Ok(services?)

@@ -64,7 +64,9 @@ impl Split {
             recipe: Recipe::new(settings, surroundings, &addresses)?,
             processes,
             up: CancellationToken::new(),
-            patience: settings.deadline.shutdown() + Duration::from_secs(2),
+            patience: settings.deadline.drain()
+                + settings.deadline.shutdown()
+                + Duration::from_secs(2),
         });
         drop(listeners);
         let mut watches = JoinSet::new();

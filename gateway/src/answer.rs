@@ -1,32 +1,37 @@
 //! One request, from its headers to its response: the path of the module doc of
 //! the crate, in code.
 
-use std::panic::AssertUnwindSafe;
+use std::{borrow::Cow, panic::AssertUnwindSafe};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Method, Request, Response, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use kit::{
     Error,
     auth::Caller,
     error::Kind,
-    rpc::{Call, Method as Rpc},
+    rpc::{Call, Failure, Method as Rpc, Policy},
     telemetry,
 };
 use tokio::time::{Instant, timeout_at};
-use tonic::Status;
-use tracing::Instrument as _;
+use tonic::{Status, body::Body};
+use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::{
-    Gateway, admission, deadline, headers, observe, problem,
+    Gateway,
+    admission::{self, Place},
+    deadline, grpc, headers, observe,
+    policies::Policies,
+    problem,
     route::{Miss, Route},
+    stream::{self, Form, Frames},
     transcode::Input,
 };
 
-const LONGEST_BODY: usize = 1024 * 1024;
+pub(crate) const LONGEST_BODY: usize = 1024 * 1024;
 
 /// A failed request: what went wrong, and the verbs that would have been right, if it was that.
 struct Failed {
@@ -34,27 +39,32 @@ struct Failed {
     allow: Option<String>,
 }
 
+impl From<Status> for Failed {
+    fn from(status: Status) -> Self {
+        Self { status, allow: None }
+    }
+}
+
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self { status: error.into(), allow: None }
+        Status::from(error).into()
     }
 }
 
 impl Gateway {
     /// Answers a request; whatever happens, there is a response.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        if grpc::is_grpc(request.headers()) {
+            return self.grpc(request).await;
+        }
         let (parts, body) = request.into_parts();
         if let Some(response) = self.own(&parts) {
-            return response;
+            return response.map(Body::new);
         }
         let begun = Instant::now();
         let found = self.router.find(&parts.method, parts.uri.path());
         let route = found.as_ref().map_or("", |(route, _)| route.path);
-        let id = parts.headers.get("x-request-id").and_then(|id| id.to_str().ok());
-        let span =
-            tracing::info_span!("http", otel.kind = "server", http.route = route, request_id = id);
-        // Fails only where no tracer is installed: then there is nothing to continue.
-        let _ = span.set_parent(telemetry::remote_context(&parts.headers));
+        let span = span(&parts.headers, route);
         async {
             let answer = match &found {
                 Ok((route, path)) => {
@@ -64,7 +74,7 @@ impl Gateway {
                 }
                 Err(miss) => Err(not_found(miss)),
             };
-            let response = answer.unwrap_or_else(|failed| refuse(&parts, &failed));
+            let response = answer.unwrap_or_else(|failed| refuse(&parts, &failed).map(Body::new));
             let status = response.status().as_u16();
             tracing::debug!(method = %parts.method, path = parts.uri.path(), status, "answered");
             observe::request(&parts.method, route, status, begun.elapsed());
@@ -79,61 +89,107 @@ impl Gateway {
         if parts.method != Method::GET && parts.method != Method::HEAD {
             return None;
         }
-        let (kind, body) = match parts.uri.path() {
-            "/healthz" => ("text/plain", Bytes::from_static(b"ok\n")),
-            "/.well-known/jwks.json" => ("application/jwk-set+json", self.jwks.clone()),
+        let (status, kind, body) = match parts.uri.path() {
+            "/readyz" if self.stop.told.is_cancelled() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "stopping\n".into())
+            }
+            "/healthz" | "/readyz" => (StatusCode::OK, "text/plain", "ok\n".into()),
+            "/.well-known/jwks.json" => {
+                (StatusCode::OK, "application/jwk-set+json", self.jwks.clone())
+            }
             _ => return None,
         };
         let mut response = Response::new(Full::new(body));
+        *response.status_mut() = status;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         Some(response)
     }
 
     async fn call(
         &self,
-        route: &Route,
+        route: &'static Route,
         path: &[&str],
         parts: &Parts,
         body: Incoming,
-    ) -> Result<Response<Full<Bytes>>, Failed> {
+    ) -> Result<Response<Body>, Failed> {
         let policies = self.policies.borrow().clone();
-        let policy = policies.of(route);
-        let _place = self.admission.enter(&policies, route, parts)?;
-        let most = policy.timeout.unwrap_or(self.deadline);
-        let deadline = Instant::now() + deadline::within(&parts.headers, most)?;
-        admission::check_member(policy, &self.check_caller(parts, route)?)?;
-        let metadata = headers::metadata(&parts.headers, route)?;
+        let (_place, deadline) = self.enter(&policies, route, parts)?;
+        let form = route.event_id.map(|_| Form::accepted(&parts.headers)).transpose()?;
         let body = timeout_at(deadline, read(parts, body)).await.map_err(|_| {
             Error::new(Kind::Invalid, problem::BODY_TOO_SLOW, "the body did not come in time")
         })??;
-        let input = Input { path, query: parts.uri.query().unwrap_or_default(), body: &body };
-        let message = Bytes::from((route.request)(&input)?);
-        let call = Call {
-            method: Rpc::new(route.method, route.idempotent),
-            policy: policy.calling,
-            message,
-            metadata,
-            deadline,
+        let query = parts.uri.query().unwrap_or_default();
+        let query = match form {
+            Some(_) => stream::query(&parts.headers, query)?.into(),
+            None => Cow::from(query),
         };
-        let reply = self.peer(route)?.call(call).await.map_err(|failure| {
-            let status = failure.into_status();
-            Failed { status, allow: None }
-        })?;
+        let input = Input { path, query: &query, body: &body };
+        let message = Bytes::from((route.request)(&input)?);
+        let call = call(route, &parts.headers, message, policies.of(route).calling, deadline)?;
+        let reply = self.peer(route)?.call(call).await.map_err(Failure::into_status)?;
+        if let (Some(form), Some(messages)) = (form, reply.messages) {
+            let frames = Frames::new(form, route, parts.uri.path(), trace_id());
+            let messages = stream::until_closing(messages, self.stop.closing.clone());
+            return Ok(stream::response(messages, frames).await?);
+        }
         let json = (route.response)(&reply.message)?;
-        Ok(headers::response(json, reply.metadata))
+        Ok(headers::response(json, reply.metadata).map(Body::new))
+    }
+
+    /// Lets a request in, or says what is in the way, before anything is read of it. Answers its
+    /// place among those under way, and the deadline that holds for all that follows.
+    pub(crate) fn enter(
+        &self,
+        policies: &Policies,
+        route: &Route,
+        parts: &Parts,
+    ) -> Result<(Place<'_>, Instant), Error> {
+        let policy = policies.of(route);
+        let place = self.admission.enter(policies, route, parts)?;
+        let most = policy.timeout.unwrap_or(self.deadline);
+        let deadline = Instant::now() + deadline::within(&parts.headers, most)?;
+        admission::check_member(policy, &self.check_caller(&parts.headers, route)?)?;
+        Ok((place, deadline))
     }
 
     /// Refuses early what a service would refuse too: a token that is not valid, or none where the
     /// contract wants one. What a caller may do is the service's matter.
-    fn check_caller(&self, parts: &Parts, route: &Route) -> Result<Caller, Error> {
+    fn check_caller(&self, sent: &HeaderMap, route: &Route) -> Result<Caller, Error> {
         let unauthenticated = |why| Error::new(Kind::Unauthenticated, "UNAUTHENTICATED", why);
-        let sent = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::to_str);
+        let sent = sent.get(header::AUTHORIZATION).map(HeaderValue::to_str);
         let sent = sent.transpose().map_err(|_| unauthenticated("not a token"))?;
         match self.verifier.caller(sent)? {
             Caller::Anonymous if !route.open => Err(unauthenticated("sign in first")),
             caller => Ok(caller),
         }
     }
+}
+
+/// The call that a request becomes, by REST or by gRPC.
+pub(crate) fn call(
+    route: &Route,
+    sent: &HeaderMap,
+    message: Bytes,
+    policy: Policy,
+    deadline: Instant,
+) -> Result<Call, Error> {
+    Ok(Call {
+        method: Rpc::new(route.method, route.idempotent).streaming(route.event_id.is_some()),
+        policy,
+        message,
+        metadata: headers::metadata(sent, route)?,
+        deadline,
+    })
+}
+
+/// A request's span: goes on with the client's trace.
+pub(crate) fn span(headers: &HeaderMap, route: &str) -> Span {
+    let id = headers.get("x-request-id").and_then(|id| id.to_str().ok());
+    let span =
+        tracing::info_span!("http", otel.kind = "server", http.route = route, request_id = id);
+    // Fails only where no tracer is installed: then there is nothing to continue.
+    let _ = span.set_parent(telemetry::remote_context(headers));
+    span
 }
 
 fn not_found(miss: &Miss) -> Failed {
@@ -172,12 +228,16 @@ fn is_json(kind: Option<&HeaderValue>) -> bool {
 }
 
 fn refuse(parts: &Parts, failed: &Failed) -> Response<Full<Bytes>> {
-    let context = telemetry::context_headers();
-    // version-trace-parent-flags, of the W3C.
-    let trace = context.get("traceparent").and_then(|parent| parent.split('-').nth(1));
-    let mut response = problem::response(&failed.status, parts.uri.path(), trace);
+    let mut response = problem::response(&failed.status, parts.uri.path(), trace_id().as_deref());
     if let Some(allow) = failed.allow.as_deref().and_then(|allow| allow.parse().ok()) {
         response.headers_mut().insert(header::ALLOW, allow);
     }
     response
+}
+
+/// The id of the current trace, where there is one.
+fn trace_id() -> Option<String> {
+    let context = telemetry::context_headers();
+    // version-trace-parent-flags, of the W3C.
+    context.get("traceparent").and_then(|parent| parent.split('-').nth(1)).map(str::to_owned)
 }

@@ -20,12 +20,19 @@
 //!    `read` knows the body's JSON.
 //! 7. `kit::rpc` makes the call: deadline, retry, breaker, balance.
 //! 8. `write` makes JSON of the response's bytes; `headers` adds `201` with
-//!    `Location` and `Idempotency-Replayed` where the service said so.
+//!    `Location` and `Idempotency-Replayed` where the service said so. Of a server
+//!    stream `stream` makes what the client accepts, message by message.
 //! 9. Whatever goes wrong becomes a `problem`; `observe` counts it all.
+//!
+//! A request that is gRPC or gRPC-Web skips 3, 6 and 8: `grpc` passes its bytes on
+//! as they are, to the same methods and by the same rules. `cors` says which pages
+//! may ask from a browser.
 
 mod admission;
 mod answer;
+mod cors;
 mod deadline;
+mod grpc;
 mod headers;
 mod observe;
 #[cfg(test)]
@@ -35,6 +42,7 @@ mod problem;
 mod read;
 mod route;
 mod serve;
+mod stream;
 mod transcode;
 mod write;
 
@@ -42,13 +50,14 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use kit::{
-    Error,
+    Error, Stop,
     auth::Verifier,
     config::Settings,
     rpc::{Limits, Peer},
 };
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
+use tower_http::cors::CorsLayer;
 
 use crate::{
     admission::Admission,
@@ -75,13 +84,17 @@ mod messages {
 /// The gateway, ready to serve.
 pub struct Gateway {
     router: Router,
+    /// The rows of gRPC: one a method.
+    methods: HashMap<&'static str, &'static Route>,
     peers: HashMap<&'static str, Peer>,
     policies: watch::Receiver<Arc<Policies>>,
     admission: Admission,
     verifier: Verifier,
     jwks: Bytes,
+    cors: Option<CorsLayer>,
     deadline: Duration,
     shutdown: Duration,
+    stop: Stop,
 }
 
 impl Gateway {
@@ -103,21 +116,23 @@ impl Gateway {
         };
         Ok(Self {
             router: Router::new(ROUTES)?,
+            methods: ROUTES.iter().map(|route| (route.method, route)).collect(),
             peers,
             policies: policies::follow(&settings.http.policies)?,
             admission: Admission::new(settings.http.proxies),
             verifier: Verifier::new(&settings.auth)?,
             jwks: jwks.into(),
+            cors: cors::layer(&settings.http.cors_origins)?,
             deadline: settings.deadline.request(),
             shutdown: settings.deadline.shutdown(),
+            stop: Stop::at_once(CancellationToken::new()),
         })
     }
 
     /// Serves until told to stop; then finishes what is under way, but not for longer than the
     /// shutdown deadline.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let shutdown = self.shutdown;
-        serve::serve(self, listener, stop, shutdown).await;
+    pub async fn serve(self, listener: TcpListener, stop: Stop) {
+        serve::serve(Self { stop, ..self }, listener).await;
     }
 
     fn peer(&self, route: &Route) -> Result<&Peer, Error> {

@@ -31,19 +31,21 @@ const CODES: [(Code, &str, StatusCode); 16] = [
 ];
 
 /// Reasons that HTTP has a status of its own for, whatever their code.
-const REASONS: [(&str, StatusCode); 6] = [
+const REASONS: [(&str, StatusCode); 7] = [
     ("STALE_ETAG", StatusCode::PRECONDITION_FAILED),
     ("IDEMPOTENCY_KEY_REUSED", StatusCode::UNPROCESSABLE_ENTITY),
     (METHOD_NOT_ALLOWED, StatusCode::METHOD_NOT_ALLOWED),
     (BODY_TOO_LARGE, StatusCode::PAYLOAD_TOO_LARGE),
     (BODY_TOO_SLOW, StatusCode::REQUEST_TIMEOUT),
     (NOT_JSON, StatusCode::UNSUPPORTED_MEDIA_TYPE),
+    (NOT_ACCEPTABLE, StatusCode::NOT_ACCEPTABLE),
 ];
 
 pub(crate) const METHOD_NOT_ALLOWED: &str = "METHOD_NOT_ALLOWED";
 pub(crate) const BODY_TOO_LARGE: &str = "BODY_TOO_LARGE";
 pub(crate) const BODY_TOO_SLOW: &str = "BODY_TOO_SLOW";
 pub(crate) const NOT_JSON: &str = "NOT_JSON";
+pub(crate) const NOT_ACCEPTABLE: &str = "NOT_ACCEPTABLE";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -26,6 +26,8 @@ pub(crate) struct Route {
     pub(crate) idempotent: bool,
     /// Needs no token.
     pub(crate) open: bool,
+    /// Of a method that answers with a stream: the id of a message, from its bytes.
+    pub(crate) event_id: Option<fn(&[u8]) -> Option<String>>,
     /// From what was sent to the request's bytes.
     pub(crate) request: fn(&Input<'_>) -> Result<Vec<u8>, Error>,
     /// From the response's bytes to JSON.

@@ -1,37 +1,39 @@
-//! Connections: HTTP/1.1 and HTTP/2 without TLS on one port, until told to stop.
-//! Knows nothing of what is asked for.
+//! Connections: HTTP/1.1 and HTTP/2 without TLS on one port, until told to stop, and
+//! what is the same for all requests. Knows nothing of what is asked for.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use http::Request;
+use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
-use tower::ServiceBuilder;
-use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tokio::net::TcpListener;
+use tonic::body::Body;
+use tower::{Service, ServiceBuilder};
+use tower_http::{
+    compression::{CompressionBody, CompressionLayer, predicate::Predicate},
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+};
 
 use crate::{Gateway, admission::Remote};
 
 /// All headers of a request together.
 const LONGEST_HEADERS: usize = 16 * 1024;
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// Smaller bodies fit into a packet as they are.
+const WORTH_IT: u64 = 1024;
 
-/// Serves until told to stop; then finishes what is under way, but not for longer than `shutdown`.
-pub(crate) async fn serve(
-    gateway: Gateway,
-    listener: TcpListener,
-    stop: CancellationToken,
-    shutdown: Duration,
-) {
-    let gateway = Arc::new(gateway);
+/// Serves until told to stop; then finishes what is under way, but not for longer than the shutdown
+/// deadline.
+pub(crate) async fn serve(gateway: Gateway, listener: TcpListener) {
+    let (closing, shutdown) = (gateway.stop.closing.clone(), gateway.shutdown);
+    let service = service(Arc::new(gateway));
     let server = server();
     let connections = GracefulShutdown::new();
-    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+    while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {
         let (socket, remote) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -43,39 +45,72 @@ pub(crate) async fn serve(
         };
         // Only costs latency when it fails.
         let _ = socket.set_nodelay(true);
-        attend(&server, &connections, Arc::clone(&gateway), socket, Remote(remote));
+        let service = ServiceBuilder::new()
+            .map_request(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(Remote(remote));
+                request
+            })
+            .service(service.clone());
+        let service = TowerToHyperService::new(service);
+        let connection = server.serve_connection(TokioIo::new(socket), service).into_owned();
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                // The client's doing: it went away, or spoke something else.
+                tracing::debug!(%error, "connection ended");
+            }
+        });
     }
     drop(listener);
+    // Connections are told to go: an idle one closes, a busy one after its answers.
     if tokio::time::timeout(shutdown, connections.shutdown()).await.is_err() {
         tracing::warn!("requests still under way were cut off at the shutdown deadline");
     }
 }
 
-fn attend(
-    server: &auto::Builder<TokioExecutor>,
-    connections: &GracefulShutdown,
+/// What stands in front of the gateway, for each request.
+fn service(
     gateway: Arc<Gateway>,
-    socket: TcpStream,
-    remote: Remote,
-) {
-    let service = ServiceBuilder::new()
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<CompressionBody<Body>>,
+    Error = Infallible,
+    Future: Send,
+> + Clone
++ Send
++ 'static {
+    let cors = gateway.cors.clone();
+    ServiceBuilder::new()
         // The client's own id, or a new one: a response can be found again in its logs and ours.
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id())
-        .service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(remote);
+        // Inside the ids: what it answers itself has one too.
+        .layer(CompressionLayer::new().compress_when(Whole))
+        // Inside the compression, which changes the body's type.
+        .option_layer(cors)
+        .service_fn(move |request: Request<Incoming>| {
             let gateway = Arc::clone(&gateway);
-            async move { Ok::<_, Infallible>(gateway.answer(request).await) }
-        });
-    let service = TowerToHyperService::new(service);
-    let connection = server.serve_connection(TokioIo::new(socket), service).into_owned();
-    let connection = connections.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            // The client's doing: it went away, or spoke something else.
-            tracing::debug!(%error, "connection ended");
-        }
-    });
+            async move {
+                let one_by_one = request.version() < Version::HTTP_2;
+                let mut response = gateway.answer(request).await;
+                if one_by_one && gateway.stop.told.is_cancelled() {
+                    // Before the connections close: nobody's next request meets one that does.
+                    let headers = response.headers_mut();
+                    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
+        })
+}
+
+/// Compresses what is there as a whole and worth it; a stream is to be seen as it comes.
+#[derive(Clone, Copy)]
+struct Whole;
+
+impl Predicate for Whole {
+    fn should_compress<B: hyper::body::Body>(&self, response: &Response<B>) -> bool {
+        response.body().size_hint().exact().is_some_and(|size| size >= WORTH_IT)
+    }
 }
 
 fn server() -> auto::Builder<TokioExecutor> {

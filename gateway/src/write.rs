@@ -31,6 +31,17 @@ where
     Ok(out)
 }
 
+/// The id of a stream's message.
+pub(crate) fn event_id<M>(
+    bytes: &[u8],
+    id: impl for<'v, 'a> Fn(&'v M::View<'a>) -> &'v str,
+) -> Option<String>
+where
+    M: HasMessageView,
+{
+    M::decode_view(bytes).ok().map(|view| id(&view).to_owned())
+}
+
 /// Writes an object, field by field. A key comes with its quotes and colon.
 pub(crate) struct Object<'a> {
     out: &'a mut Vec<u8>,

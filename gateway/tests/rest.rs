@@ -13,7 +13,7 @@ use std::{
 use contracts::product::v1 as pb;
 use gateway::Gateway;
 use kit::{
-    Error,
+    Error, Stop,
     auth::{Issuer, Role, public_jwk},
     config::{Secret, Settings},
     error::Kind,
@@ -143,7 +143,7 @@ impl Table {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let address = listener.local_addr().expect("address");
         let gateway = Gateway::new(&settings).expect("a gateway");
-        tokio::spawn(gateway.serve(listener, stop.clone()));
+        tokio::spawn(gateway.serve(listener, Stop::at_once(stop.clone())));
         Self { address, token, products, stop }
     }
 

@@ -87,6 +87,8 @@ impl Default for GrpcSettings {
 pub struct HttpSettings {
     /// Address and port.
     pub listen: SocketAddr,
+    /// The origins whose pages may call from a browser, separated by commas; `*` is any, empty none.
+    pub cors_origins: String,
     /// A file with how the gateway treats each method, in the form of `gateway/policies.toml`; read
     /// again when it changes. None: empty.
     pub policies: String,
@@ -98,7 +100,7 @@ pub struct HttpSettings {
 impl Default for HttpSettings {
     fn default() -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
-        Self { listen, policies: String::new(), proxies: 0 }
+        Self { listen, cors_origins: String::new(), policies: String::new(), proxies: 0 }
     }
 }
 
@@ -191,13 +193,16 @@ pub struct DeadlineSettings {
     pub request_ms: u64,
     /// A call from one service to another.
     pub peer_ms: u64,
-    /// From the signal to stop until what is still under way is cut off.
+    /// From the signal to stop, which ends readiness, until nothing new is taken. On Kubernetes as
+    /// long as it takes until no load comes any more (5000); 0 where nobody looks at readiness.
+    pub drain_ms: u64,
+    /// From then on until what is still under way is cut off.
     pub shutdown_ms: u64,
 }
 
 impl Default for DeadlineSettings {
     fn default() -> Self {
-        Self { request_ms: 5_000, peer_ms: 2_000, shutdown_ms: 10_000 }
+        Self { request_ms: 5_000, peer_ms: 2_000, drain_ms: 0, shutdown_ms: 10_000 }
     }
 }
 
@@ -210,6 +215,11 @@ impl DeadlineSettings {
     /// The deadline of a call from one service to another.
     pub fn peer(&self) -> Duration {
         Duration::from_millis(self.peer_ms)
+    }
+
+    /// The pause between being told to stop and closing.
+    pub fn drain(&self) -> Duration {
+        Duration::from_millis(self.drain_ms)
     }
 
     /// The deadline of a graceful stop.

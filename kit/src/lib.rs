@@ -21,6 +21,7 @@ mod revocation;
 pub mod rpc;
 pub mod server;
 pub mod service;
+mod stop;
 pub mod task;
 pub mod telemetry;
 #[cfg(feature = "testing")]
@@ -31,3 +32,4 @@ pub use error::{Error, Refuse};
 pub use incoming::Incoming;
 pub use money::Money;
 pub use service::{House, Service};
+pub use stop::Stop;

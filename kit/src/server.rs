@@ -27,6 +27,7 @@ use crate::{
     revocation::{Revoked, Watcher},
     rpc::{Limits, Peer},
     service::{House, Run, Service},
+    stop::Stop,
 };
 
 /// How often the databases are asked whether they are there.
@@ -39,7 +40,7 @@ pub struct Server {
     runs: Vec<Run>,
     health: HealthReporter,
     parts: Vec<Part>,
-    stop: CancellationToken,
+    stop: Stop,
     shutdown: Duration,
 }
 
@@ -63,7 +64,7 @@ impl Server {
         settings: &Settings,
         services: &[&'static Service],
         descriptors: &'static [u8],
-        stop: CancellationToken,
+        stop: Stop,
     ) -> Result<Self, Error> {
         #[cfg(feature = "testing")]
         if let Some(point) = &settings.testing.die_at {
@@ -77,7 +78,7 @@ impl Server {
         routes.add_service(health_service);
         let (mut runs, mut parts, mut served) = (Vec::new(), Vec::new(), Vec::new());
         for service in services {
-            let mut house = House::new(service, settings, routes, stop.clone())?;
+            let mut house = House::new(service, settings, routes, stop.closing.clone())?;
             (service.build)(&mut house)?;
             house.check_section()?;
             served.extend(&house.served);
@@ -139,7 +140,7 @@ impl Server {
         for run in runs {
             tasks.spawn(run);
         }
-        tasks.spawn(pulse(health, parts, stop.clone()));
+        tasks.spawn(pulse(health, parts, stop.told.clone()));
 
         // Here and not on the builder, which ignores it beside a listener of our own: a small
         // message would wait 40 ms for the acknowledgement of the one before.
@@ -150,13 +151,13 @@ impl Server {
             .layer(ObserveLayer)
             .layer(access)
             .add_routes(routes)
-            .serve_with_incoming_shutdown(listener, stop.clone().cancelled_owned());
+            .serve_with_incoming_shutdown(listener, stop.closing.clone().cancelled_owned());
         let everything = async {
             let serving = async { serving.await.map_err(|e| Error::internal(e.to_string())) };
             tokio::try_join!(serving, watch(&mut tasks, &stop))
         };
         let hard_stop = async {
-            stop.cancelled().await;
+            stop.closing.cancelled().await;
             tokio::time::sleep(shutdown).await;
         };
         tokio::select! {
@@ -210,10 +211,10 @@ fn add_reflection(
 }
 
 /// Waits for the background work; one that panics ends the process, so that it starts anew.
-async fn watch(tasks: &mut JoinSet<()>, stop: &CancellationToken) -> Result<(), Error> {
+async fn watch(tasks: &mut JoinSet<()>, stop: &Stop) -> Result<(), Error> {
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
-            stop.cancel();
+            stop.now();
             return Err(Error::internal(format!("background work failed: {error}")));
         }
     }
@@ -222,10 +223,10 @@ async fn watch(tasks: &mut JoinSet<()>, stop: &CancellationToken) -> Result<(), 
 
 /// Keeps the health answers true: `liveness` always, each service while its database answers,
 /// `readiness` and the empty name while all do; none once the process is told to stop.
-async fn pulse(health: HealthReporter, parts: Vec<Part>, stop: CancellationToken) {
+async fn pulse(health: HealthReporter, parts: Vec<Part>, told: CancellationToken) {
     let mut beat = tokio::time::interval(PULSE);
     health.set_service_status("liveness", ServingStatus::Serving).await;
-    while stop.run_until_cancelled(beat.tick()).await.is_some() {
+    while told.run_until_cancelled(beat.tick()).await.is_some() {
         let mut all = true;
         for part in &parts {
             let answers = async {

@@ -16,7 +16,7 @@ use tonic::{
 use uuid::Uuid;
 
 use crate::{
-    Database, Error,
+    Database, Error, Stop,
     auth::{self, Identity, Issuer, Role},
     config::{AuthSettings, Secret, Settings},
     server::Server,
@@ -115,7 +115,8 @@ impl Stage {
         settings.deadline.peer_ms = 300;
         let stop = CancellationToken::new();
         change(&mut settings);
-        let mut server = Server::prepare(&settings, services, descriptors, stop.clone()).await?;
+        let ending = Stop::after(stop.clone(), settings.deadline.drain());
+        let mut server = Server::prepare(&settings, services, descriptors, ending).await?;
         if let Some(issuer) = issuer {
             server = server.refuse_revoked(&settings, issuer)?;
         }
