@@ -1,6 +1,11 @@
 //! The gateway over a real connection, in front of a product service that does
 //! as it is told.
 
+#[path = "rest/browser.rs"]
+mod browser;
+#[path = "rest/streams.rs"]
+mod streams;
+
 use std::{
     net::SocketAddr,
     sync::{
@@ -10,7 +15,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use contracts::product::v1 as pb;
+use contracts::{mypage::v1::my_page_service_server::MyPageServiceServer, product::v1 as pb};
 use gateway::Gateway;
 use kit::{
     Error, Stop,
@@ -107,6 +112,7 @@ struct Table {
     address: SocketAddr,
     token: String,
     products: Products,
+    pages: streams::Pages,
     stop: CancellationToken,
 }
 
@@ -118,13 +124,18 @@ impl Drop for Table {
 
 impl Table {
     async fn lay() -> Self {
+        Self::lay_with(|_| {}).await
+    }
+
+    async fn lay_with(change: impl FnOnce(&mut Settings)) -> Self {
         let stop = CancellationToken::new();
-        let products = Products::default();
+        let (products, pages) = (Products::default(), streams::Pages::default());
         let upstream = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let mut settings = Settings::default();
         settings.peers.template = format!("http://{}", upstream.local_addr().expect("address"));
         settings.peers.overrides.insert("order".into(), "http://127.0.0.1:1".into());
         settings.deadline.request_ms = 500;
+        change(&mut settings);
         settings.auth.signing_key = Secret::new(KEY);
         let jwk = public_jwk("test", &settings.auth.signing_key).expect("a key");
         settings.auth.jwks = json!({"keys": [jwk]}).to_string();
@@ -134,17 +145,19 @@ impl Table {
             issuer.issue(uuid::Uuid::now_v7(), vec![Role::Seller], now).expect("token");
 
         let service = pb::product_service_server::ProductServiceServer::new(products.clone());
-        let server =
-            tonic::transport::Server::builder().add_service(service).serve_with_incoming_shutdown(
-                TcpIncoming::from(upstream),
-                stop.clone().cancelled_owned(),
-            );
+        let watched = MyPageServiceServer::new(pages.clone());
+        // Until the test ends: the gateway is not to be stopped by its services.
+        let server = tonic::transport::Server::builder()
+            .add_service(service)
+            .add_service(watched)
+            .serve_with_incoming(TcpIncoming::from(upstream));
         tokio::spawn(server);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let address = listener.local_addr().expect("address");
         let gateway = Gateway::new(&settings).expect("a gateway");
-        tokio::spawn(gateway.serve(listener, Stop::at_once(stop.clone())));
-        Self { address, token, products, stop }
+        let ending = Stop::after(stop.clone(), settings.deadline.drain());
+        tokio::spawn(gateway.serve(listener, ending));
+        Self { address, token, products, pages, stop }
     }
 
     /// Sends a request as written, and reads status, headers and body.

@@ -38,6 +38,8 @@ use tonic_health::pb::{
 const EVENTUALLY: Duration = Duration::from_secs(5);
 /// A process starts, migrates and serves within this.
 pub(crate) const STARTED: Duration = Duration::from_secs(30);
+/// A process that is told to stop does so within this.
+const STOPPED: Duration = Duration::from_secs(15);
 /// After a story everything comes to rest within this.
 const SETTLED: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
@@ -133,6 +135,32 @@ impl House {
     /// Starts a killed process again, with a clock that can be moved.
     pub(crate) async fn start_with_clock(&mut self, part: &str) {
         self.start_with(part, &[("HANSANG__TESTING__CLOCK", "true".to_owned())]).await;
+    }
+
+    /// Tells a process to stop, as an operator does; it finishes what it has under way.
+    pub(crate) fn tell_to_stop(&self, part: &str) {
+        self.signal(part, Signal::SIGTERM);
+    }
+
+    /// Waits until a process that was told to stop has ended, in good order.
+    pub(crate) async fn stopped(&mut self, part: &str) {
+        let began = Instant::now();
+        let process = &mut self.parts.get_mut(part).expect("there is such a part").process;
+        loop {
+            let running = process.as_mut().expect("it was started");
+            if let Some(status) = running.try_wait().expect("a child") {
+                assert!(status.success(), "{part} ended: {status}");
+                break;
+            }
+            assert!(began.elapsed() < STOPPED, "{part} does not stop");
+            tokio::time::sleep(POLL).await;
+        }
+        *process = None;
+    }
+
+    /// Whether a process says that it is ready.
+    pub(crate) async fn is_ready(&self, part: &str) -> bool {
+        serving(self.parts[part].grpc).await
     }
 
     /// Stops a process where it stands: connections stay open, nothing is answered any more.

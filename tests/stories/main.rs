@@ -5,6 +5,7 @@
 
 mod breakfast;
 mod coupon;
+mod drain;
 mod everywhere;
 mod house;
 mod killed;
@@ -14,3 +15,4 @@ mod people;
 mod races;
 mod shop;
 mod wallet;
+mod watch;

@@ -4,6 +4,8 @@
 //! - **Projection**: read models built from what the other services published, and
 //!   from nothing else. Seconds behind at most; readable while all others are down.
 //! - **Milestone**: a state that an order passed, with its Korean label.
+//! - **Change**: of a member's page or of one of their orders; counted, so that whoever
+//!   watches can go on where they were.
 //! - **Fact**: something that is known of a member: registered, withdrawn, the admin
 //!   told. Coupons and points are facts of their own.
 //!
@@ -12,6 +14,9 @@
 mod policy;
 mod service;
 mod store;
+mod watch;
+
+use std::time::Duration;
 
 use contracts::{
     coupon::v1::{CouponEvent, coupon_events_server::CouponEventsServer},
@@ -26,12 +31,18 @@ use contracts::{
 use kit::{Error, House, Service};
 
 /// The My Page service.
-pub const SERVICE: Service =
-    Service { name: "mypage", migrations: kit::migrations!["V1__mypage", "V2__members"], build };
+pub const SERVICE: Service = Service {
+    name: "mypage",
+    migrations: kit::migrations!["V1__mypage", "V2__members", "V3__changes"],
+    build,
+};
 
 fn build(house: &mut House<'_>) -> Result<(), Error> {
-    let pages = service::Pages::new(house.database());
+    let longest = Duration::from_secs(house.settings().auth.token_ttl_s);
+    let watches = watch::Watches::new(house.database(), house.stop(), longest);
+    let pages = service::Pages::new(house.database(), watches.clone());
     house
+        .run(watches.run())
         .serve(MyPageServiceServer::new(pages))
         .follow::<OrderEventsServer<()>, OrderEvent, _>("order", &[], policy::Orders)?
         .follow::<PaymentEventsServer<()>, PaymentEvent, _>(

@@ -7,26 +7,30 @@ use contracts::{
     mileage::v1::{MileageEntry, mileage_entry},
     mypage::v1::{
         self as pb, GetMyOrderRequest, GetMyPageRequest, ListMyMileageRequest,
-        ListMyMileageResponse, ListMyOrdersRequest, ListMyOrdersResponse,
+        ListMyMileageResponse, ListMyOrdersRequest, ListMyOrdersResponse, WatchMyPageRequest,
         my_page_service_server::MyPageService, order_view,
     },
     order::v1::{OrderPlaced, order},
     payment::v1::payment,
 };
-use kit::{Database, Error, Incoming, page::Page};
+use kit::{Database, Error, Incoming, database::Reader, error::Kind, id::Uuid, page::Page};
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
-use crate::store::{self, Coupon, OrderView, Points};
+use crate::{
+    store::{self, Coupon, OrderView, Points},
+    watch::{self, Watches},
+};
 
 /// Answers calls about members' pages.
 pub(crate) struct Pages {
     database: Database,
+    watches: Watches,
 }
 
 impl Pages {
-    pub(crate) fn new(database: Database) -> Self {
-        Self { database }
+    pub(crate) fn new(database: Database, watches: Watches) -> Self {
+        Self { database, watches }
     }
 }
 
@@ -38,20 +42,18 @@ impl MyPageService for Pages {
     ) -> Result<Response<pb::MyPage>, Status> {
         let (_, id) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let mut reader = self.database.read().await?;
-        let member = store::member(&mut reader, id).await?;
-        let coupons = store::coupons(&mut reader, id).await?;
-        let mileage_balance = store::balance(&mut reader, id).await?;
-        let state = if member.withdrawn { member::State::Withdrawn } else { member::State::Active };
-        Ok(Response::new(pb::MyPage {
-            member_id: id.to_string(),
-            order_count: member.orders,
-            state: state.into(),
-            coupon_issued: !coupons.is_empty(),
-            admin_notified: member.admin_notified,
-            coupon_cancelled: coupons.iter().any(|coupon| coupon.cancelled),
-            coupons: coupons.iter().map(render_coupon).collect(),
-            mileage_balance,
-        }))
+        Ok(Response::new(page(&mut reader, id).await?))
+    }
+
+    type WatchMyPageStream = watch::Messages;
+
+    async fn watch_my_page(
+        &self,
+        request: Request<WatchMyPageRequest>,
+    ) -> Result<Response<watch::Messages>, Status> {
+        let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let cursor = watch::cursor(&incoming.message.last_event_id)?;
+        Ok(Response::new(self.watches.open(member, cursor).await?))
     }
 
     async fn list_my_orders(
@@ -92,6 +94,29 @@ impl MyPageService for Pages {
     }
 }
 
+/// The page of a member who has signed up.
+pub(crate) async fn page(reader: &mut Reader, id: Uuid) -> Result<pb::MyPage, Error> {
+    let member = store::member(reader, id).await?;
+    let coupons = store::coupons(reader, id).await?;
+    let mileage_balance = store::balance(reader, id).await?;
+    let state = if member.withdrawn { member::State::Withdrawn } else { member::State::Active };
+    Ok(pb::MyPage {
+        member_id: id.to_string(),
+        order_count: member.orders,
+        state: state.into(),
+        coupon_issued: !coupons.is_empty(),
+        admin_notified: member.admin_notified,
+        coupon_cancelled: coupons.iter().any(|coupon| coupon.cancelled),
+        coupons: coupons.iter().map(render_coupon).collect(),
+        mileage_balance,
+    })
+}
+
+/// The token is void, though it has not expired.
+pub(crate) fn withdrawn() -> Error {
+    Error::new(Kind::Unauthenticated, "MEMBER_WITHDRAWN", "the member has withdrawn")
+}
+
 fn render_coupon(coupon: &Coupon) -> coupon::Coupon {
     let state = if coupon.cancelled { CouponState::Cancelled } else { CouponState::Issued };
     coupon::Coupon {
@@ -119,7 +144,7 @@ fn render_points(points: &Points) -> MileageEntry {
     }
 }
 
-fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
+pub(crate) fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
     let placed = OrderPlaced::decode(view.placed.as_slice())
         .map_err(|error| Error::internal(format!("stored order: {error}")))?;
     let state = order::State::from_str_name(&view.state).unwrap_or_default();

@@ -1,6 +1,11 @@
 //! All the SQL of the read models.
 
-use std::{collections::BTreeMap, time::SystemTime};
+pub(crate) mod changes;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
 
 use kit::{Error, Tx, database::Reader, id::Uuid, incoming::not_found, page::Page};
 use tokio_postgres::Row;
@@ -35,13 +40,19 @@ pub(crate) async fn pass(tx: &mut Tx, milestones: &[Milestone]) -> Result<(), Er
     let orders: Vec<Uuid> = latest.keys().copied().collect();
     let members: Vec<Uuid> = latest.values().map(|(milestone, _)| milestone.member).collect();
     let placed: Vec<Option<&[u8]>> = latest.values().map(|(_, placed)| *placed).collect();
+    // The page tells how many orders there are.
+    let pages = milestones.iter().filter(|m| m.placed.is_some()).map(|m| m.member).collect();
+    let counted = changes::count(tx, members.iter().copied(), &pages).await?;
+    let changes: Vec<i64> = members.iter().map(|member| counted[member]).collect();
+    let (states, reasons) = (column(|m| m.state), column(|m| m.cancel_reason));
     tx.execute(
-        "insert into order_view (order_id, member_id, state, cancel_reason, placed)
-         select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[])
+        "insert into order_view (order_id, member_id, state, cancel_reason, placed, change)
+         select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[],
+           $6::bigint[])
          on conflict (order_id) do update set state = excluded.state,
            cancel_reason = excluded.cancel_reason,
-           placed = coalesce(excluded.placed, order_view.placed)",
-        &[&orders, &members, &column(|m| m.state), &column(|m| m.cancel_reason), &placed],
+           placed = coalesce(excluded.placed, order_view.placed), change = excluded.change",
+        &[&orders, &members, &states, &reasons, &placed, &changes],
     )
     .await?;
     let orders: Vec<Uuid> = milestones.iter().map(|milestone| milestone.order).collect();
@@ -88,23 +99,25 @@ pub(crate) async fn set_part(tx: &mut Tx, part: Part, states: &[PartState]) -> R
     let members: Vec<Uuid> = latest.values().map(|state| state.member).collect();
     let names: Vec<&str> = latest.values().map(|state| state.state).collect();
     let versions: Vec<i64> = latest.values().map(|state| state.version).collect();
+    let counted = changes::count(tx, members.iter().copied(), &BTreeSet::new()).await?;
+    let changes: Vec<i64> = members.iter().map(|member| counted[member]).collect();
     let sql = match part {
         Part::Payment => {
-            "insert into order_view (order_id, member_id, payment_state, payment_version)
-             select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[])
+            "insert into order_view (order_id, member_id, payment_state, payment_version, change)
+             select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[])
              on conflict (order_id) do update set payment_state = excluded.payment_state,
-               payment_version = excluded.payment_version
+               payment_version = excluded.payment_version, change = excluded.change
              where order_view.payment_version < excluded.payment_version"
         }
         Part::Delivery => {
-            "insert into order_view (order_id, member_id, delivery_state, delivery_version)
-             select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[])
+            "insert into order_view (order_id, member_id, delivery_state, delivery_version, change)
+             select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[])
              on conflict (order_id) do update set delivery_state = excluded.delivery_state,
-               delivery_version = excluded.delivery_version
+               delivery_version = excluded.delivery_version, change = excluded.change
              where order_view.delivery_version < excluded.delivery_version"
         }
     };
-    tx.execute(sql, &[&orders, &members, &names, &versions]).await?;
+    tx.execute(sql, &[&orders, &members, &names, &versions, &changes]).await?;
     Ok(())
 }
 
@@ -208,6 +221,7 @@ pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
         }
     }
     let ids: Vec<Uuid> = members.keys().copied().collect();
+    changes::count_pages(tx, &ids).await?;
     let column = |of: usize| members.values().map(|facts| facts[of]).collect::<Vec<_>>();
     tx.execute(
         "insert into member_view (member_id, registered, withdrawn, admin_notified)
@@ -243,6 +257,7 @@ pub(crate) async fn keep_coupons(tx: &mut Tx, coupons: &[Coupon]) -> Result<(), 
     let ids: Vec<Uuid> = kept.keys().copied().collect();
     let members: Vec<Uuid> = kept.values().map(|coupon| coupon.member).collect();
     let cancelled: Vec<bool> = kept.values().map(|coupon| coupon.cancelled).collect();
+    changes::count_pages(tx, &members).await?;
     let times: Vec<SystemTime> = kept.values().map(|coupon| coupon.create_time).collect();
     tx.execute(
         "insert into coupon_view (coupon_id, member_id, cancelled, create_time)
@@ -280,6 +295,7 @@ pub(crate) async fn keep_points(tx: &mut Tx, points: &[Points]) -> Result<(), Er
         entry.cancelled |= points.cancelled;
         entry.create_time = entry.create_time.min(points.create_time);
     }
+    changes::count_pages(tx, &column(&kept, |points| points.member)).await?;
     tx.execute(
         "insert into mileage_view (entry_id, payment_id, order_id, member_id, points, cancelled,
            create_time)

@@ -1,6 +1,9 @@
 //! My Page through gRPC on real Postgres; the test plays all the others: it
 //! publishes their events, and answers no call.
 
+#[path = "mypage/watch.rs"]
+mod watch;
+
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use contracts::{

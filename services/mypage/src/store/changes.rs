@@ -1,0 +1,120 @@
+//! The SQL of what changed of a member, in the order in which it was committed.
+//!
+//! Whoever changes something of a member counts first, which locks the member's
+//! row until the commit. So a member's numbers are given in the order of the
+//! commits: who sees one sees all before it, and a cursor misses nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kit::{Error, Tx, database::Reader, id::Uuid};
+
+use super::OrderView;
+
+/// Where a watch stands: everything of the change up to this order has been seen. The page is
+/// before all orders of its change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Cursor {
+    pub(crate) change: i64,
+    pub(crate) order: Uuid,
+}
+
+impl Cursor {
+    /// Before everything.
+    pub(crate) const START: Self = Self { change: -1, order: Uuid::nil() };
+
+    /// At the page as this change made it.
+    pub(crate) const fn page(change: i64) -> Self {
+        Self { change, order: Uuid::nil() }
+    }
+}
+
+/// How far a member has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// The last change.
+    pub(crate) change: i64,
+    /// The last that the page itself shows.
+    pub(crate) page: i64,
+}
+
+/// Counts one change of each of these members; `pages` are those whose page shows it. Answers the
+/// numbers. Goes before any other statement about them: see the module doc.
+pub(crate) async fn count(
+    tx: &mut Tx,
+    members: impl IntoIterator<Item = Uuid>,
+    pages: &BTreeSet<Uuid>,
+) -> Result<BTreeMap<Uuid, i64>, Error> {
+    // Sorted, so that two who count the same members wait for each other in one order.
+    let members: BTreeSet<Uuid> = members.into_iter().collect();
+    let on_page: Vec<bool> = members.iter().map(|member| pages.contains(member)).collect();
+    let members: Vec<Uuid> = members.into_iter().collect();
+    let rows = tx
+        .query(
+            "insert into member_view as m (member_id, change, page_change)
+             select member, 1, case when on_page then 1 else 0 end
+             from unnest($1::uuid[], $2::bool[]) as u (member, on_page)
+             on conflict (member_id) do update set change = m.change + 1,
+               page_change = case when excluded.page_change = 1 then m.change + 1
+                 else m.page_change end
+             returning member_id, change",
+            &[&members, &on_page],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| (row.get("member_id"), row.get("change"))).collect())
+}
+
+/// Counts one change of the page of each of these members; as [`count`].
+pub(crate) async fn count_pages(tx: &mut Tx, members: &[Uuid]) -> Result<(), Error> {
+    let pages = members.iter().copied().collect();
+    count(tx, members.iter().copied(), &pages).await.map(|_| ())
+}
+
+/// How far these members have come; who has never been heard of is left out.
+pub(crate) async fn heads(
+    reader: &mut Reader,
+    members: &[Uuid],
+) -> Result<Vec<(Uuid, Head)>, Error> {
+    let rows = reader
+        .query(
+            "select member_id, change, page_change from member_view where member_id = any($1)",
+            &[&members],
+        )
+        .await?;
+    let head = |row: &tokio_postgres::Row| Head {
+        change: row.get("change"),
+        page: row.get("page_change"),
+    };
+    Ok(rows.iter().map(|row| (row.get("member_id"), head(row))).collect())
+}
+
+/// Reads the next of a member's orders that changed after the cursor, up to a change that was
+/// there before: what changes meanwhile comes with its new number.
+pub(crate) async fn orders(
+    reader: &mut Reader,
+    member: Uuid,
+    after: Cursor,
+    up_to: i64,
+    limit: i64,
+) -> Result<Vec<(Cursor, OrderView)>, Error> {
+    let rows = reader
+        .query(
+            "select o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
+               o.delivery_state, o.change, array_agg(m.state order by m.version) as states,
+               array_agg(m.at order by m.version) as times
+             from (select * from order_view
+                   where member_id = $1 and state is not null and (change, order_id) > ($2, $3)
+                     and change <= $4
+                   order by change, order_id limit $5) o
+             join milestone m using (order_id)
+             group by o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
+               o.delivery_state, o.change
+             order by o.change, o.order_id",
+            &[&member, &after.change, &after.order, &up_to, &limit],
+        )
+        .await?;
+    let cursor = |row: &tokio_postgres::Row| Cursor {
+        change: row.get("change"),
+        order: row.get("order_id"),
+    };
+    Ok(rows.iter().map(|row| (cursor(row), OrderView::from_row(row))).collect())
+}

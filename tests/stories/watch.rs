@@ -1,0 +1,174 @@
+//! Watching My Page over REST: as server-sent events, as lines, as an array; and what
+//! is seen when gateway and mypage are killed meanwhile: everything.
+
+use std::time::Duration;
+
+use app::rest::Lines;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::{
+    house::{House, eventually},
+    people::{Member, with_status},
+    shop::refused,
+};
+
+const EVENTS: (&str, &str) = ("accept", "text/event-stream");
+
+/// A browser's `EventSource`, as far as it matters here.
+struct Page<'a> {
+    member: &'a Member,
+    lines: Option<Lines>,
+    last_event_id: String,
+    /// All that was seen, in order, each with its id.
+    seen: Vec<(String, Value)>,
+}
+
+impl<'a> Page<'a> {
+    fn of(member: &'a Member) -> Self {
+        Self { member, lines: None, last_event_id: String::new(), seen: Vec::new() }
+    }
+
+    /// Reads on until this has been seen; comes again, where it was, whenever the stream ends.
+    async fn until(&mut self, what: &str, is: impl Fn(&Value) -> bool) {
+        let reading = async {
+            loop {
+                if let Some(message) = self.next().await
+                    && is(&message)
+                {
+                    return;
+                }
+            }
+        };
+        timeout(Duration::from_secs(20), reading).await.unwrap_or_else(|_| panic!("no {what}"));
+    }
+
+    /// The next message; none when the stream has ended, or could not be opened.
+    async fn next(&mut self) -> Option<Value> {
+        if self.lines.is_none() {
+            let id = self.last_event_id.clone();
+            let headers = [EVENTS, ("last-event-id", id.as_str())];
+            let headers = if id.is_empty() { &headers[..1] } else { &headers };
+            let opened = self.member.rest.open(&watch(self.member), headers).await;
+            self.lines = opened.ok().filter(|lines| lines.status == 200);
+        }
+        let Some(lines) = &mut self.lines else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            return None;
+        };
+        let (mut id, mut data, mut kind) = (String::new(), String::new(), String::new());
+        while let Ok(Some(line)) = lines.next().await {
+            match line.split_once(": ") {
+                Some(("id", value)) => value.clone_into(&mut id),
+                Some(("data", value)) => value.clone_into(&mut data),
+                Some(("event", value)) => value.clone_into(&mut kind),
+                _ if line.is_empty() && !data.is_empty() => break,
+                _ => {}
+            }
+        }
+        if data.is_empty() || !kind.is_empty() {
+            self.lines = None;
+            return None;
+        }
+        let message: Value = serde_json::from_str(&data).expect("JSON");
+        self.last_event_id.clone_from(&id);
+        self.seen.push((id, message.clone()));
+        Some(message)
+    }
+}
+
+fn watch(member: &Member) -> String {
+    format!("/v1/mypage/{}:watch", member.id)
+}
+
+fn is_order(message: &Value, order: &str, state: &str) -> bool {
+    message["order"]["orderId"] == order && message["order"]["state"] == state
+}
+
+fn labels(message: &Value) -> Vec<&str> {
+    let history = message["order"]["history"].as_array().expect("a history");
+    history.iter().filter_map(|passed| passed["label"].as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_watched_misses_nothing_though_gateway_and_mypage_are_killed() {
+    let mut house = House::open("watch_killed").await;
+    let member = house.member(50_000).await;
+    let product = house.product(1_000, 100).await;
+    let mut page = Page::of(&member);
+    page.until("page", |message| message["page"]["memberId"] == *member.id).await;
+
+    let first = member.order(&product, 1).await;
+    page.until("order", |message| is_order(message, &first, "DELIVERING")).await;
+
+    let second = member.order(&product, 2).await;
+    house.kill("gateway");
+    house.start("gateway").await;
+    page.until("second order", |message| is_order(message, &second, "DELIVERING")).await;
+
+    house.kill("mypage");
+    let third = member.order(&product, 3).await;
+    house.start("mypage").await;
+    page.until("third order", |message| is_order(message, &third, "DELIVERING")).await;
+    page.until("three orders", |message| message["page"]["orderCount"] == "3").await;
+
+    let passed = ["주문접수", "입금확인완료", "상품준비완료", "배송중"];
+    for order in [first, second, third] {
+        let last = page.seen.iter().rev().find(|(_, m)| m["order"]["orderId"] == *order);
+        assert_eq!(labels(&last.expect("it was seen").1), passed);
+    }
+    let mut ids: Vec<_> = page.seen.iter().map(|(id, _)| id).collect();
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "nothing comes twice");
+    house.all_holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_as_lines_or_as_an_array_says_that_it_broke_off() {
+    let mut house = House::open("watch_broken").await;
+    let member = house.member(0).await;
+    // The page may not have heard of the member yet.
+    eventually("a page", async || {
+        let page = member.get(&format!("/v1/mypage/{}", member.id)).await;
+        if page.status == 200 { Ok(()) } else { Err(page.to_string()) }
+    })
+    .await;
+    let path = watch(&member);
+    let accept = [("accept", "application/x-ndjson")];
+    let mut lines = member.rest.open(&path, &accept).await.expect("opens");
+    let first = lines.next().await.expect("a line").expect("a line");
+    let first: Value = serde_json::from_str(&first).expect("JSON");
+    assert_eq!(first["page"]["memberId"], *member.id);
+    let mut array = member.rest.open(&path, &[]).await.expect("opens");
+    let mut text = array.next().await.expect("a line").expect("a line");
+
+    house.kill("mypage");
+    let mut last = Value::Null;
+    while let Some(line) = lines.next().await.expect("it ends in good order") {
+        last = serde_json::from_str(&line).expect("JSON");
+    }
+    assert_eq!(
+        (&last["error"]["status"], &last["error"]["code"]),
+        (&json!(503), &json!("UNAVAILABLE"))
+    );
+    while let Some(line) = array.next().await.expect("it ends in good order") {
+        text.push_str(&line);
+    }
+    let array: Vec<Value> = serde_json::from_str(&text).expect("JSON, also now");
+    assert_eq!(array.last().expect("an error")["error"]["reason"], "PEER_LOST");
+    house.start("mypage").await;
+    house.all_holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_is_refused_as_any_other_call() {
+    let house = House::open("watch_refused").await;
+    let (member, other) = (house.member(0).await, house.member(0).await);
+    let path = watch(&member);
+    with_status(404, other.get(&path).await);
+    with_status(401, house.rest().get(&path).await.expect("an answer"));
+    refused(400, "INVALID_FIELD", &member.get(&format!("{path}?lastEventId=x")).await);
+    house.all_holds().await;
+}
