@@ -9,7 +9,7 @@ use kit::{Error, error::Kind};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// How long a browser may remember what it was told; Chromium takes two hours at most.
-const REMEMBER: Duration = Duration::from_secs(2 * 60 * 60);
+const REMEMBER: Duration = Duration::from_hours(2);
 
 /// What pages may send, besides what all may.
 const SENT: [&str; 12] = [

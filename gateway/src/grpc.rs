@@ -61,7 +61,7 @@ impl Gateway {
         let (_place, deadline) = self.enter(&policies, route, &parts)?;
         let policy = policies.of(route).calling;
         let request = Request::from_parts(parts, body);
-        let called = async |request: tonic::Request<Bytes>| {
+        let called = |request: tonic::Request<Bytes>| async move {
             let (metadata, _, message) = request.into_parts();
             let call = answer::call(route, metadata.as_ref(), message, policy, deadline)?;
             self.peer(route)?.call(call).await.map_err(Failure::into_status)
@@ -69,13 +69,13 @@ impl Gateway {
         let mut grpc = Grpc::new(Raw).max_decoding_message_size(LONGEST_BODY);
         let answer = async {
             if route.event_id.is_none() {
-                let unary = service_fn(async |request| {
+                let unary = service_fn(|request| async move {
                     let Reply { message, metadata, .. } = called(request).await?;
                     Ok(with_metadata(message, &metadata))
                 });
                 return grpc.unary(unary, request).await;
             }
-            let streaming = service_fn(async |request| {
+            let streaming = service_fn(|request| async move {
                 let Reply { messages, metadata, .. } = called(request).await?;
                 let messages =
                     messages.ok_or_else(|| Status::internal("a stream without messages"))?;

@@ -27,12 +27,15 @@ pub(crate) struct Route {
     /// Needs no token.
     pub(crate) open: bool,
     /// Of a method that answers with a stream: the id of a message, from its bytes.
-    pub(crate) event_id: Option<fn(&[u8]) -> Option<String>>,
+    pub(crate) event_id: Option<EventId>,
     /// From what was sent to the request's bytes.
     pub(crate) request: fn(&Input<'_>) -> Result<Vec<u8>, Error>,
     /// From the response's bytes to JSON.
     pub(crate) response: fn(&[u8]) -> Result<Vec<u8>, Error>,
 }
+
+/// Reads the id of a message, if it is one.
+type EventId = fn(&[u8]) -> Option<String>;
 
 include!(concat!(env!("OUT_DIR"), "/routes.rs"));
 

@@ -17,8 +17,8 @@ pub(super) struct Pages {
 
 type Messages = Pin<Box<dyn Stream<Item = Result<pages::WatchMyPageResponse, Status>> + Send>>;
 
-fn message(event_id: &str) -> Result<pages::WatchMyPageResponse, Status> {
-    Ok(pages::WatchMyPageResponse { event_id: event_id.into(), ..Default::default() })
+fn message(event_id: &str) -> pages::WatchMyPageResponse {
+    pages::WatchMyPageResponse { event_id: event_id.into(), ..Default::default() }
 }
 
 fn away() -> Status {
@@ -27,7 +27,7 @@ fn away() -> Status {
 
 /// Messages, and then this.
 fn stream(ids: &[&str], then: impl Stream<Item = Message> + Send + 'static) -> Messages {
-    let first: Vec<_> = ids.iter().map(|id| message(id)).collect();
+    let first: Vec<_> = ids.iter().map(|id| Ok(message(id))).collect();
     stream::iter(first).chain(then).boxed()
 }
 
@@ -55,7 +55,7 @@ impl pages::my_page_service_server::MyPageService for Pages {
             "breaks" => stream(&["1", "2"], stream::iter([Err(away())])),
             "slow" => stream::unfold(0, |n| async move {
                 sleep(Duration::from_millis(300)).await;
-                (n < 3).then(|| (message(&n.to_string()), n + 1))
+                (n < 3).then(|| (Ok(message(&n.to_string())), n + 1))
             })
             .boxed(),
             "open" => stream(&["1"], silence(self.left.clone().drop_guard())),
