@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use kit::config::Settings;
 
-use crate::{console, demo, healthcheck, load, run, signals, up, verify};
+use crate::{console, demo, healthcheck, load, run, signals, token, up, verify};
 
 /// Hansang (한상): a commerce backend, every context a bowl on one table.
 #[derive(Debug, Parser)]
@@ -60,6 +60,8 @@ enum Command {
     },
     /// Ask a running hansang whether it is well: 0 when it is
     Healthcheck(healthcheck::Options),
+    /// Print a short-lived token to call the services with
+    Token(token::Options),
 }
 
 #[derive(Debug, Subcommand)]
@@ -154,6 +156,7 @@ impl Cli {
                     print(&config.load(listen.flags())?)
                 }
                 Command::Healthcheck(options) => healthcheck::healthcheck(&options).await,
+                Command::Token(options) => token::token(&options),
             }
         });
         // What is blocked in the system does not hold up the end.

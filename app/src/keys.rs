@@ -38,7 +38,7 @@ impl Keys {
         let keys = Self {
             signing_key: dir.join("signing_key.pem"),
             jwks: dir.join("jwks.json"),
-            service_key: dir.join("service_key.pem"),
+            service_key: service_key(data_dir),
         };
         for private in [&keys.signing_key, &keys.service_key] {
             if !private.exists() {
@@ -53,6 +53,11 @@ impl Keys {
         write_private(&keys.jwks, format!("{set:#}\n").as_bytes())?;
         Ok(keys)
     }
+}
+
+/// Where a data directory has the key of the services.
+pub(crate) fn service_key(data_dir: &Path) -> PathBuf {
+    data_dir.join("keys/service_key.pem")
 }
 
 fn generate() -> Result<String> {

@@ -18,5 +18,6 @@ pub mod rest;
 pub mod run;
 mod signals;
 mod split;
+mod token;
 mod up;
 pub mod verify;

@@ -1,0 +1,70 @@
+//! `hansang token`: a token for a person who runs the system, to call the services
+//! with (grpcurl, say). Signed here with the services' own key: whoever can read
+//! that may. Asks nobody, and cannot make one for a member: they sign in.
+
+use std::{fs, path::PathBuf, time::SystemTime};
+
+use anyhow::{Context as _, Result};
+use clap::{Args, builder::NonEmptyStringValueParser};
+use kit::{
+    auth::Identity,
+    config::{AuthSettings, Secret},
+};
+
+use crate::{cli::ConfigFile, console::say, keys};
+
+/// Whose token, and where the key is.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// For a person who runs the system; the name is for the records
+    #[arg(
+        long, value_name = "NAME", required = true, num_args = 0..=1,
+        default_missing_value = "operator", value_parser = NonEmptyStringValueParser::new()
+    )]
+    operator: String,
+    /// Where `hansang up` keeps the key, when the settings have none
+    #[arg(long, value_name = "DIR", default_value = ".hansang")]
+    data_dir: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// Prints a token that is good for minutes.
+pub(crate) fn token(options: &Options) -> Result<()> {
+    let mut auth = options.config.load(Vec::new())?.auth;
+    if auth.service_key.expose().is_empty() {
+        let path = keys::service_key(&options.data_dir);
+        let key = fs::read_to_string(&path).with_context(|| {
+            format!("cannot read {}: is it the --data-dir of a `hansang up`?", path.display())
+        })?;
+        auth.service_key = Secret::new(key);
+    }
+    say(sign(&options.operator, &auth)?);
+    Ok(())
+}
+
+fn sign(name: &str, auth: &AuthSettings) -> Result<String> {
+    let header = Identity::operator(name, auth)?.bearer(SystemTime::now())?;
+    let token = header.to_str().context("not ASCII")?;
+    Ok(token.trim_start_matches("Bearer ").to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use kit::auth::{Caller, Verifier};
+
+    use super::*;
+    use crate::keys::Keys;
+
+    #[test]
+    fn a_token_is_the_operators_to_whoever_has_the_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Keys::ensure(dir.path()).unwrap().service_key;
+        assert_eq!(path, keys::service_key(dir.path()));
+        let key = Secret::new(fs::read_to_string(path).unwrap());
+        let auth = AuthSettings { service_key: key, ..AuthSettings::default() };
+        let header = format!("Bearer {}", sign("kim", &auth).unwrap());
+        let caller = Verifier::new(&auth).unwrap().caller(Some(&header)).unwrap();
+        assert_eq!(caller, Caller::Operator("kim".into()));
+    }
+}
