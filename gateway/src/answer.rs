@@ -23,7 +23,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use crate::{
     Gateway,
     admission::{self, Place},
-    deadline, grpc, headers, observe,
+    deadline, grpc, headers, observe, openapi,
     policies::Policies,
     problem,
     route::{Miss, Route},
@@ -97,7 +97,8 @@ impl Gateway {
             "/.well-known/jwks.json" => {
                 (StatusCode::OK, "application/jwk-set+json", self.jwks.clone())
             }
-            _ => return None,
+            "/openapi.json" => (StatusCode::OK, "application/json", self.openapi.clone()),
+            path => return openapi::page(path),
         };
         let mut response = Response::new(Full::new(body));
         *response.status_mut() = status;

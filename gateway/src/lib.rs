@@ -5,7 +5,7 @@
 //! A request's path, a room each:
 //!
 //! 1. `serve` takes the connection, with limits on its headers.
-//! 2. `answer` sees to the rest: it answers `/healthz` and
+//! 2. `answer` sees to the rest: it answers `/healthz`, `/openapi.json`, `/docs` and
 //!    `/.well-known/jwks.json` itself, and opens the trace's span.
 //! 3. `route` finds the row for verb and path: 404, or 405 with `Allow`; `policies`
 //!    has what an operator says of its method. `admission` lets the request in, or
@@ -35,6 +35,7 @@ mod deadline;
 mod grpc;
 mod headers;
 mod observe;
+mod openapi;
 #[cfg(test)]
 mod oracle;
 mod policies;
@@ -92,6 +93,7 @@ pub struct Gateway {
     verifier: Verifier,
     jwks: Bytes,
     cors: Option<CorsLayer>,
+    openapi: Bytes,
     deadline: Duration,
     shutdown: Duration,
     stop: Stop,
@@ -123,6 +125,7 @@ impl Gateway {
             verifier: Verifier::new(&settings.auth)?,
             jwks: jwks.into(),
             cors: cors::layer(&settings.http.cors_origins)?,
+            openapi: openapi::document(DESCRIPTORS)?,
             deadline: settings.deadline.request(),
             shutdown: settings.deadline.shutdown(),
             stop: Stop::at_once(CancellationToken::new()),

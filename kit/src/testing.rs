@@ -5,6 +5,7 @@
 //! `HANSANG_TEST_DATABASE_URL` names another server instead, by a superuser's URL
 //! with `{database}` in it; what tests make there stays there.
 
+mod python;
 pub mod stage;
 
 use std::{
@@ -23,6 +24,7 @@ use std::{
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
+pub use self::python::python;
 use crate::{
     Database,
     config::{DatabaseSettings, Secret},

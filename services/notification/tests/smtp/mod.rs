@@ -1,13 +1,15 @@
 //! A real SMTP server for tests, `aiosmtpd` for Python, which keeps what it takes
-//! in a directory. Installed once into the target folder, by Python's own means.
+//! in a directory.
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
-use kit::{id::Uuid, testing::stage::eventually};
+use kit::{
+    id::Uuid,
+    testing::{python, stage::eventually},
+};
 use tokio::{
     net::{TcpSocket, TcpStream},
     process::{self, Child},
@@ -38,7 +40,7 @@ impl PostOffice {
         let port = port_is_taken.local_addr().expect("bound").port();
         let name = format!("hansang-mail-{}", Uuid::now_v7().simple());
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let python = python();
+        let python = python(env!("CARGO_TARGET_TMPDIR"), VERSION);
         Self { port, directory, python, _port_is_taken: port_is_taken, server: None }
     }
 
@@ -77,27 +79,4 @@ impl Taken {
         let line = self.0.lines().find_map(|line| line.strip_prefix(&start));
         line.unwrap_or_else(|| panic!("no {name} in {}", self.0))
     }
-}
-
-/// A Python that has the server.
-fn python() -> PathBuf {
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(VERSION.replace("==", "-"));
-    let lock = File::create(home.with_file_name("aiosmtpd.lock")).expect("a lock file");
-    lock.lock().expect("locks");
-    let (python, done) = (home.join("bin/python3"), home.join("done"));
-    if !done.exists() {
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home));
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", VERSION]));
-        File::create(done).expect("writable");
-    }
-    python
-}
-
-fn run(command: &mut Command) {
-    let needs = "this test needs Python with venv (Debian: apt-get install python3-venv) \
-        and, the first time, PyPI";
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.unwrap_or_else(|error| panic!("{needs}: {command:?}: {error}"));
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{needs}: {command:?}: {}", String::from_utf8_lossy(&said));
 }
