@@ -1,0 +1,356 @@
+//! A house that is up, who calls it, and what they own.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant, SystemTime},
+};
+
+use app::{logins, rest::Rest};
+use bytes::{Buf, BufMut};
+use http::{Method, Request, uri::PathAndQuery};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use kit::{
+    auth::Identity,
+    config::{AuthSettings, Secret},
+};
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
+use serde_json::json;
+use tempfile::TempDir;
+use tonic::{
+    Code, Status,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    transport::{Channel, Endpoint},
+};
+
+use crate::methods::{Answer, Known, Rpc};
+
+const LIMIT: Duration = Duration::from_mins(1);
+const POLL: Duration = Duration::from_millis(20);
+/// A stream that says nothing for so long was let through.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Who calls.
+#[derive(Clone, Debug)]
+pub(crate) enum Who {
+    Nobody,
+    /// Somebody who signed in.
+    Person {
+        roles: Vec<String>,
+        owner: bool,
+    },
+    Service(String),
+    Operator,
+}
+
+/// A member, and what is theirs.
+#[derive(Clone)]
+pub(crate) struct Owner {
+    pub(crate) id: String,
+    token: String,
+    known: Known,
+}
+
+/// A house that is up, and everybody in it.
+pub(crate) struct World {
+    up: Child,
+    http: SocketAddr,
+    channel: Channel,
+    auth: AuthSettings,
+    seller: String,
+    admin: String,
+    stranger: String,
+    product: String,
+    operator: String,
+    reader: Option<Owner>,
+    _dir: TempDir,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = self.up.kill();
+        let _ = self.up.wait();
+    }
+}
+
+impl World {
+    pub(crate) async fn open() -> Self {
+        let dir =
+            tempfile::Builder::new().prefix("hansang-matrix-").tempdir().expect("a directory");
+        // Postgres's own user has to pass through.
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
+        let (http, grpc) = (free_address(), free_address());
+        let mut up =
+            hansang(dir.path(), &["up", "--http", &http.to_string(), "--grpc", &grpc.to_string()])
+                .stdout(Stdio::null())
+                .spawn()
+                .expect("hansang starts");
+        let rest = Rest::new(format!("http://{http}"));
+        let began = Instant::now();
+        while rest.get("/v1/products").await.is_err() {
+            let ended = up.try_wait().expect("a child");
+            assert!(ended.is_none() && began.elapsed() < LIMIT, "not up: {ended:?}");
+            tokio::time::sleep(POLL).await;
+        }
+        let channel = Endpoint::from_shared(format!("http://{grpc}")).expect("an address");
+        let key = fs::read_to_string(dir.path().join("keys/service_key.pem")).expect("a key");
+        let token = hansang(dir.path(), &["token", "--operator", "matrix"]).output().expect("runs");
+        assert!(token.status.success(), "{}", String::from_utf8_lossy(&token.stderr));
+        let mut world = Self {
+            up,
+            http,
+            channel: channel.connect_lazy(),
+            auth: AuthSettings { service_key: Secret::new(key), ..AuthSettings::default() },
+            seller: String::new(),
+            admin: String::new(),
+            stranger: String::new(),
+            product: String::new(),
+            operator: String::from_utf8_lossy(&token.stdout).trim().to_owned(),
+            reader: None,
+            _dir: dir,
+        };
+        world.people().await;
+        world
+    }
+
+    /// Somebody of each role, a product, and a member who has something of everything.
+    async fn people(&mut self) {
+        for login in logins::ensure(self._dir.path()).expect("logins") {
+            let token = self.sign_in(&login.email, &login.password).await;
+            if login.role == "ADMIN" { self.admin = token } else { self.seller = token }
+        }
+        (_, self.stranger, _) = self.sign_up().await;
+        let price = json!({ "currencyCode": "KRW", "units": "1000" });
+        let body = json!({ "displayName": "Bowl", "price": price, "stock": 1000 });
+        self.product = self.post(&self.seller, "/v1/products", body).await.text("id");
+        self.reader = Some(self.owner().await);
+    }
+
+    /// The owner of what is only read.
+    pub(crate) fn reader(&self) -> &Owner {
+        self.reader.as_ref().expect("made when the house was opened")
+    }
+
+    async fn post(&self, token: &str, path: &str, body: serde_json::Value) -> app::rest::Answer {
+        let mut rest = Rest::new(format!("http://{}", self.http));
+        if !token.is_empty() {
+            rest = rest.with_token(token);
+        }
+        let answer = rest.post(path, body).await.expect("an answer");
+        assert!(answer.status.is_success(), "{path}: {answer}");
+        answer
+    }
+
+    async fn sign_in(&self, email: &str, password: &str) -> String {
+        let body = json!({ "email": email, "password": password });
+        self.post("", "/v1/sessions", body).await.text("accessToken")
+    }
+
+    /// A new member's id, token and address.
+    async fn sign_up(&self) -> (String, String, String) {
+        let email = format!("{}@example.com", uuid::Uuid::now_v7().simple());
+        let body = json!({ "email": email, "password": "correct horse", "displayName": "Guest" });
+        let id = self.post("", "/v1/members", body).await.text("id");
+        (id, self.sign_in(&email, "correct horse").await, email)
+    }
+
+    /// A new member with an order that is on its way.
+    pub(crate) async fn owner(&self) -> Owner {
+        let (id, token, email) = self.sign_up().await;
+        let amount = json!({ "currencyCode": "KRW", "units": "5000" });
+        let body = json!({ "amount": amount });
+        self.post(&token, &format!("/v1/members/{id}/wallet:topUp"), body).await;
+        let lines = json!([{ "productId": self.product, "quantity": 1 }]);
+        let body = json!({ "paymentMethod": "WALLET", "lines": lines });
+        let order = self.post(&token, "/v1/orders", body).await.text("id");
+        let rest = Rest::new(format!("http://{}", self.http)).with_token(token.clone());
+        let first = async |path: String, field: &str| {
+            let began = Instant::now();
+            loop {
+                let answer = rest.get(&path).await.expect("an answer");
+                let found = answer.text(field);
+                if answer.status.is_success() && !found.is_empty() && found != "PLACED" {
+                    return found;
+                }
+                assert!(began.elapsed() < LIMIT, "no {field} at {path}: {answer}");
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        let text = |text: &str| Value::String(text.to_owned());
+        let known = Known::from([
+            ("member_id", text(&id)),
+            ("order_id", text(&order)),
+            (
+                "payment_id",
+                text(&first(format!("/v1/payments?orderId={order}"), "payments/0/id").await),
+            ),
+            (
+                "delivery_id",
+                text(&first(format!("/v1/deliveries?orderId={order}"), "deliveries/0/id").await),
+            ),
+            ("product_id", text(&self.product)),
+            ("product_ids", text(&self.product)),
+            ("subject_id", text(&id)),
+            ("template", text("payment-approved")),
+            ("email", text(&email)),
+            ("password", text("correct horse")),
+            ("currency_code", text("KRW")),
+            ("units", Value::I64(1000)),
+            ("nanos", Value::I32(0)),
+        ]);
+        // What follows the others is there too.
+        first(format!("/v1/mypage/{id}/orders/{order}"), "state").await;
+        first(format!("/v1/mypage/{id}"), "memberId").await;
+        first(format!("/v1/members/{id}/coupons"), "coupons/0/id").await;
+        Owner { id, token, known }
+    }
+
+    /// What a caller sends to say who they are, and what they only claim to be.
+    fn headers(&self, who: &Who, owner: &Owner) -> Vec<(&'static str, String)> {
+        let token = match who {
+            Who::Nobody => None,
+            Who::Person { owner: true, .. } => Some(owner.token.clone()),
+            Who::Person { roles, .. } if roles[0] == "SELLER" => Some(self.seller.clone()),
+            Who::Person { roles, .. } if roles[0] == "ADMIN" => Some(self.admin.clone()),
+            Who::Person { .. } => Some(self.stranger.clone()),
+            Who::Operator => Some(self.operator.clone()),
+            Who::Service(name) => {
+                let identity = Identity::service(name, &self.auth).expect("the key is one");
+                let bearer = identity.bearer(SystemTime::now()).expect("signs");
+                Some(bearer.to_str().expect("ASCII").trim_start_matches("Bearer ").to_owned())
+            }
+        };
+        let mut headers = vec![
+            ("x-member-id", owner.id.clone()),
+            ("x-user-id", owner.id.clone()),
+            ("x-roles", "ADMIN".to_owned()),
+            ("on-behalf-of", owner.id.clone()),
+            ("x-caller", "service:order".to_owned()),
+        ];
+        headers.extend(token.map(|token| ("authorization", format!("Bearer {token}"))));
+        headers
+    }
+
+    pub(crate) async fn call_grpc(&self, method: &Rpc, who: &Who, owner: &Owner) -> Answer {
+        let mut request = tonic::Request::new(method.message(&owner.known));
+        for (name, value) in self.headers(who, owner) {
+            request.metadata_mut().insert(name, value.parse().expect("ASCII"));
+        }
+        let path: PathAndQuery = method.path.parse().expect("a path");
+        let mut client = tonic::client::Grpc::new(self.channel.clone());
+        client.ready().await.expect("a connection");
+        // One answer is a short stream.
+        let first = async {
+            let reply =
+                client.server_streaming(request, path, Dynamic(method.output.clone())).await?;
+            reply.into_inner().message().await
+        };
+        match tokio::time::timeout(SILENCE, first).await {
+            Ok(Ok(message)) => {
+                Answer { code: Code::Ok, text: message.map_or_else(String::new, |m| m.to_string()) }
+            }
+            Ok(Err(status)) => Answer { code: status.code(), text: status.message().to_owned() },
+            Err(_) => Answer { code: Code::Ok, text: String::new() },
+        }
+    }
+
+    pub(crate) async fn call_rest(&self, method: &Rpc, who: &Who, owner: &Owner) -> Answer {
+        let (verb, template, has_body) = method.route.as_ref().expect("a route");
+        let mut message = method.message(&owner.known);
+        let mut path = template.clone();
+        for field in method.input.fields() {
+            let place = format!("{{{}}}", field.name());
+            if path.contains(&place) {
+                let value = message.get_field(&field).as_str().expect("text").to_owned();
+                path = path.replace(&place, &value);
+                message.clear_field(&field);
+            }
+        }
+        let verb: Method = verb.parse().expect("a verb");
+        let mut request =
+            Request::builder().method(verb).uri(format!("http://{}{path}", self.http));
+        let mut body = Vec::new();
+        if *has_body {
+            request = request.header("content-type", "application/json");
+            body = serde_json::to_vec(&message).expect("has a JSON form");
+        }
+        for (name, value) in self.headers(who, owner) {
+            request = request.header(name, value);
+        }
+        let client = Client::builder(TokioExecutor::new()).build_http::<Full<bytes::Bytes>>();
+        let request = request.body(Full::from(body)).expect("a request");
+        let response = client.request(request).await.expect("an answer");
+        let code = match response.status().as_u16() {
+            200..300 => Code::Ok,
+            401 => Code::Unauthenticated,
+            403 => Code::PermissionDenied,
+            404 => Code::NotFound,
+            501 => Code::Unimplemented,
+            _ => Code::Unknown,
+        };
+        let text = if method.streams {
+            String::new()
+        } else {
+            let body = response.into_body().collect().await.expect("a body").to_bytes();
+            String::from_utf8_lossy(&body).into_owned()
+        };
+        Answer { code, text }
+    }
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port")
+}
+
+fn hansang(dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hansang"));
+    for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("HANSANG__")) {
+        command.env_remove(variable);
+    }
+    command.args(arguments).arg("--data-dir").arg(dir).stdin(Stdio::null());
+    command
+}
+
+/// Messages by their descriptors.
+struct Dynamic(MessageDescriptor);
+
+impl Codec for Dynamic {
+    type Encode = DynamicMessage;
+    type Decode = DynamicMessage;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self(self.0.clone())
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl Encoder for Dynamic {
+    type Item = DynamicMessage;
+    type Error = Status;
+
+    fn encode(&mut self, message: DynamicMessage, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        out.put(message.encode_to_vec().as_slice());
+        Ok(())
+    }
+}
+
+impl Decoder for Dynamic {
+    type Item = DynamicMessage;
+    type Error = Status;
+
+    fn decode(&mut self, bytes: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
+        let bytes = bytes.copy_to_bytes(bytes.remaining());
+        let message = DynamicMessage::decode(self.0.clone(), bytes);
+        message.map(Some).map_err(|error| Status::internal(error.to_string()))
+    }
+}
