@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint bench bench-gateway machine lint-tools
+.PHONY: help demo up test lint api bench bench-gateway machine lint-tools
 
 # Passed on to the program: make demo ARGS=--exit
 ARGS ?=
@@ -36,6 +36,10 @@ lint: machine lint-tools ## check format, lints and dependencies
 	else \
 	  echo "lint: cargo-deny is not installed, so licences and advisories were not checked"; \
 	fi
+
+api: TESTING := yes
+api: machine ## hold the REST API against its OpenAPI document, with schemathesis
+	@tests/schemathesis.sh $(ARGS)
 
 bench: machine ## measure, and print the ratios that the design asks for
 	@cargo bench --workspace --bench event_log

@@ -313,6 +313,8 @@ fn hansang(dir: &Path, arguments: &[&str]) -> Command {
         command.env_remove(variable);
     }
     command.args(arguments).arg("--data-dir").arg(dir).stdin(Stdio::null());
+    // So that this one too is served.
+    command.env("HANSANG__TESTING__CLOCK", "true");
     command
 }
 

@@ -116,7 +116,8 @@ fn statuses(route: &Route) -> Vec<u16> {
 fn parameters(route: &Route, schemas: &mut Schemas) -> Vec<Parameter> {
     let mut all = Vec::new();
     for (name, field) in &route.parameters {
-        let parameter = parameter(name, ParameterIn::Path, field, schemas);
+        let schema = schemas.value(field);
+        let parameter = parameter(name, ParameterIn::Path, field, schema);
         all.push(parameter.required(Required::True).build());
     }
     if route.body != "*" {
@@ -137,9 +138,10 @@ fn parameters(route: &Route, schemas: &mut Schemas) -> Vec<Parameter> {
         all.push(header("Idempotency-Key", about));
     }
     if route.conditional() {
-        all.push(match route.commands() {
-            true => header("If-Match", "Refuse it when the resource's etag is not this."),
-            false => header("If-None-Match", "Answer 304 when the resource's etag is this."),
+        all.push(if route.commands() {
+            header("If-Match", "Refuse it when the resource's etag is not this.")
+        } else {
+            header("If-None-Match", "Answer 304 when the resource's etag is this.")
         });
     }
     all
@@ -165,7 +167,10 @@ fn query(
             Kind::Message(inner) if inner.package_name() != "google.protobuf" => {
                 query(&inner, &format!("{name}."), bound, schemas, all);
             }
-            _ => all.push(parameter(&name, ParameterIn::Query, &field, schemas).build()),
+            _ => {
+                let schema = schemas.field(&field);
+                all.push(parameter(&name, ParameterIn::Query, &field, schema).build());
+            }
         }
     }
 }
@@ -174,7 +179,7 @@ fn parameter(
     name: &str,
     place: ParameterIn,
     field: &FieldDescriptor,
-    schemas: &mut Schemas,
+    schema: RefOr<Schema>,
 ) -> ParameterBuilder {
     let about = comment(&field.parent_message().parent_file(), field.path());
     ParameterBuilder::new()
@@ -182,7 +187,7 @@ fn parameter(
         .parameter_in(place)
         .required(Required::False)
         .description(about)
-        .schema(Some(schemas.field(field)))
+        .schema(Some(schema))
 }
 
 fn body(route: &Route, schemas: &mut Schemas) -> Option<RequestBody> {

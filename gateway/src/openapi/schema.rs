@@ -60,7 +60,8 @@ impl Schemas {
         let sent = self.sent.contains(message.full_name());
         let mut object = ObjectBuilder::new();
         for field in message.fields().filter(|field| !without.contains(field)) {
-            object = object.property(field.json_name(), self.field(&field));
+            let schema = if sent { self.value(&field) } else { self.field(&field) };
+            object = object.property(field.json_name(), schema);
             if !sent && !field.supports_presence() {
                 object = object.required(field.json_name());
             }
@@ -98,6 +99,17 @@ impl Schemas {
         }
     }
 
+    /// A field where it cannot be empty: what names a resource is a UUID then.
+    pub(super) fn value(&mut self, field: &FieldDescriptor) -> RefOr<Schema> {
+        match self.field(field) {
+            RefOr::T(Schema::Object(mut object)) if field.name().ends_with("_id") => {
+                object.format = Some(SchemaFormat::Custom("uuid".to_owned()));
+                object.into()
+            }
+            schema => schema,
+        }
+    }
+
     /// One value of a field.
     fn kind(&mut self, field: &FieldDescriptor) -> RefOr<Schema> {
         let kind = match field.kind() {
@@ -110,17 +122,9 @@ impl Schemas {
             Kind::Uint64 | Kind::Fixed64 => number_as_text("^[0-9]+$"),
             Kind::Float | Kind::Double => ObjectBuilder::new().schema_type(Type::Number),
             Kind::Bytes => text().content_encoding("base64"),
-            // Clients name a resource by nothing else; in answers an id may be empty.
-            Kind::String if self.is_sent(field) && is_id(field.name()) => {
-                text().format(Some(SchemaFormat::Custom("uuid".to_owned())))
-            }
             Kind::String => text(),
         };
         kind.into()
-    }
-
-    fn is_sent(&self, field: &FieldDescriptor) -> bool {
-        self.sent.contains(field.parent_message().full_name())
     }
 
     fn enumeration(&mut self, kind: &EnumDescriptor) -> RefOr<Schema> {
@@ -180,10 +184,6 @@ fn reach(message: &MessageDescriptor, reached: &mut BTreeSet<String>) {
 /// `hansang.order.v1.Order` is `order.v1.Order`: short, and still nobody else's.
 fn name(full_name: &str) -> String {
     full_name.strip_prefix("hansang.").unwrap_or(full_name).to_owned()
-}
-
-fn is_id(field: &str) -> bool {
-    field.ends_with("_id") || field.ends_with("_ids")
 }
 
 fn text() -> ObjectBuilder {
