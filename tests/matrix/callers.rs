@@ -11,6 +11,7 @@ use std::{
 
 use app::{logins, rest::Rest};
 use bytes::{Buf, BufMut};
+use futures_util::stream;
 use http::{Method, Request, uri::PathAndQuery};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
@@ -26,6 +27,13 @@ use tonic::{
     Code, Status,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     transport::{Channel, Endpoint},
+};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
 use crate::methods::{Answer, Known, Rpc};
@@ -208,6 +216,26 @@ impl World {
         first(format!("/v1/mypage/{id}"), "memberId").await;
         first(format!("/v1/members/{id}/coupons"), "coupons/0/id").await;
         Owner { id, token, known }
+    }
+
+    /// What reflection and health tell somebody without a token: the services, of which all are well.
+    pub(crate) async fn services(&self) -> Vec<String> {
+        let request = ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::ListServices(String::new())),
+        };
+        let mut reflection = ServerReflectionClient::new(self.channel.clone());
+        let answers = reflection.server_reflection_info(stream::iter([request])).await;
+        let answer = answers.expect("it is open").into_inner().message().await;
+        let answer = answer.expect("no error").and_then(|answer| answer.message_response);
+        let Some(MessageResponse::ListServicesResponse(list)) = answer else {
+            panic!("not a list: {answer:?}")
+        };
+        let check = HealthCheckRequest { service: "readiness".to_owned() };
+        let health = HealthClient::new(self.channel.clone()).check(check).await;
+        let health = health.expect("it is open").into_inner();
+        assert_eq!(health.status(), ServingStatus::Serving);
+        list.service.into_iter().map(|service| service.name).collect()
     }
 
     /// What a caller sends to say who they are, and what they only claim to be.
