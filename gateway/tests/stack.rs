@@ -129,7 +129,7 @@ impl Table {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let address = listener.local_addr().expect("address");
         let gateway = Gateway::new(&settings).expect("a gateway");
-        tokio::spawn(gateway.serve(listener, stop.clone()));
+        tokio::spawn(gateway.serve(listener, kit::Stop::at_once(stop.clone())));
         Self { address, token, policies, products, stop, _directory: directory }
     }
 

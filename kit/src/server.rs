@@ -126,7 +126,7 @@ impl Server {
         let channel = peer.channel();
         let revoked = Revoked::default();
         let watcher = Watcher { revoked: revoked.clone(), issuer, channel, identity };
-        self.runs.push(Box::pin(watcher.run(self.stop.clone())));
+        self.runs.push(Box::pin(watcher.run(self.stop.closing.clone())));
         let own = self.parts.iter().find(|part| part.name == issuer);
         self.access = self.access.refusing(revoked, own.map_or(&[], |part| &part.served));
         Ok(self)
