@@ -37,7 +37,7 @@ staff() { login "$1@hansang.local" "$(jq -r ".[] | select(.email == \"$1@hansang
 post /v1/members '{"email":"me@example.com","password":"correct horse","displayName":"Me"}' >"$dir/me"
 
 # The document has no lengths and ranges: what it allows may be refused with 400. Whoever withdraws, or
-# has others withdraw, is nobody afterwards: that comes last.
+# has others withdraw, is nobody afterwards: that comes last. A watch does not end, and is left out.
 as() {
     cat >schemathesis.toml <<TOML
 [auth.openapi.bearer]
@@ -48,8 +48,8 @@ TOML
         --checks all --exclude-checks positive_data_acceptance \
         --max-examples "$examples" --seed 1 --warnings off "${@:3}"
 }
-as member "$(login me@example.com 'correct horse')" --exclude-path-regex ':withdraw$'
-as seller "$(staff seller)" --exclude-path-regex ':withdraw$'
-as admin "$(staff admin)" --exclude-path-regex ':withdraw$'
+as member "$(login me@example.com 'correct horse')" --exclude-path-regex ':(watch|withdraw)$'
+as seller "$(staff seller)" --exclude-path-regex ':(watch|withdraw)$'
+as admin "$(staff admin)" --exclude-path-regex ':(watch|withdraw)$'
 as admin "$(staff admin)" --include-path-regex ':withdraw$'
 "$hansang" verify --data-dir "$dir/data"

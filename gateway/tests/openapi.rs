@@ -25,7 +25,7 @@ impl Table {
         let address = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();
         let gateway = Gateway::new(&Settings::default()).expect("a gateway");
-        tokio::spawn(gateway.serve(listener, stop.clone()));
+        tokio::spawn(gateway.serve(listener, kit::Stop::at_once(stop.clone())));
         Self { listener: address, _stop: stop.drop_guard() }
     }
 
