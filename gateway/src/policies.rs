@@ -348,7 +348,7 @@ mod tests {
         let rates = policies.of(route("/GetOrder")).members.as_ref().expect("a rate");
         rates.check_key(&Uuid::now_v7()).expect("the first");
         let begun = std::time::Instant::now();
-        while rates.len() > 0 {
+        while !rates.is_empty() {
             policies.forget();
             assert!(begun.elapsed() < Duration::from_secs(10), "still {} known", rates.len());
         }
