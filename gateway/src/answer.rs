@@ -26,7 +26,7 @@ use crate::{
     deadline, grpc, headers, observe, openapi,
     policies::Policies,
     problem,
-    route::{Miss, Route},
+    route::{Media, Miss, Route},
     stream::{self, Form, Frames},
     transcode::Input,
 };
@@ -72,6 +72,9 @@ impl Gateway {
                         AssertUnwindSafe(self.call(route, path, &parts, body)).catch_unwind();
                     call.await.unwrap_or_else(|_| Err(Error::internal("the gateway failed").into()))
                 }
+                Err(Miss::NotAllowed(allow)) if parts.method == Method::OPTIONS => {
+                    Ok(headers::options(allow).map(Body::new))
+                }
                 Err(miss) => Err(not_found(miss)),
             };
             let response = answer.unwrap_or_else(|failed| refuse(&parts, &failed).map(Body::new));
@@ -115,8 +118,9 @@ impl Gateway {
     ) -> Result<Response<Body>, Failed> {
         let policies = self.policies.borrow().clone();
         let (_place, deadline) = self.enter(&policies, route, parts)?;
+        headers::acceptable(&parts.headers, route)?;
         let form = route.event_id.map(|_| Form::accepted(&parts.headers)).transpose()?;
-        let body = timeout_at(deadline, read(parts, body)).await.map_err(|_| {
+        let body = timeout_at(deadline, read(route, parts, body)).await.map_err(|_| {
             Error::new(Kind::Invalid, problem::BODY_TOO_SLOW, "the body did not come in time")
         })??;
         let query = parts.uri.query().unwrap_or_default();
@@ -124,7 +128,10 @@ impl Gateway {
             Some(_) => stream::query(&parts.headers, query)?.into(),
             None => Cow::from(query),
         };
-        let input = Input { path, query: &query, body: &body };
+        let content_type =
+            parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let content_type = content_type.unwrap_or_default();
+        let input = Input { path, query: &query, body: &body, content_type };
         let message = Bytes::from((route.request)(&input)?);
         let call = call(route, &parts.headers, message, policies.of(route).calling, deadline)?;
         let reply = self.peer(route)?.call(call).await.map_err(Failure::into_status)?;
@@ -133,8 +140,8 @@ impl Gateway {
             let messages = stream::until_closing(messages, self.stop.closing.clone());
             return Ok(stream::response(messages, frames).await?);
         }
-        let json = (route.response)(&reply.message)?;
-        Ok(headers::response(json, reply.metadata).map(Body::new))
+        let body = (route.response)(&reply.message)?;
+        Ok(headers::response(&parts.headers, route, body, reply.metadata).map(Body::new))
     }
 
     /// Lets a request in, or says what is in the way, before anything is read of it. Answers its
@@ -206,8 +213,8 @@ fn not_found(miss: &Miss) -> Failed {
     }
 }
 
-/// The whole body. One that is not empty must be JSON.
-async fn read(parts: &Parts, body: Incoming) -> Result<Bytes, Error> {
+/// The whole body. One that is not empty must be JSON, unless the route takes any.
+async fn read(route: &Route, parts: &Parts, body: Incoming) -> Result<Bytes, Error> {
     let body = Limited::new(body, LONGEST_BODY).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
             return Error::new(Kind::Invalid, problem::BODY_TOO_LARGE, "the body is over 1 MiB");
@@ -215,7 +222,10 @@ async fn read(parts: &Parts, body: Incoming) -> Result<Bytes, Error> {
         Error::new(Kind::Invalid, "BODY_BROKEN", "the body ended too early")
     })?;
     let body = body.to_bytes();
-    if !body.is_empty() && !is_json(parts.headers.get(header::CONTENT_TYPE)) {
+    if !body.is_empty()
+        && route.takes == Media::Json
+        && !is_json(parts.headers.get(header::CONTENT_TYPE))
+    {
         let detail = "the body must be application/json";
         return Err(Error::new(Kind::Invalid, problem::NOT_JSON, detail));
     }

@@ -5,11 +5,15 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
-use kit::{Error, rpc, telemetry};
+use kit::{Error, error::Kind, rpc, telemetry};
 use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
-use crate::route::Route;
+use crate::{
+    problem,
+    route::{Media, Route},
+    write::Body,
+};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(rpc::IDEMPOTENCY_KEY);
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -58,13 +62,76 @@ fn unquoted(name: &str, value: &HeaderValue) -> Result<HeaderValue, Error> {
     HeaderValue::from_str(inner).map_err(|_| Error::violation(name, "must be visible ASCII"))
 }
 
+/// Refuses a client that takes no type that this route answers with. A stream has forms of its own
+/// (`stream`).
+pub(crate) fn acceptable(sent: &HeaderMap, route: &Route) -> Result<(), Error> {
+    let kinds = ["application/json", "application/problem+json"];
+    if route.event_id.is_some()
+        || route.gives == Media::Any
+        || kinds.iter().any(|kind| accepts(sent, kind)) {
+        return Ok(());
+    }
+    let detail = "this is answered with application/json";
+    Err(Error::new(Kind::Invalid, problem::NOT_ACCEPTABLE, detail))
+}
+
+/// What `Accept` says of a type: its most specific range counts, and `q=0` is a no.
+fn accepts(sent: &HeaderMap, kind: &str) -> bool {
+    if !sent.contains_key(header::ACCEPT) {
+        return true;
+    }
+    let family = kind.split('/').next().unwrap_or_default();
+    let values = sent.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let ranges = values.flat_map(|value| value.split(',')).filter_map(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let range = parts.next()?.to_ascii_lowercase();
+        let rank = match range.split_once('/')? {
+            ("*", "*") => 1,
+            (of, "*") if of == family => 2,
+            _ if range == kind => 3,
+            _ => return None,
+        };
+        let quality = parts.find_map(|part| part.strip_prefix(['q', 'Q'])?.strip_prefix('='));
+        Some((rank, quality.is_none_or(|quality| quality.parse().is_ok_and(|q: f32| q > 0.0))))
+    });
+    ranges.max().is_some_and(|(_, accepted)| accepted)
+}
+
+/// The answer to OPTIONS: what else the path takes.
+pub(crate) fn options(allow: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    if let Ok(allow) = HeaderValue::from_str(allow) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
+
 /// The response to a call that succeeded. A service that made a resource names its path in
-/// `location`.
-pub(crate) fn response(json: Vec<u8>, metadata: MetadataMap) -> Response<Full<Bytes>> {
-    let mut said = metadata.into_headers();
-    let mut response = Response::new(Full::from(json));
+/// `location`. Whoever has what is in the body, by its `ETag`, gets none.
+pub(crate) fn response(
+    sent: &HeaderMap,
+    route: &Route,
+    body: Body,
+    metadata: MetadataMap,
+) -> Response<Full<Bytes>> {
+    let Body { bytes, content_type, etag, .. } = body;
+    let mut response = Response::new(Full::default());
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let known = etag.as_ref().is_some_and(|etag| route.verb.is_safe() && known(sent, etag));
+    if let Some(etag) = etag {
+        headers.insert(header::ETAG, etag);
+    }
+    if known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return response;
+    }
+    headers.insert(header::CONTENT_TYPE, content_type);
+    if route.gives == Media::Any {
+        // A service says what it is; a browser shall not guess.
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
+    let mut said = metadata.into_headers();
     if let Some(replayed) = said.remove(IDEMPOTENCY_REPLAYED) {
         headers.insert(IDEMPOTENCY_REPLAYED, replayed);
     }
@@ -72,7 +139,21 @@ pub(crate) fn response(json: Vec<u8>, metadata: MetadataMap) -> Response<Full<By
         headers.insert(header::LOCATION, location);
         *response.status_mut() = StatusCode::CREATED;
     }
+    *response.body_mut() = Full::from(bytes);
     response
+}
+
+/// Whether `If-None-Match` names this tag, or any. Weak tags are as good: the comparison is the weak
+/// one (RFC 9110, 13.1.2).
+fn known(sent: &HeaderMap, etag: &HeaderValue) -> bool {
+    let quoted = etag.as_bytes();
+    let values = sent.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    // No tag has a quote in it: every other piece between quotes is one.
+    values.into_iter().any(|value| {
+        let mut tags = value.split('"').skip(1).step_by(2);
+        value.trim() == "*"
+            || tags.any(|tag| quoted.get(1..quoted.len() - 1) == Some(tag.as_bytes()))
+    })
 }
 
 #[cfg(test)]
@@ -120,7 +201,8 @@ mod tests {
         metadata.insert("location", "/v1/orders/1".parse().expect("ascii"));
         metadata.insert("idempotency-replayed", "true".parse().expect("ascii"));
         metadata.insert("x-internal", "secret".parse().expect("ascii"));
-        let response = response(b"{}".to_vec(), metadata);
+        let body = (route("/CancelOrder").response)(&[]).expect("a body");
+        let response = response(&HeaderMap::new(), route("/CancelOrder"), body, metadata);
         assert_eq!(response.status(), StatusCode::CREATED);
         assert_eq!(response.headers()["location"], "/v1/orders/1");
         assert_eq!(response.headers()["idempotency-replayed"], "true");

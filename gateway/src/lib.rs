@@ -1,6 +1,6 @@
 //! REST to gRPC. Moves bytes: JSON to protobuf bytes, a call, and back. Holds no
 //! state, no rule of the shop and no route of its own: the routes are the
-//! contracts' `google.api.http` options, emitted by `build.rs`.
+//! contracts' `google.api.http` options, emitted by the build.
 //!
 //! A request's path, a room each:
 //!
@@ -17,7 +17,7 @@
 //!    `Idempotency-Key` (minted where there is none, so that step 7 may retry),
 //!    `If-Match`, the trace. All else ends here.
 //! 6. `transcode` makes the request's bytes of body, path and query, strictly;
-//!    `read` knows the body's JSON.
+//!    `read` knows the body's JSON, `slot` the text in the others.
 //! 7. `kit::rpc` makes the call: deadline, retry, breaker, balance.
 //! 8. `write` makes JSON of the response's bytes; `headers` adds `201` with
 //!    `Location` and `Idempotency-Replayed` where the service said so. Of a server
@@ -34,17 +34,36 @@ mod cors;
 mod deadline;
 mod grpc;
 mod headers;
+#[cfg(any(test, feature = "fuzzing"))]
+mod library;
 mod observe;
 mod openapi;
 #[cfg(test)]
 mod oracle;
 mod policies;
 mod problem;
+#[cfg_attr(
+    not(any(test, feature = "fuzzing")),
+    allow(dead_code, reason = "Hansang's contracts use not all of it")
+)]
 mod read;
 mod route;
 mod serve;
+#[cfg_attr(
+    not(any(test, feature = "fuzzing")),
+    allow(dead_code, reason = "Hansang's contracts use not all of it")
+)]
+mod slot;
 mod stream;
+#[cfg_attr(
+    not(any(test, feature = "fuzzing")),
+    allow(dead_code, reason = "Hansang's contracts use not all of it")
+)]
 mod transcode;
+#[cfg_attr(
+    not(any(test, feature = "fuzzing")),
+    allow(dead_code, reason = "Hansang's contracts use not all of it")
+)]
 mod write;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};

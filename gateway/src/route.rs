@@ -1,23 +1,25 @@
 //! Which method a request is for. The rows come from the contracts, by way of
-//! `build.rs`; nothing is routed by hand.
+//! the build; nothing is routed by hand.
 
 use std::collections::HashMap;
 
 use http::Method as Verb;
 use kit::{Error, error::Kind};
 
-use crate::{
-    messages, read,
-    transcode::Input,
-    write::{self, Json, Object},
-};
+use crate::{transcode::Input, write::Body};
 
 /// One way to call a method over REST.
 pub(crate) struct Route {
     /// `POST`.
     pub(crate) verb: Verb,
-    /// `/v1/orders/{order_id}:cancel`, in matchit's syntax.
+    /// `/v1/orders/{order_id}:cancel`, as in the contract.
     pub(crate) path: &'static str,
+    /// The path's segments: literals, `*` and `**`.
+    pub(crate) segments: &'static [&'static str],
+    /// The custom verb after the colon: `cancel`; or empty.
+    pub(crate) custom: &'static str,
+    /// The segments that each variable spans, from the first to before the last.
+    pub(crate) variables: &'static [(usize, usize)],
     /// The service that has the method: `order`.
     pub(crate) service: &'static str,
     /// `/hansang.order.v1.OrderService/CancelOrder`.
@@ -28,19 +30,51 @@ pub(crate) struct Route {
     pub(crate) open: bool,
     /// Of a method that answers with a stream: the id of a message, from its bytes.
     pub(crate) event_id: Option<EventId>,
+    /// What the body is that it takes, and the one that it answers with.
+    pub(crate) takes: Media,
+    pub(crate) gives: Media,
     /// From what was sent to the request's bytes.
     pub(crate) request: fn(&Input<'_>) -> Result<Vec<u8>, Error>,
-    /// From the response's bytes to JSON.
-    pub(crate) response: fn(&[u8]) -> Result<Vec<u8>, Error>,
+    /// From the response's bytes to the body.
+    pub(crate) response: fn(&[u8]) -> Result<Body, Error>,
 }
 
 /// Reads the id of a message, if it is one.
 type EventId = fn(&[u8]) -> Option<String>;
 
-include!(concat!(env!("OUT_DIR"), "/routes.rs"));
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Media {
+    Json,
+    /// Of any type, as it is.
+    Any,
+}
 
-/// Finds routes.
-pub(crate) struct Router(HashMap<Verb, matchit::Router<&'static Route>>);
+pub(crate) use rows::ROUTES;
+
+#[allow(unreachable_patterns, clippy::pedantic, reason = "emitted")]
+mod rows {
+    use super::{Media, Route};
+    use crate::{
+        messages, read, slot,
+        write::{self, Body, Json, Object},
+    };
+
+    include!(concat!(env!("OUT_DIR"), "/routes.rs"));
+}
+
+/// Finds routes: a tree of segments for each verb.
+pub(crate) struct Router(HashMap<Verb, Node>);
+
+/// What can follow the segments so far.
+#[derive(Default)]
+struct Node {
+    literals: HashMap<&'static str, Node>,
+    any: Option<Box<Node>>,
+    /// Routes that end here, and those that take all that follows.
+    ends: Vec<&'static Route>,
+    rest: Vec<&'static Route>,
+}
 
 /// Why there is no route.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,33 +88,92 @@ pub(crate) enum Miss {
 impl Router {
     /// A router of all routes. Two that cannot be told apart are an error.
     pub(crate) fn new(routes: &'static [Route]) -> Result<Self, Error> {
-        let mut verbs: HashMap<Verb, matchit::Router<_>> = HashMap::new();
+        let mut verbs: HashMap<Verb, Node> = HashMap::new();
         for route in routes {
-            let router = verbs.entry(route.verb.clone()).or_default();
-            router.insert(route.path, route).map_err(|error| {
-                let detail = format!("{} {}: {error}", route.verb, route.path);
-                Error::new(Kind::Internal, "ROUTES", detail)
-            })?;
+            let leaves = verbs.entry(route.verb.clone()).or_default().leaves(route.segments);
+            if leaves.iter().any(|other| other.custom == route.custom) {
+                let detail = format!("{} {} is there twice", route.verb, route.path);
+                return Err(Error::new(Kind::Internal, "ROUTES", detail));
+            }
+            leaves.push(route);
         }
         Ok(Self(verbs))
     }
 
-    /// The route of a request, and the values of its path's parameters, as sent.
+    /// The route of a request, and the values of its path's variables, as sent.
     pub(crate) fn find<'p>(
         &self,
         verb: &Verb,
         path: &'p str,
     ) -> Result<(&'static Route, Vec<&'p str>), Miss> {
+        let segments: Vec<_> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
         // A HEAD is a GET whose body hyper does not send.
         let verb = if *verb == Verb::HEAD { &Verb::GET } else { verb };
-        if let Some(found) = self.0.get(verb).and_then(|router| router.at(path).ok()) {
-            return Ok((found.value, found.params.iter().map(|(_, value)| value).collect()));
+        if let Some(route) = self.0.get(verb).and_then(|node| node.route(&segments)) {
+            let path = path.strip_suffix(route.custom).unwrap_or(path);
+            let path = if route.custom.is_empty() { path } else { &path[..path.len() - 1] };
+            let value = |variable: &(usize, usize)| value(path, &segments, *variable);
+            return Ok((route, route.variables.iter().map(value).collect()));
         }
-        let known = self.0.iter().filter(|(_, router)| router.at(path).is_ok());
+        let known = self.0.iter().filter(|(_, node)| node.route(&segments).is_some());
         let mut allow: Vec<_> = known.map(|(verb, _)| verb.as_str()).collect();
+        if allow.is_empty() {
+            return Err(Miss::NotFound);
+        }
+        if allow.contains(&"GET") {
+            allow.push("HEAD");
+        }
+        allow.push("OPTIONS");
         allow.sort_unstable();
-        if allow.is_empty() { Err(Miss::NotFound) } else { Err(Miss::NotAllowed(allow.join(", "))) }
+        Err(Miss::NotAllowed(allow.join(", ")))
     }
+}
+
+impl Node {
+    /// Where the routes with these segments are kept.
+    fn leaves(&mut self, segments: &[&'static str]) -> &mut Vec<&'static Route> {
+        match segments {
+            [] => &mut self.ends,
+            ["**", ..] => &mut self.rest,
+            ["*", more @ ..] => self.any.get_or_insert_default().leaves(more),
+            [literal, more @ ..] => self.literals.entry(literal).or_default().leaves(more),
+        }
+    }
+
+    /// The route of a path. What follows the last colon is a custom verb where a route has it.
+    fn route(&self, segments: &[&str]) -> Option<&'static Route> {
+        let with_verb = || {
+            let (last, before) = segments.split_last()?;
+            let (last, custom) = last.rsplit_once(':').filter(|(_, verb)| !verb.is_empty())?;
+            let mut shorter = before.to_vec();
+            shorter.push(last);
+            self.find(&shorter, custom)
+        };
+        with_verb().or_else(|| self.find(segments, ""))
+    }
+
+    /// Literals come before `*`, and that before `**`.
+    fn find(&self, segments: &[&str], custom: &str) -> Option<&'static Route> {
+        let named =
+            |routes: &[&'static Route]| routes.iter().find(|route| route.custom == custom).copied();
+        let Some((first, more)) = segments.split_first() else {
+            return named(&self.ends).or_else(|| named(&self.rest));
+        };
+        let any = self.any.as_ref().filter(|_| !first.is_empty());
+        let literal = self.literals.get(first).and_then(|node| node.find(more, custom));
+        literal
+            .or_else(|| any.and_then(|node| node.find(more, custom)))
+            .or_else(|| named(&self.rest))
+    }
+}
+
+/// The part of a path that a variable spans.
+fn value<'p>(path: &'p str, segments: &[&str], (from, to): (usize, usize)) -> &'p str {
+    let length = |segments: &[&str]| segments.iter().map(|segment| segment.len() + 1).sum();
+    let start: usize = length(&segments[..from]);
+    let end = if to < segments.len() { length(&segments[..to]) } else { path.len() };
+    // After the first slash, and before the one that follows.
+    path.get(start + 1..end).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -121,8 +214,9 @@ mod tests {
 
     #[test]
     fn a_known_path_says_what_it_takes() {
-        assert_eq!(find(&Verb::DELETE, "/v1/orders"), Err(Miss::NotAllowed("GET, POST".into())));
-        assert_eq!(find(&Verb::POST, "/v1/orders/o1:eat"), Err(Miss::NotAllowed("GET".into())));
+        let allow = |verbs: &str| Err(Miss::NotAllowed(verbs.into()));
+        assert_eq!(find(&Verb::DELETE, "/v1/orders"), allow("GET, HEAD, OPTIONS, POST"));
+        assert_eq!(find(&Verb::POST, "/v1/orders/o1:eat"), allow("GET, HEAD, OPTIONS"));
         assert_eq!(find(&Verb::GET, "/v1/nothing"), Err(Miss::NotFound));
         assert_eq!(find(&Verb::GET, "/"), Err(Miss::NotFound));
     }

@@ -222,7 +222,7 @@ impl Frames {
     }
 
     fn message(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        let json = (self.route.response)(message)?;
+        let json = (self.route.response)(message)?.bytes;
         match self.form {
             Form::Array => self.item(&json, out),
             Form::Lines => {

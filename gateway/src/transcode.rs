@@ -1,17 +1,25 @@
 //! Requests: what a client sent, to protobuf bytes. A row's `request` (emitted by
-//! `build.rs`) puts a message together from an [`Input`]: first the JSON body,
-//! then the path, then the query.
+//! the build) puts a message together from an [`Input`]: first the body, then the
+//! query, then the path. They may say the same, but not different things.
 //!
 //! Strict on purpose: a field, a query key or a value that cannot be taken is
 //! refused with its path, never dropped.
 
 use std::borrow::Cow;
 
-use buffa::{EnumValue, Enumeration};
+use buffa::{MessageField, ProtoBox};
+use buffa_types::google::protobuf::FieldMask;
 use kit::{Error, error::Kind};
+use serde_json::Value;
 use serde_path_to_error::{Deserializer as Tracked, Track};
 
-use crate::read::{Fields, Read as _};
+use crate::{
+    read::{Fields, Read},
+    slot::{self, Slot},
+};
+
+/// Messages deep in a query, such as `a.b.c`; protobuf itself goes 100 deep.
+const DEEPEST: usize = 32;
 
 /// The parts of a request that make up the message.
 pub(crate) struct Input<'a> {
@@ -19,53 +27,97 @@ pub(crate) struct Input<'a> {
     pub(crate) path: &'a [&'a str],
     /// What follows the `?`, as sent.
     pub(crate) query: &'a str,
-    /// The body; empty is `{}`.
+    /// The body; empty is as if nothing were in it.
     pub(crate) body: &'a [u8],
+    /// The body's `Content-Type`, as sent.
+    pub(crate) content_type: &'a str,
 }
 
 impl Input<'_> {
-    /// The message in the body.
-    pub(crate) fn body<M: Fields + Default>(&self) -> Result<M, Error> {
-        let mut message = M::default();
+    /// Reads the body: the message, or one of its fields.
+    pub(crate) fn body<R: Read + Default>(&self, target: &mut R) -> Result<(), Error> {
         if self.body.is_empty() {
-            return Ok(message);
+            return Ok(());
         }
         let mut json = serde_json::Deserializer::from_slice(self.body);
-        if message.read(&mut json).and_then(|()| json.end()).is_err() {
-            return Err(self.refusal::<M>());
+        if target.read(&mut json).and_then(|()| json.end()).is_err() {
+            return Err(self.refusal::<R>());
         }
-        Ok(message)
+        Ok(())
     }
 
     /// What is wrong with the body, and where. Read again to find out: keeping track of where costs
     /// as much as reading.
-    fn refusal<M: Fields + Default>(&self) -> Error {
+    fn refusal<R: Read + Default>(&self) -> Error {
         let mut json = serde_json::Deserializer::from_slice(self.body);
         let mut track = Track::new();
-        let read = M::default().read(Tracked::new(&mut json, &mut track));
+        let read = R::default().read(Tracked::new(&mut json, &mut track));
         match read.and_then(|()| json.end()) {
             Err(error) => unreadable(track.path().to_string(), &error),
             Ok(()) => Error::internal("a body that could not be read, and then could"),
         }
     }
 
-    /// An empty message, for a method that takes no body.
-    pub(crate) fn no_body<M: Default>(&self) -> Result<M, Error> {
+    /// The body as it is, and what type it has.
+    pub(crate) fn bytes(&self) -> (String, Vec<u8>) {
+        (self.content_type.to_owned(), self.body.to_vec())
+    }
+
+    /// For a method that takes no body.
+    pub(crate) fn no_body(&self) -> Result<(), Error> {
         if self.body.is_empty() {
-            return Ok(M::default());
+            return Ok(());
         }
         Err(Error::new(Kind::Invalid, "UNEXPECTED_BODY", "this method takes no body"))
     }
 
-    /// Puts a path parameter into its field. A body that says something else is refused.
+    /// Puts the value of a path's parameter that is one segment into its field. A body or a query
+    /// that says something else is refused.
     pub(crate) fn path<S>(&self, index: usize, field: &str, slot: &mut S) -> Result<(), Error>
     where
         S: Slot + Default + PartialEq,
     {
+        self.fill(index, field, slot, decoded)
+    }
+
+    /// The same for a parameter that spans segments: a slash is between two, `%2F` is within one,
+    /// and stays so that they can be told apart.
+    pub(crate) fn path_of_many<S>(
+        &self,
+        index: usize,
+        field: &str,
+        slot: &mut S,
+    ) -> Result<(), Error>
+    where
+        S: Slot + Default + PartialEq,
+    {
+        self.fill(index, field, slot, |sent| {
+            let slashes = sent.match_indices('%').filter(|(at, _)| {
+                sent.get(at + 1..at + 3).is_some_and(|code| code.eq_ignore_ascii_case("2f"))
+            });
+            let (mut text, mut from) = (String::new(), 0);
+            for (at, _) in slashes {
+                text += &decoded(&sent[from..at])?;
+                text += &sent[at..at + 3];
+                from = at + 3;
+            }
+            text += &decoded(&sent[from..])?;
+            Some(text.into())
+        })
+    }
+
+    fn fill<'s, S>(
+        &'s self,
+        index: usize,
+        field: &str,
+        slot: &mut S,
+        decode: impl Fn(&'s str) -> Option<Cow<'s, str>>,
+    ) -> Result<(), Error>
+    where
+        S: Slot + Default + PartialEq,
+    {
         let sent = self.path.get(index).copied().unwrap_or_default();
-        let text = percent_encoding::percent_decode_str(sent)
-            .decode_utf8()
-            .map_err(|_| Error::violation(field, "must be UTF-8"))?;
+        let text = decode(sent).ok_or_else(|| Error::violation(field, "must be UTF-8"))?;
         let mut value = S::default();
         value.fill(&text).map_err(|expected| Error::violation(field, expected))?;
         if *slot != S::default() && *slot != value {
@@ -75,25 +127,86 @@ impl Input<'_> {
         Ok(())
     }
 
-    /// Puts the query's values into the fields that `slot` finds for their keys.
-    pub(crate) fn query<M>(
-        &self,
-        message: &mut M,
-        slot: impl for<'m> Fn(&'m mut M, &str) -> Option<&'m mut dyn Slot>,
-    ) -> Result<(), Error> {
-        let mut seen: Vec<Cow<'_, str>> = Vec::new();
+    /// Puts the query's values into the fields that their keys name: `filter.state`. `without`
+    /// names the field that the body is.
+    pub(crate) fn query<M: Fields>(&self, message: &mut M, without: &[&str]) -> Result<(), Error> {
+        let mut seen: Vec<String> = Vec::new();
         for (key, value) in form_urlencoded::parse(self.query.as_bytes()) {
-            let Some(slot) = slot(message, &key) else {
-                return Err(Error::violation(key, "unknown query parameter"));
-            };
-            if seen.contains(&key) && !slot.takes_many() {
-                return Err(Error::violation(key, "given more than once"));
+            let failed = |why| Error::violation(key.as_ref(), why);
+            let mut names = key.split('.');
+            let first = names.next().filter(|name| !without.contains(name));
+            let mut slot: &mut dyn Slot =
+                first.ok_or(slot::UNKNOWN).and_then(|name| message.part(name)).map_err(failed)?;
+            for (depth, name) in names.enumerate() {
+                let deep = if depth < DEEPEST { slot.part(name) } else { Err("is too deep") };
+                slot = deep.map_err(failed)?;
             }
-            slot.fill(&value).map_err(|expected| Error::violation(key.as_ref(), expected))?;
-            seen.push(key);
+            // `page_size` is `pageSize`.
+            let same = key.replace('_', "").to_ascii_lowercase();
+            if seen.contains(&same) && !slot.takes_many() {
+                return Err(failed("given more than once"));
+            }
+            slot.fill(&value).map_err(failed)?;
+            seen.push(same);
         }
         Ok(())
     }
+
+    /// For a method whose body holds all that is not in the path.
+    pub(crate) fn no_query(&self) -> Result<(), Error> {
+        match form_urlencoded::parse(self.query.as_bytes()).next() {
+            Some((key, _)) => Err(Error::violation(key, slot::UNKNOWN)),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the field mask of a PATCH of what is in the body, when the client sent none. `fixed`
+    /// is what the path says: that is not to be changed.
+    pub(crate) fn mask<P: ProtoBox<FieldMask>>(
+        &self,
+        mask: &mut MessageField<FieldMask, P>,
+        parts: &[Part],
+        fixed: &[&str],
+    ) -> Result<(), Error> {
+        if mask.is_set() || self.body.is_empty() {
+            return Ok(());
+        }
+        let body = serde_json::from_slice(self.body)
+            .map_err(|_| Error::internal("a body that was read, and then could not be"))?;
+        let paths = &mut mask.get_or_insert_default().paths;
+        present(&body, parts, "", paths);
+        paths.retain(|path| !fixed.contains(&path.as_str()));
+        Ok(())
+    }
+}
+
+/// A field's names, and those of the fields within: where a field mask can go.
+pub(crate) struct Part {
+    pub(crate) json: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) parts: fn() -> &'static [Part],
+}
+
+/// Adds the paths of the fields that are in a message's JSON.
+fn present(message: &Value, parts: &[Part], before: &str, paths: &mut Vec<String>) {
+    for (key, value) in message.as_object().into_iter().flatten() {
+        let Some(part) = parts.iter().find(|part| [part.json, part.name].contains(&key.as_str()))
+        else {
+            continue;
+        };
+        let path = format!("{before}{}", part.name);
+        let within = (part.parts)();
+        let empty = value.as_object().is_none_or(serde_json::Map::is_empty);
+        if within.is_empty() || empty {
+            paths.push(path);
+        } else {
+            present(value, within, &format!("{path}."), paths);
+        }
+    }
+}
+
+fn decoded(sent: &str) -> Option<Cow<'_, str>> {
+    percent_encoding::percent_decode_str(sent).decode_utf8().ok()
 }
 
 fn unreadable(field: String, error: &serde_json::Error) -> Error {
@@ -107,73 +220,6 @@ fn unreadable(field: String, error: &serde_json::Error) -> Error {
     Error::violation(field, text)
 }
 
-/// A field that can be filled from text.
-pub(crate) trait Slot {
-    /// Takes the value, or says what would be right.
-    fn fill(&mut self, text: &str) -> Result<(), &'static str>;
-
-    /// True for a list: each value is added.
-    fn takes_many(&self) -> bool {
-        false
-    }
-}
-
-impl Slot for String {
-    fn fill(&mut self, text: &str) -> Result<(), &'static str> {
-        text.clone_into(self);
-        Ok(())
-    }
-}
-
-macro_rules! parsed {
-    ($($kind:ty: $expected:literal),*) => {
-        $(impl Slot for $kind {
-            fn fill(&mut self, text: &str) -> Result<(), &'static str> {
-                *self = text.parse().map_err(|_| $expected)?;
-                Ok(())
-            }
-        })*
-    };
-}
-
-parsed! {
-    bool: "must be true or false",
-    i32: "must be a 32-bit integer",
-    u32: "must be a 32-bit integer, 0 or more",
-    i64: "must be a 64-bit integer",
-    u64: "must be a 64-bit integer, 0 or more"
-}
-
-impl<E: Enumeration> Slot for EnumValue<E> {
-    fn fill(&mut self, text: &str) -> Result<(), &'static str> {
-        *self = match (E::from_proto_name(text), text.parse::<i32>()) {
-            (Some(value), _) => Self::Known(value),
-            (None, Ok(number)) => Self::from(number),
-            (None, Err(_)) => return Err("unknown value"),
-        };
-        Ok(())
-    }
-}
-
-impl<S: Slot + Default> Slot for Option<S> {
-    fn fill(&mut self, text: &str) -> Result<(), &'static str> {
-        self.insert(S::default()).fill(text)
-    }
-}
-
-impl<S: Slot + Default> Slot for Vec<S> {
-    fn fill(&mut self, text: &str) -> Result<(), &'static str> {
-        let mut value = S::default();
-        value.fill(text)?;
-        self.push(value);
-        Ok(())
-    }
-
-    fn takes_many(&self) -> bool {
-        true
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -183,7 +229,7 @@ mod tests {
     use crate::oracle;
 
     fn input<'a>(path: &'a [&'a str], query: &'a str, body: &'a str) -> Input<'a> {
-        Input { path, query, body: body.as_bytes() }
+        Input { path, query, body: body.as_bytes(), content_type: "" }
     }
 
     fn refusal(method: &str, input: &Input<'_>) -> (String, Vec<String>) {

@@ -81,6 +81,9 @@ impl pb::product_service_server::ProductService for Products {
         match id.as_str() {
             "slow" => std::future::pending().await,
             "busy" => Err(Error::unavailable("DATABASE_BUSY", "busy").into()),
+            "tagged" => {
+                Ok(Response::new(pb::Product { id, etag: "e1".into(), ..Default::default() }))
+            }
             _ => Ok(Response::new(pb::Product { id, ..Default::default() })),
         }
     }
@@ -266,11 +269,75 @@ async fn what_does_not_fit_http_is_refused() {
     assert_eq!((status, &problem["code"]), (404, &json!("NOT_FOUND")));
     let (status, head, _) = table.send("DELETE /v1/products", "", "").await;
     assert_eq!(status, 405);
-    assert!(head.contains("allow: get, post"), "{head}");
+    assert!(head.contains("allow: get, head, options, post\r\n"), "{head}");
     assert_eq!(table.send("POST /v1/products", "", "{}").await.0, 415);
     assert_eq!(table.send("POST /v1/products", JSON, &" ".repeat(1024 * 1024 + 1)).await.0, 413);
     let long = format!("x-long: {}\r\n", "x".repeat(20_000));
     assert_eq!(table.send("GET /v1/products", &long, "").await.0, 431);
+}
+
+#[tokio::test]
+async fn options_says_what_a_path_takes() {
+    let table = Table::lay().await;
+    let (status, head, body) = table.send("OPTIONS /v1/products/p1", "", "").await;
+    assert_eq!((status, body), (204, "".into()));
+    assert!(head.contains("allow: get, head, options, patch\r\n"), "{head}");
+    assert_eq!(table.send("OPTIONS /v1/nothing", "", "").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_json_is_406() {
+    let table = Table::lay().await;
+    for (accept, expected) in [
+        ("text/html", 406),
+        ("text/html, image/*;q=0.8", 406),
+        ("application/json;q=0, text/html", 406),
+        ("*/*, application/*;q=0", 406),
+        ("", 406),
+        ("application/json", 200),
+        ("text/html, APPLICATION/JSON; charset=utf-8", 200),
+        ("application/problem+json", 200),
+        ("application/*;q=0.1", 200),
+        ("text/html, */*;q=0.8", 200),
+    ] {
+        let (status, _, body) =
+            table.send("GET /v1/products/p1", &format!("accept: {accept}\r\n"), "").await;
+        assert_eq!(status, expected, "{accept}");
+        if status == 406 {
+            assert_eq!(body["reason"], "NOT_ACCEPTABLE");
+        }
+    }
+    assert_eq!(table.get("/v1/products/p1").await.0, 200, "no Accept is any");
+}
+
+#[tokio::test]
+async fn who_has_the_current_version_gets_no_body() {
+    let table = Table::lay().await;
+    let (status, head, body) = table.get("/v1/products/tagged").await;
+    assert_eq!((status, &body["etag"]), (200, &json!("e1")));
+    assert!(head.contains("etag: \"e1\"\r\n"), "{head}");
+    for (sent, expected) in [
+        ("\"e1\"", 304),
+        ("W/\"e1\"", 304),
+        ("\"e0\", W/\"e1\"", 304),
+        ("\"e0\"\r\nif-none-match: \"e1\"", 304),
+        ("*", 304),
+        ("\"e0\"", 200),
+        ("\"e0, e1\"", 200),
+        ("e1", 200),
+        ("\"\"", 200),
+    ] {
+        let header = format!("if-none-match: {sent}\r\n");
+        for verb in ["GET", "HEAD"] {
+            let line = format!("{verb} /v1/products/tagged");
+            let (status, head, body) = table.send(&line, &header, "").await;
+            assert_eq!(status, expected, "{sent}");
+            assert!(head.contains("etag: \"e1\"\r\n"), "{head}");
+            assert!(status == 200 || body == "" && !head.contains("content-type"), "{head}");
+        }
+    }
+    let any = "if-none-match: *\r\n";
+    assert_eq!(table.send("GET /v1/products/p1", any, "").await.0, 200, "it has no tag");
 }
 
 #[tokio::test]
