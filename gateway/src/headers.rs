@@ -68,7 +68,8 @@ pub(crate) fn acceptable(sent: &HeaderMap, route: &Route) -> Result<(), Error> {
     let kinds = ["application/json", "application/problem+json"];
     if route.event_id.is_some()
         || route.gives == Media::Any
-        || kinds.iter().any(|kind| accepts(sent, kind)) {
+        || kinds.iter().any(|kind| accepts(sent, kind))
+    {
         return Ok(());
     }
     let detail = "this is answered with application/json";

@@ -32,6 +32,8 @@ mod admission;
 mod answer;
 mod cors;
 mod deadline;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod grpc;
 mod headers;
 #[cfg(any(test, feature = "fuzzing"))]
