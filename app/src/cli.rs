@@ -144,7 +144,7 @@ impl Cli {
                     }
                     let settings = config.load(listen.flags())?;
                     let selection = run::Selection::parse(&selection.run)?;
-                    run::serve(settings, &selection, signals::stop()).await
+                    Box::pin(run::serve(settings, &selection, signals::stop())).await
                 }
                 Command::Verify(options) => verify::run(&options).await,
                 Command::Load(options) => load::run(&options, signals::stop()).await,

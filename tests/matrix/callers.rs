@@ -76,7 +76,7 @@ pub(crate) struct World {
     product: String,
     operator: String,
     reader: Option<Owner>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Drop for World {
@@ -120,7 +120,7 @@ impl World {
             product: String::new(),
             operator: String::from_utf8_lossy(&token.stdout).trim().to_owned(),
             reader: None,
-            _dir: dir,
+            dir,
         };
         world.people().await;
         world
@@ -128,7 +128,7 @@ impl World {
 
     /// Somebody of each role, a product, and a member who has something of everything.
     async fn people(&mut self) {
-        for login in logins::ensure(self._dir.path()).expect("logins") {
+        for login in logins::ensure(self.dir.path()).expect("logins") {
             let token = self.sign_in(&login.email, &login.password).await;
             if login.role == "ADMIN" { self.admin = token } else { self.seller = token }
         }
