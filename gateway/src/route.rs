@@ -109,13 +109,18 @@ impl Router {
         let segments: Vec<_> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
         // A HEAD is a GET whose body hyper does not send.
         let verb = if *verb == Verb::HEAD { &Verb::GET } else { verb };
-        if let Some(route) = self.0.get(verb).and_then(|node| node.route(&segments)) {
+        // Whoever asks for `o1:cancel` in another way than POST does not mean an order of that name.
+        let custom = self.0.values().any(|node| node.with_custom(&segments).is_some());
+        let at = |node: &Node| {
+            if custom { node.with_custom(&segments) } else { node.find(&segments, "") }
+        };
+        if let Some(route) = self.0.get(verb).and_then(at) {
             let path = path.strip_suffix(route.custom).unwrap_or(path);
             let path = if route.custom.is_empty() { path } else { &path[..path.len() - 1] };
             let value = |variable: &(usize, usize)| value(path, &segments, *variable);
             return Ok((route, route.variables.iter().map(value).collect()));
         }
-        let known = self.0.iter().filter(|(_, node)| node.route(&segments).is_some());
+        let known = self.0.iter().filter(|(_, node)| at(node).is_some());
         let mut allow: Vec<_> = known.map(|(verb, _)| verb.as_str()).collect();
         if allow.is_empty() {
             return Err(Miss::NotFound);
@@ -140,16 +145,11 @@ impl Node {
         }
     }
 
-    /// The route of a path. What follows the last colon is a custom verb where a route has it.
-    fn route(&self, segments: &[&str]) -> Option<&'static Route> {
-        let with_verb = || {
-            let (last, before) = segments.split_last()?;
-            let (last, custom) = last.rsplit_once(':').filter(|(_, verb)| !verb.is_empty())?;
-            let mut shorter = before.to_vec();
-            shorter.push(last);
-            self.find(&shorter, custom)
-        };
-        with_verb().or_else(|| self.find(segments, ""))
+    /// The route that has what follows the path's last colon as its custom verb.
+    fn with_custom(&self, segments: &[&str]) -> Option<&'static Route> {
+        let (last, before) = segments.split_last()?;
+        let (last, custom) = last.rsplit_once(':').filter(|(_, verb)| !verb.is_empty())?;
+        self.find(&[before, &[last]].concat(), custom)
     }
 
     /// Literals come before `*`, and that before `**`.
@@ -217,6 +217,8 @@ mod tests {
         let allow = |verbs: &str| Err(Miss::NotAllowed(verbs.into()));
         assert_eq!(find(&Verb::DELETE, "/v1/orders"), allow("GET, HEAD, OPTIONS, POST"));
         assert_eq!(find(&Verb::POST, "/v1/orders/o1:eat"), allow("GET, HEAD, OPTIONS"));
+        assert_eq!(find(&Verb::GET, "/v1/orders/o1:cancel"), allow("OPTIONS, POST"));
+        assert_eq!(find(&Verb::PATCH, "/v1/products/p1:restock"), allow("OPTIONS, POST"));
         assert_eq!(find(&Verb::GET, "/v1/nothing"), Err(Miss::NotFound));
         assert_eq!(find(&Verb::GET, "/"), Err(Miss::NotFound));
     }
