@@ -14,6 +14,7 @@ use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation,
     jwk::{Jwk, JwkSet},
 };
+use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 use tonic::metadata::{Ascii, MetadataValue};
 use uuid::Uuid;
@@ -72,18 +73,31 @@ struct Claims {
 
 impl Claims {
     fn new(aud: &str, sub: String, roles: Vec<Role>, now: SystemTime, ttl: Duration) -> Self {
-        let iat = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let iat = seconds(now);
         Self { iss: ISSUER.into(), aud: aud.into(), sub, iat, exp: iat + ttl.as_secs(), roles }
     }
 }
 
-/// Checks tokens.
+/// Tokens that are remembered once they have been checked.
+const REMEMBERED: usize = 10_000;
+
+/// Checks tokens. Remembers those that it found valid until they expire: checking a signature
+/// costs more than all else that is done for a small request.
 #[derive(Clone)]
 pub struct Verifier(Arc<Keys>);
 
 struct Keys {
     members: Vec<(Option<String>, DecodingKey)>,
     services: Option<DecodingKey>,
+    valid: Cache<Box<str>, Valid>,
+}
+
+/// What a valid token says.
+#[derive(Clone)]
+struct Valid {
+    caller: Caller,
+    /// Seconds since 1970.
+    expires: u64,
 }
 
 impl Verifier {
@@ -104,7 +118,7 @@ impl Verifier {
             let jwk = public_jwk("auth.service_key", &settings.service_key)?;
             Some(DecodingKey::from_jwk(&jwk).map_err(|e| unusable("auth.service_key", e))?)
         };
-        Ok(Self(Arc::new(Keys { members, services })))
+        Ok(Self(Arc::new(Keys { members, services, valid: Cache::new(REMEMBERED) })))
     }
 
     /// Who sent this `authorization` header.
@@ -114,6 +128,16 @@ impl Verifier {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
             _ => return Err(unauthenticated("the authorization header must be `Bearer <token>`")),
         };
+        let now = seconds(SystemTime::now());
+        if let Some(valid) = self.0.valid.get(token).filter(|valid| valid.expires > now) {
+            return Ok(valid.caller);
+        }
+        let valid = self.check(token)?;
+        self.0.valid.insert(token.into(), valid.clone());
+        Ok(valid.caller)
+    }
+
+    fn check(&self, token: &str) -> Result<Valid, Error> {
         let header =
             jsonwebtoken::decode_header(token).map_err(|_| unauthenticated("not a token"))?;
         // Before any key is looked up: only one algorithm is ever right.
@@ -124,14 +148,19 @@ impl Verifier {
             let key = self.0.services.as_ref();
             let key =
                 key.ok_or_else(|| unauthenticated("tokens of services are not taken here"))?;
-            return internal_caller(&decode(token, key, INTERNAL)?.sub);
+            let claims = decode(token, key, INTERNAL)?;
+            return Ok(Valid { caller: internal_caller(&claims.sub)?, expires: claims.exp });
         }
         let key = self.0.members.iter().find(|(kid, _)| kid.is_none() || *kid == header.kid);
         let (_, key) = key.ok_or_else(|| unauthenticated("the token's key is not known"))?;
         let claims = decode(token, key, MEMBERS)?;
         let id = Uuid::try_parse(&claims.sub).map_err(|_| unauthenticated("not a member"))?;
-        Ok(Caller::Member { id, roles: claims.roles })
+        Ok(Valid { caller: Caller::Member { id, roles: claims.roles }, expires: claims.exp })
     }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn internal_caller(subject: &str) -> Result<Caller, Error> {
@@ -256,4 +285,63 @@ fn unusable(name: &str, error: impl std::fmt::Display) -> Error {
 
 fn unauthenticated(detail: &str) -> Error {
     Error::new(Kind::Unauthenticated, "UNAUTHENTICATED", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Signs in these tests, and nowhere else.
+    const KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIIyGe021yBkxVNQNRddBWim0CI2Y09LuJCG5UDjz7MaX
+-----END PRIVATE KEY-----
+";
+
+    fn settings() -> AuthSettings {
+        let key = Secret::new(KEY);
+        let jwk = public_jwk("key", &key).expect("the key is one");
+        let jwks = serde_json::json!({ "keys": [jwk] }).to_string();
+        AuthSettings { jwks, signing_key: key.clone(), service_key: key, ..AuthSettings::default() }
+    }
+
+    /// A member's token that is good for so long from now on.
+    fn token(good_for: Duration) -> (Uuid, String) {
+        let settings = settings();
+        let signed_in = SystemTime::now() + good_for - Duration::from_secs(settings.token_ttl_s);
+        let id = Uuid::now_v7();
+        let issuer = Issuer::new(&settings).expect("the key is one");
+        let (token, _) = issuer.issue(id, vec![Role::Member], signed_in).expect("signs");
+        (id, format!("Bearer {token}"))
+    }
+
+    #[test]
+    fn a_token_is_remembered_and_only_as_it_was() {
+        let verifier = Verifier::new(&settings()).expect("the keys are right");
+        let (id, token) = token(Duration::from_mins(1));
+        let member = Caller::Member { id, roles: vec![Role::Member] };
+        for _ in 0..2 {
+            assert_eq!(verifier.caller(Some(&token)).expect("valid"), member);
+        }
+        assert_eq!(verifier.0.valid.len(), 1);
+        let (changed, _) = token.rsplit_once('.').expect("three parts");
+        let (_, others) = self::token(Duration::from_mins(1));
+        let (_, signature) = others.rsplit_once('.').expect("three parts");
+        for wrong in [format!("{changed}.{signature}"), token.replace("Bearer ", "Bearer x")] {
+            assert!(verifier.caller(Some(&wrong)).is_err(), "{wrong}");
+        }
+        assert_eq!(verifier.0.valid.len(), 1, "nothing wrong is remembered");
+    }
+
+    #[test]
+    fn a_remembered_token_is_checked_again_once_it_has_expired() {
+        let verifier = Verifier::new(&settings()).expect("the keys are right");
+        let (id, token) = token(Duration::from_mins(1));
+        let bare = token.trim_start_matches("Bearer ");
+        let past = seconds(SystemTime::now()) - 60;
+        let caller = Caller::Member { id: Uuid::nil(), roles: vec![Role::Admin] };
+        verifier.0.valid.insert(bare.into(), Valid { caller, expires: past });
+        let checked = verifier.caller(Some(&token)).expect("valid");
+        assert_eq!(checked, Caller::Member { id, roles: vec![Role::Member] });
+    }
 }
