@@ -81,6 +81,12 @@ impl Rest {
         Self { token: Some(token.into()), ..self.clone() }
     }
 
+    /// The same client of another gateway.
+    #[must_use]
+    pub fn at(&self, base: impl Into<String>) -> Self {
+        Self { base: base.into(), ..self.clone() }
+    }
+
     /// Reads a resource.
     pub async fn get(&self, path: &str) -> Result<Answer> {
         self.send(Method::GET, path, None, &[]).await

@@ -59,8 +59,10 @@ struct Part {
     grpc: SocketAddr,
     http: SocketAddr,
     process: Option<Child>,
+    /// Where the next process of a part that is replaced listens.
+    next: Option<(SocketAddr, SocketAddr)>,
     /// Until the part is gone, no other house gets its ports.
-    _ports: [File; 2],
+    ports: Vec<File>,
 }
 
 impl House {
@@ -105,7 +107,12 @@ impl House {
 
     /// A client of the gateway, not signed in.
     pub(crate) fn rest(&self) -> Rest {
-        Rest::new(format!("http://{}", self.parts["gateway"].http))
+        Rest::new(self.address())
+    }
+
+    /// Where the gateway's REST is.
+    pub(crate) fn address(&self) -> String {
+        format!("http://{}", self.parts["gateway"].http)
     }
 
     /// Ends a process as a power cut would.
@@ -156,6 +163,34 @@ impl House {
             tokio::time::sleep(POLL).await;
         }
         *process = None;
+    }
+
+    /// Gives each part a second place to listen, and has all callers know both.
+    pub(crate) async fn make_room(&mut self) {
+        for part in self.parts.values_mut() {
+            let ((grpc, one), (http, other)) = (free_address(), free_address());
+            part.next = Some((grpc, http));
+            part.ports.extend([one, other]);
+        }
+        let parts: Vec<_> = self.parts.keys().copied().collect();
+        for part in parts {
+            self.kill(part);
+            self.start(part).await;
+        }
+    }
+
+    /// Replaces a process as a rolling restart does: the next one is ready before this one is told
+    /// to stop. `switch` hears where the next one's REST is, between the two.
+    pub(crate) async fn replace(&mut self, name: &str, switch: impl FnOnce(String)) {
+        let part = self.parts.get_mut(name).expect("there is such a part");
+        let (old, before) = (part.process.take(), (part.grpc, part.http));
+        (part.grpc, part.http) = part.next.replace(before).expect("there is room");
+        self.start(name).await;
+        switch(format!("http://{}", self.parts[name].http));
+        let new = std::mem::replace(&mut self.parts.get_mut(name).expect("as before").process, old);
+        self.tell_to_stop(name);
+        self.stopped(name).await;
+        self.parts.get_mut(name).expect("as before").process = new;
     }
 
     /// Whether a process says that it is ready.
@@ -262,7 +297,12 @@ impl House {
         }
         for (peer, other) in &self.parts {
             let variable = format!("HANSANG__PEERS__OVERRIDES__{}", peer.to_uppercase());
-            command.env(variable, format!("http://{}", other.grpc));
+            let next = other.next.map(|(grpc, _)| format!(",http://{grpc}")).unwrap_or_default();
+            command.env(variable, format!("http://{}{next}", other.grpc));
+        }
+        if part.next.is_some() {
+            // As where processes are replaced: long enough for clients to let go of connections.
+            command.env("HANSANG__DEADLINE__DRAIN_MS", "400");
         }
         command.envs(told.iter().map(|(variable, value)| (variable, value)));
         let process = command.spawn().expect("hansang starts");
@@ -300,7 +340,7 @@ impl Drop for House {
 impl Part {
     fn new() -> Self {
         let ((grpc, one), (http, other)) = (free_address(), free_address());
-        Self { grpc, http, process: None, _ports: [one, other] }
+        Self { grpc, http, process: None, next: None, ports: vec![one, other] }
     }
 
     fn end(&mut self) {

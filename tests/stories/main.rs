@@ -13,6 +13,7 @@ mod mall;
 mod mealkit;
 mod people;
 mod races;
+mod rolling;
 mod shop;
 mod wallet;
 mod watch;
