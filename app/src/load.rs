@@ -31,6 +31,8 @@ use crate::console::say;
 
 /// An answer that takes longer is none.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest latency that is told from longer ones, microseconds: ten minutes.
+const LONGEST: u64 = 600_000_000;
 /// How long to wait before a connection that was refused is tried again.
 const AGAIN: Duration = Duration::from_millis(20);
 
@@ -201,13 +203,12 @@ async fn connection(
             break;
         }
         let asked = tokio::time::timeout(PATIENCE, ask(&target, &mut open)).await;
-        match asked {
-            Ok(Ok(status)) => report.answer(status, due.elapsed()),
-            Ok(Err(_)) | Err(_) => {
-                open = None;
-                report.lost += 1;
-                tokio::time::sleep(AGAIN).await;
-            }
+        if let Ok(Ok(status)) = asked {
+            report.answer(status, due.elapsed());
+        } else {
+            open = None;
+            report.lost += 1;
+            tokio::time::sleep(AGAIN).await;
         }
     }
     Ok(report)
@@ -239,7 +240,8 @@ impl Report {
         Ok(Self {
             statuses: BTreeMap::new(),
             lost: 0,
-            latency: Histogram::new(3).context("three digits are allowed")?,
+            latency: Histogram::new_with_bounds(1, LONGEST, 3)
+                .context("bounds of the histogram")?,
             took: Duration::ZERO,
         })
     }

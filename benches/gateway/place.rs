@@ -45,18 +45,19 @@ pub(crate) struct Subject {
 
 impl Subject {
     /// Starts it on its core, and waits until it serves products.
-    pub(crate) async fn start(mut command: Command, http: SocketAddr) -> Self {
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    pub(crate) async fn start(command: Command, http: SocketAddr) -> Self {
+        // From the start: as many workers as it has cores.
+        let mut pinned = Command::new("taskset");
+        pinned.args(["-c", SUBJECT]).arg(command.get_program()).args(command.get_args());
+        pinned.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let process = pinned.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = Process(process.spawn().expect("it starts"));
-        pin(process.0.id(), SUBJECT);
         let subject = Self { http, process: Arc::new(process) };
         eventually("it serves products", async || {
             let answer = Rest::new(format!("http://{http}")).get("/v1/products").await.ok()?;
             answer.status.is_success().then_some(())
         })
         .await;
-        // Threads that it has started meanwhile.
-        pin(subject.pid(), SUBJECT);
         subject
     }
 
