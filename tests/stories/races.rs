@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     house::{House, eventually},
-    people::{Member, Product, with_status, won},
+    people::{Member, Product, states, with_status, won},
     shop,
 };
 
@@ -96,6 +96,26 @@ async fn the_same_key_from_16_clients_at_once_places_one_order() {
     product.eventually_has(900).await;
     member.eventually_has(0).await;
     house.all_holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_withdrawal_and_the_issuing_of_the_coupon_the_withdrawal_wins() {
+    let house = House::open("race_withdrawal").await;
+    let round = async |_| {
+        let member = house.member(0).await;
+        let path = format!("/v1/members/{}:withdraw", member.id);
+        let withdrawn = member.rest.post(&path, json!({})).await.expect("an answer");
+        with_status(200, withdrawn);
+        member.id
+    };
+    let gone: Vec<String> = stream::iter(0..200).map(round).buffer_unordered(8).collect().await;
+    house.all_holds().await;
+    let admin = house.admin().await;
+    for id in gone {
+        let coupons = admin.get(&format!("/v1/members/{id}/coupons")).await.expect("an answer");
+        let coupons = states(&coupons, "coupons");
+        assert!(coupons.is_empty() || coupons == ["CANCELLED"], "{coupons:?}");
+    }
 }
 
 /// Sixty-four orders of one each, sixteen at a time; the sagas of all race.
