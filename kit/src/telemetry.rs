@@ -22,10 +22,11 @@ use prometheus_client::{
     metrics::{family::Family, histogram::Histogram},
     registry::Registry,
 };
-use tracing::Span;
+use tracing::{Level, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{
-    EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer as _, filter::filter_fn, layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 use crate::{
@@ -41,7 +42,11 @@ pub fn init(settings: &TelemetrySettings) -> Result<(), Error> {
     })?;
     global::set_text_map_propagator(TraceContextPropagator::new());
     let tracer = SdkTracerProvider::builder().build().tracer("hansang");
-    let traces = tracing_opentelemetry::layer().with_tracer(tracer);
+    // Our spans alone: h2, hyper and tonic open one for every frame, which cost the gateway more
+    // than all else that it did.
+    let ours = filter_fn(|metadata| metadata.is_span() && *metadata.level() <= Level::INFO)
+        .with_max_level_hint(Level::INFO);
+    let traces = tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours);
     let logs = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
