@@ -1,5 +1,7 @@
 //! Payment through gRPC on real Postgres; the test plays the order context.
 
+mod others;
+
 use std::{
     sync::atomic::{AtomicI64, Ordering},
     time::Duration,
@@ -10,119 +12,25 @@ use contracts::{
     clock::v1::{AdvanceRequest, clock_service_client::ClockServiceClient},
     order::v1::{
         OrderCancelled, OrderEvent, OrderLine, OrderPlaced, PaymentMethod, order::CancelReason,
-        order_event::Event, order_events_server::OrderEventsServer,
+        order_event::Event,
     },
     payment::v1::{
         AuthorizeRequest, CancelPaymentRequest, ConfirmDepositRequest, GetWalletRequest,
         ListPaymentsRequest, ListWalletEntriesRequest, Payment, TopUpWalletRequest, payment::State,
         payment_service_client::PaymentServiceClient,
     },
-    product::v1::{
-        self as product,
-        product_service_server::{ProductService, ProductServiceServer},
-    },
 };
 use kit::{
-    Error, House, Service,
+    Error,
     config::Settings,
     error::Kind,
     event::{self, Draft},
     id::Uuid,
     testing::stage::{As, Stage, eventually},
 };
+use others::{AWAY, MILEAGE, ORDER, PRODUCT, SHORT, SILENCE};
 use prost::Message as _;
-use tonic::{Code, Request, Response, Status};
-
-static ORDER: Service = Service {
-    name: "order",
-    migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.publish::<OrderEventsServer<()>>();
-        Ok(())
-    },
-};
-
-/// What product answers: by the quantity that is asked for.
-struct Products;
-
-const SHORT: i32 = 1_000;
-const SILENCE: i32 = 2_000;
-const AWAY: i32 = 3_000;
-
-static SILENT: AtomicI64 = AtomicI64::new(0);
-
-#[tonic::async_trait]
-impl ProductService for Products {
-    async fn decrease_stock(
-        &self,
-        request: Request<product::DecreaseStockRequest>,
-    ) -> Result<Response<product::DecreaseStockResponse>, Status> {
-        match request.get_ref().lines.first().map(|line| line.quantity) {
-            Some(SHORT) => Err(Error::new(Kind::Conflict, "OUT_OF_STOCK", "short").into()),
-            Some(AWAY) => Err(Status::unimplemented("turned away")),
-            // Once; the second time it answers.
-            Some(SILENCE) if SILENT.fetch_add(1, Ordering::SeqCst) == 0 => {
-                std::future::pending().await
-            }
-            _ => Ok(Response::new(product::DecreaseStockResponse {})),
-        }
-    }
-
-    async fn register_product(
-        &self,
-        _: Request<product::RegisterProductRequest>,
-    ) -> Result<Response<product::Product>, Status> {
-        Err(Status::unimplemented("not played"))
-    }
-
-    async fn update_product(
-        &self,
-        _: Request<product::UpdateProductRequest>,
-    ) -> Result<Response<product::Product>, Status> {
-        Err(Status::unimplemented("not played"))
-    }
-
-    async fn restock_product(
-        &self,
-        _: Request<product::RestockProductRequest>,
-    ) -> Result<Response<product::Product>, Status> {
-        Err(Status::unimplemented("not played"))
-    }
-
-    async fn get_product(
-        &self,
-        _: Request<product::GetProductRequest>,
-    ) -> Result<Response<product::Product>, Status> {
-        Err(Status::unimplemented("not played"))
-    }
-
-    async fn list_products(
-        &self,
-        _: Request<product::ListProductsRequest>,
-    ) -> Result<Response<product::ListProductsResponse>, Status> {
-        Err(Status::unimplemented("not played"))
-    }
-
-    async fn batch_get_products(
-        &self,
-        _: Request<product::BatchGetProductsRequest>,
-    ) -> Result<Response<product::BatchGetProductsResponse>, Status> {
-        Err(Status::unimplemented("not played"))
-    }
-}
-
-static PRODUCT: Service = Service {
-    name: "product",
-    migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.serve(ProductServiceServer::new(Products));
-        Ok(())
-    },
-};
-
-/// Away: a payment is DONE all the same.
-static MILEAGE: Service =
-    Service { name: "mileage", migrations: kit::migrations![], build: |_| Ok(()) };
+use tonic::Code;
 
 struct Shop {
     stage: Stage,

@@ -1,0 +1,105 @@
+//! The contexts that payment meets, played: order publishes what the test says, product
+//! answers by the quantity that is asked for, mileage is away.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use contracts::{
+    order::v1::order_events_server::OrderEventsServer,
+    product::v1::{
+        self as product,
+        product_service_server::{ProductService, ProductServiceServer},
+    },
+};
+use kit::{Error, House, Service, error::Kind};
+use tonic::{Request, Response, Status};
+
+pub(crate) static ORDER: Service = Service {
+    name: "order",
+    migrations: kit::migrations![],
+    build: |house: &mut House<'_>| {
+        house.publish::<OrderEventsServer<()>>();
+        Ok(())
+    },
+};
+
+/// What product answers: by the quantity that is asked for.
+struct Products;
+
+pub(crate) const SHORT: i32 = 1_000;
+pub(crate) const SILENCE: i32 = 2_000;
+pub(crate) const AWAY: i32 = 3_000;
+
+static SILENT: AtomicI64 = AtomicI64::new(0);
+
+#[tonic::async_trait]
+impl ProductService for Products {
+    async fn decrease_stock(
+        &self,
+        request: Request<product::DecreaseStockRequest>,
+    ) -> Result<Response<product::DecreaseStockResponse>, Status> {
+        match request.get_ref().lines.first().map(|line| line.quantity) {
+            Some(SHORT) => Err(Error::new(Kind::Conflict, "OUT_OF_STOCK", "short").into()),
+            Some(AWAY) => Err(Status::unimplemented("turned away")),
+            // Once; the second time it answers.
+            Some(SILENCE) if SILENT.fetch_add(1, Ordering::SeqCst) == 0 => {
+                std::future::pending().await
+            }
+            _ => Ok(Response::new(product::DecreaseStockResponse {})),
+        }
+    }
+
+    async fn register_product(
+        &self,
+        _: Request<product::RegisterProductRequest>,
+    ) -> Result<Response<product::Product>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn update_product(
+        &self,
+        _: Request<product::UpdateProductRequest>,
+    ) -> Result<Response<product::Product>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn restock_product(
+        &self,
+        _: Request<product::RestockProductRequest>,
+    ) -> Result<Response<product::Product>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn get_product(
+        &self,
+        _: Request<product::GetProductRequest>,
+    ) -> Result<Response<product::Product>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn list_products(
+        &self,
+        _: Request<product::ListProductsRequest>,
+    ) -> Result<Response<product::ListProductsResponse>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn batch_get_products(
+        &self,
+        _: Request<product::BatchGetProductsRequest>,
+    ) -> Result<Response<product::BatchGetProductsResponse>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+}
+
+pub(crate) static PRODUCT: Service = Service {
+    name: "product",
+    migrations: kit::migrations![],
+    build: |house: &mut House<'_>| {
+        house.serve(ProductServiceServer::new(Products));
+        Ok(())
+    },
+};
+
+/// Away: a payment is DONE all the same.
+pub(crate) static MILEAGE: Service =
+    Service { name: "mileage", migrations: kit::migrations![], build: |_| Ok(()) };
