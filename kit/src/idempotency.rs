@@ -107,6 +107,14 @@ pub async fn release(tx: &mut Tx, command: &Command) -> Result<(), Error> {
     Ok(())
 }
 
+/// Gives back the key that was reserved for a resource that is never going to be made, where the
+/// command itself is not at hand any more.
+pub async fn release_resource(tx: &mut Tx, id: Uuid) -> Result<(), Error> {
+    let sql = "delete from idempotency where resource_id = $1 and response is null";
+    tx.execute(sql, &[&id]).await?;
+    Ok(())
+}
+
 /// Marks a response as one that was given before.
 pub fn replayed<R>(mut response: Response<R>) -> Response<R> {
     let yes = tonic::metadata::MetadataValue::from_static("true");

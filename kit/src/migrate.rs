@@ -10,8 +10,14 @@ use crate::{Error, config::DatabaseSettings, database, service::Migrations};
 /// Identity of the advisory lock; any constant would do.
 const LOCK: i64 = 0x6861_6e73_616e_6701;
 
-const KIT: Migrations =
-    crate::migrations!["V1__event_log", "V2__idempotency", "V3__task", "V4__clock", "V5__replay"];
+const KIT: Migrations = crate::migrations![
+    "V1__event_log",
+    "V2__idempotency",
+    "V3__task",
+    "V4__clock",
+    "V5__replay",
+    "V6__unfinished_keys"
+];
 
 /// Applies what is missing in `service`'s database. Answers how many migrations that were.
 pub async fn migrate(

@@ -29,22 +29,20 @@ impl<'a> Page<'a> {
         Self { member, lines: None, last_event_id: String::new(), seen: Vec::new() }
     }
 
-    /// Reads on until this has been seen; comes again, where it was, whenever the stream ends.
+    /// Reads on until this has been seen, if it was not seen before; comes again, where it was,
+    /// whenever the stream ends. Changes that were missed come at once, each page before the orders
+    /// that changed later: what is asked for second may have come first.
     async fn until(&mut self, what: &str, is: impl Fn(&Value) -> bool) {
         let reading = async {
-            loop {
-                if let Some(message) = self.next().await
-                    && is(&message)
-                {
-                    return;
-                }
+            while !self.seen.iter().any(|(_, message)| is(message)) {
+                self.next().await;
             }
         };
         timeout(Duration::from_secs(20), reading).await.unwrap_or_else(|_| panic!("no {what}"));
     }
 
-    /// The next message; none when the stream has ended, or could not be opened.
-    async fn next(&mut self) -> Option<Value> {
+    /// Takes in the next message, unless the stream has ended or could not be opened.
+    async fn next(&mut self) {
         if self.lines.is_none() {
             let id = self.last_event_id.clone();
             let headers = [EVENTS, ("last-event-id", id.as_str())];
@@ -54,7 +52,7 @@ impl<'a> Page<'a> {
         }
         let Some(lines) = &mut self.lines else {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            return None;
+            return;
         };
         let (mut id, mut data, mut kind) = (String::new(), String::new(), String::new());
         while let Ok(Some(line)) = lines.next().await {
@@ -68,12 +66,10 @@ impl<'a> Page<'a> {
         }
         if data.is_empty() || !kind.is_empty() {
             self.lines = None;
-            return None;
+            return;
         }
-        let message: Value = serde_json::from_str(&data).expect("JSON");
         self.last_event_id.clone_from(&id);
-        self.seen.push((id, message.clone()));
-        Some(message)
+        self.seen.push((id, serde_json::from_str(&data).expect("JSON")));
     }
 }
 

@@ -153,6 +153,8 @@ impl Card {
         self.cancel_payment(id, member).await?;
         let mut tx = self.0.database.begin().await?;
         store::remove_pending(&mut tx, id).await?;
+        // Whoever asks again with the same key asks for another order.
+        idempotency::release_resource(&mut tx, id.0).await?;
         tx.commit().await
     }
 
