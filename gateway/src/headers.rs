@@ -10,7 +10,7 @@ use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
 use crate::{
-    problem,
+    accept, problem,
     route::{Media, Route},
     write::Body,
 };
@@ -68,34 +68,12 @@ pub(crate) fn acceptable(sent: &HeaderMap, route: &Route) -> Result<(), Error> {
     let kinds = ["application/json", "application/problem+json"];
     if route.event_id.is_some()
         || route.gives == Media::Any
-        || kinds.iter().any(|kind| accepts(sent, kind))
+        || accept::preferred(sent, &kinds).is_some()
     {
         return Ok(());
     }
     let detail = "this is answered with application/json";
     Err(Error::new(Kind::Invalid, problem::NOT_ACCEPTABLE, detail))
-}
-
-/// What `Accept` says of a type: its most specific range counts, and `q=0` is a no.
-fn accepts(sent: &HeaderMap, kind: &str) -> bool {
-    if !sent.contains_key(header::ACCEPT) {
-        return true;
-    }
-    let family = kind.split('/').next().unwrap_or_default();
-    let values = sent.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let ranges = values.flat_map(|value| value.split(',')).filter_map(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let range = parts.next()?.to_ascii_lowercase();
-        let rank = match range.split_once('/')? {
-            ("*", "*") => 1,
-            (of, "*") if of == family => 2,
-            _ if range == kind => 3,
-            _ => return None,
-        };
-        let quality = parts.find_map(|part| part.strip_prefix(['q', 'Q'])?.strip_prefix('='));
-        Some((rank, quality.is_none_or(|quality| quality.parse().is_ok_and(|q: f32| q > 0.0))))
-    });
-    ranges.max().is_some_and(|(_, accepted)| accepted)
 }
 
 /// The answer to OPTIONS: what else the path takes.

@@ -28,6 +28,7 @@
 //! as they are, to the same methods and by the same rules. `cors` says which pages
 //! may ask from a browser.
 
+mod accept;
 mod admission;
 mod answer;
 mod cors;

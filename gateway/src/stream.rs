@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body};
 
-use crate::{problem, route::Route};
+use crate::{accept, problem, route::Route};
 
 /// The field of a request that a client's `Last-Event-ID` is for.
 const LAST_EVENT_ID: &str = "lastEventId";
@@ -54,47 +54,15 @@ impl Form {
         }
     }
 
-    /// The form that the client likes best; of those that it likes the same, the first that it
-    /// names.
-    pub(crate) fn accepted(headers: &HeaderMap) -> Result<Self, Error> {
-        let sent = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let ranges: Vec<&str> = sent.flat_map(|value| value.split(',')).collect();
-        if ranges.is_empty() {
-            return Ok(Self::Array);
-        }
-        let mut best: Option<(u16, Self)> = None;
-        for range in ranges {
-            let mut parts = range.split(';').map(str::trim);
-            let kind = parts.next().unwrap_or_default();
-            let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1000, thousandths);
-            let form = Self::ALL.into_iter().find(|form| matches(kind, form.kind()));
-            if let Some(form) = form
-                && weight > best.map_or(0, |(weight, _)| weight)
-            {
-                best = Some((weight, form));
-            }
-        }
-        best.map(|(_, form)| form).ok_or_else(|| {
-            let kinds = Self::ALL.map(Self::kind).join(", ");
-            Error::new(Kind::Invalid, problem::NOT_ACCEPTABLE, format!("this stream is {kinds}"))
+    /// The form that the client likes best.
+    pub(crate) fn accepted(sent: &HeaderMap) -> Result<Self, Error> {
+        let kinds = Self::ALL.map(Self::kind);
+        let form = accept::preferred(sent, &kinds).map(|at| Self::ALL[at]);
+        form.ok_or_else(|| {
+            let detail = format!("this stream is {}", kinds.join(", "));
+            Error::new(Kind::Invalid, problem::NOT_ACCEPTABLE, detail)
         })
     }
-}
-
-/// A weight of RFC 9110, `0.5`, in thousandths.
-fn thousandths(weight: &str) -> u16 {
-    let weight: f32 = weight.parse().unwrap_or_default();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
-    let thousandths = (weight.clamp(0.0, 1.0) * 1000.0) as u16;
-    thousandths
-}
-
-/// Whether a media range of RFC 9110 (`text/*`) takes in a type.
-fn matches(range: &str, kind: &str) -> bool {
-    let main = kind.split('/').next().unwrap_or_default();
-    range == "*/*"
-        || range.eq_ignore_ascii_case(kind)
-        || range.strip_suffix("/*").is_some_and(|range| range.eq_ignore_ascii_case(main))
 }
 
 /// The query of a request for a stream: a browser that comes again says where it was in
@@ -300,29 +268,16 @@ mod tests {
     use super::*;
     use crate::oracle;
 
-    fn accepted(accept: &'static str) -> Result<Form, Kind> {
-        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
-        Form::accepted(&headers).map_err(|error| error.kind())
-    }
-
     #[test]
     fn the_client_chooses_the_form() {
-        assert_eq!(Form::accepted(&HeaderMap::new()).expect("any"), Form::Array);
-        for (accept, form) in [
-            ("*/*", Form::Array),
-            ("application/*", Form::Array),
-            ("application/json", Form::Array),
-            ("text/event-stream", Form::Events),
-            ("text/html, text/*;q=0.5", Form::Events),
-            ("Application/X-NDJSON; charset=utf-8", Form::Lines),
-            ("*/*;q=0.1, application/x-ndjson;q=0.9", Form::Lines),
-            ("text/event-stream, application/json", Form::Events),
-        ] {
-            assert_eq!(accepted(accept), Ok(form), "{accept}");
+        for form in Form::ALL {
+            let headers =
+                HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(form.kind()))]);
+            assert_eq!(Form::accepted(&headers).ok(), Some(form));
         }
-        for accept in ["text/html", "application/json;q=0", ""] {
-            assert_eq!(accepted(accept), Err(Kind::Invalid), "{accept}");
-        }
+        let html = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("text/html"))]);
+        let refused = Form::accepted(&html).expect_err("no form");
+        assert_eq!(refused.reason(), problem::NOT_ACCEPTABLE);
     }
 
     #[test]
