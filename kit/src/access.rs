@@ -35,6 +35,7 @@ pub struct Rule {
     roles: Vec<Role>,
     owner: bool,
     callers: Vec<String>,
+    on_behalf_of: bool,
 }
 
 /// What the layer found out, for the handler.
@@ -130,9 +131,15 @@ fn rule(method: Arc<str>, access: &DynamicMessage) -> Option<Rule> {
     for caller in access.get_field_by_name("callers")?.as_list()? {
         rule.callers.push(caller.as_str()?.to_owned());
     }
+    rule.on_behalf_of = !access.get_field_by_name("on_behalf_of")?.as_str()?.is_empty();
     let says_something =
         rule.anyone || rule.owner || !rule.roles.is_empty() || !rule.callers.is_empty();
     says_something.then_some(rule)
+}
+
+fn for_nobody() -> Error {
+    let detail = "the token does not say on whose behalf the service calls";
+    Error::new(Kind::Forbidden, "ON_BEHALF_OF_REQUIRED", detail)
 }
 
 impl Rule {
@@ -146,8 +153,14 @@ impl Rule {
                 Scope::All
             }
             Caller::Member { id, .. } if self.owner => Scope::Own(*id),
-            Caller::Service(name) if self.callers.iter().any(|c| c == "*" || c == name) => {
-                Scope::All
+            Caller::Service { name, on_behalf_of }
+                if self.callers.iter().any(|c| c == "*" || c == name) =>
+            {
+                match on_behalf_of {
+                    _ if !self.on_behalf_of => Scope::All,
+                    Some(member) => Scope::Own(*member),
+                    None => return Err(for_nobody()),
+                }
             }
             Caller::Operator(_) if !self.callers.is_empty() => Scope::All,
             _ => {
@@ -260,6 +273,21 @@ mod tests {
         Caller::Member { id, roles: roles.to_vec() }
     }
 
+    fn service(name: &str, on_behalf_of: Option<Uuid>) -> Caller {
+        Caller::Service { name: name.into(), on_behalf_of }
+    }
+
+    #[test]
+    fn a_service_that_acts_for_a_member_sees_what_is_theirs() {
+        let rule = Rule { callers: vec!["one".into()], on_behalf_of: true, ..Rule::default() };
+        let id = Uuid::now_v7();
+        let scope = |caller| rule.check(caller).map(|pass| pass.scope).map_err(|e| e.kind());
+        assert_eq!(scope(service("one", Some(id))), Ok(Scope::Own(id)));
+        assert_eq!(scope(service("one", None)), Err(Kind::Forbidden));
+        assert_eq!(scope(service("two", Some(id))), Err(Kind::Forbidden));
+        assert_eq!(scope(Caller::Operator("me".into())), Ok(Scope::All));
+    }
+
     #[test]
     fn an_owner_sees_their_own_and_an_admin_everything() {
         let rule = Rule { roles: vec![Role::Admin], owner: true, ..Rule::default() };
@@ -268,15 +296,15 @@ mod tests {
         assert_eq!(scope(member(id, &[Role::Member])), Ok(Scope::Own(id)));
         assert_eq!(scope(member(id, &[Role::Member, Role::Admin])), Ok(Scope::All));
         assert_eq!(scope(Caller::Anonymous), Err(Kind::Unauthenticated));
-        assert_eq!(scope(Caller::Service("other".into())), Err(Kind::Forbidden));
+        assert_eq!(scope(service("other", None)), Err(Kind::Forbidden));
     }
 
     #[test]
     fn only_named_services_may_call_an_internal_method() {
         let rule = Rule { callers: vec!["one".into()], ..Rule::default() };
-        assert!(rule.check(Caller::Service("one".into())).is_ok());
+        assert!(rule.check(service("one", None)).is_ok());
         assert!(rule.check(Caller::Operator("me".into())).is_ok());
-        assert!(rule.check(Caller::Service("two".into())).is_err());
+        assert!(rule.check(service("two", None)).is_err());
         assert!(rule.check(member(Uuid::now_v7(), &[Role::Admin])).is_err());
     }
 

@@ -6,7 +6,7 @@
 //! public keys are a JWK set (RFC 7517).
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -43,7 +43,12 @@ pub enum Caller {
         roles: Vec<Role>,
     },
     /// Another service.
-    Service(String),
+    Service {
+        /// Its name.
+        name: String,
+        /// The member whom it acts for.
+        on_behalf_of: Option<Uuid>,
+    },
     /// A person who runs the system.
     Operator(String),
 }
@@ -69,17 +74,29 @@ struct Claims {
     exp: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     roles: Vec<Role>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<Uuid>,
 }
 
 impl Claims {
-    fn new(aud: &str, sub: String, roles: Vec<Role>, now: SystemTime, ttl: Duration) -> Self {
+    fn new(aud: &str, sub: String, now: SystemTime, ttl: Duration) -> Self {
         let iat = seconds(now);
-        Self { iss: ISSUER.into(), aud: aud.into(), sub, iat, exp: iat + ttl.as_secs(), roles }
+        Self {
+            iss: ISSUER.into(),
+            aud: aud.into(),
+            sub,
+            iat,
+            exp: iat + ttl.as_secs(),
+            roles: Vec::new(),
+            on_behalf_of: None,
+        }
     }
 }
 
 /// Tokens that are remembered once they have been checked.
 const REMEMBERED: usize = 10_000;
+/// Members for whom a service keeps a token that it has signed.
+const ACTING_FOR: usize = 1_000;
 
 /// Checks tokens. Remembers those that it found valid until they expire: checking a signature
 /// costs more than all else that is done for a small request.
@@ -149,7 +166,7 @@ impl Verifier {
             let key =
                 key.ok_or_else(|| unauthenticated("tokens of services are not taken here"))?;
             let claims = decode(token, key, INTERNAL)?;
-            return Ok(Valid { caller: internal_caller(&claims.sub)?, expires: claims.exp });
+            return Ok(Valid { expires: claims.exp, caller: internal_caller(&claims)? });
         }
         let key = self.0.members.iter().find(|(kid, _)| kid.is_none() || *kid == header.kid);
         let (_, key) = key.ok_or_else(|| unauthenticated("the token's key is not known"))?;
@@ -163,9 +180,11 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-fn internal_caller(subject: &str) -> Result<Caller, Error> {
-    match subject.split_once(':') {
-        Some(("service", name)) => Ok(Caller::Service(name.into())),
+fn internal_caller(claims: &Claims) -> Result<Caller, Error> {
+    match claims.sub.split_once(':') {
+        Some(("service", name)) => {
+            Ok(Caller::Service { name: name.into(), on_behalf_of: claims.on_behalf_of })
+        }
         Some(("operator", name)) => Ok(Caller::Operator(name.into())),
         _ => Err(unauthenticated("neither a service nor an operator")),
     }
@@ -210,7 +229,7 @@ impl Issuer {
         roles: Vec<Role>,
         now: SystemTime,
     ) -> Result<(String, SystemTime), Error> {
-        let claims = Claims::new(MEMBERS, member.to_string(), roles, now, self.ttl);
+        let claims = Claims { roles, ..Claims::new(MEMBERS, member.to_string(), now, self.ttl) };
         Ok((sign(&self.key, self.kid.clone(), &claims)?, now + self.ttl))
     }
 }
@@ -222,8 +241,11 @@ pub struct Identity(Arc<Own>);
 struct Own {
     subject: String,
     key: EncodingKey,
-    current: Mutex<Option<(MetadataValue<Ascii>, SystemTime)>>,
+    current: Cache<Option<Uuid>, Signed>,
 }
+
+/// A header's value, and when it is to be made anew.
+type Signed = (MetadataValue<Ascii>, SystemTime);
 
 impl Identity {
     /// The identity of the service `name`.
@@ -238,22 +260,31 @@ impl Identity {
 
     fn new(subject: String, settings: &AuthSettings) -> Result<Self, Error> {
         let key = private_key("auth.service_key", &settings.service_key)?;
-        Ok(Self(Arc::new(Own { subject, key, current: Mutex::new(None) })))
+        Ok(Self(Arc::new(Own { subject, key, current: Cache::new(ACTING_FOR) })))
     }
 
-    /// The value of an `authorization` header, good for minutes; made anew when half its time is over.
+    /// The value of an `authorization` header, for what is done for nobody in particular. Good for
+    /// minutes; made anew when half its time is over.
     pub fn bearer(&self, now: SystemTime) -> Result<MetadataValue<Ascii>, Error> {
-        let mut current = self.0.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((value, renew_at)) = &*current
-            && now < *renew_at
-        {
-            return Ok(value.clone());
+        self.bearer_for(now, None)
+    }
+
+    /// The same, for what is done on behalf of a member.
+    pub fn bearer_for(
+        &self,
+        now: SystemTime,
+        on_behalf_of: Option<Uuid>,
+    ) -> Result<MetadataValue<Ascii>, Error> {
+        let current = self.0.current.get(&on_behalf_of);
+        if let Some((value, _)) = current.filter(|(_, renew_at)| now < *renew_at) {
+            return Ok(value);
         }
-        let claims = Claims::new(INTERNAL, self.0.subject.clone(), Vec::new(), now, INTERNAL_TTL);
+        let claims = Claims::new(INTERNAL, self.0.subject.clone(), now, INTERNAL_TTL);
+        let claims = Claims { on_behalf_of, ..claims };
         let token = sign(&self.0.key, Some(INTERNAL.into()), &claims)?;
         let value = MetadataValue::try_from(format!("Bearer {token}"))
             .map_err(|error| Error::internal(error.to_string()))?;
-        *current = Some((value.clone(), now + INTERNAL_TTL / 2));
+        self.0.current.insert(on_behalf_of, (value.clone(), now + INTERNAL_TTL / 2));
         Ok(value)
     }
 }

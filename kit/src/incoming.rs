@@ -96,7 +96,7 @@ impl<T: Message> Incoming<T> {
         let caller = match &self.caller {
             Caller::Anonymous => "anonymous".to_owned(),
             Caller::Member { id, .. } => id.to_string(),
-            Caller::Service(name) => format!("service:{name}"),
+            Caller::Service { name, .. } => format!("service:{name}"),
             Caller::Operator(name) => format!("operator:{name}"),
         };
         let hash = digest::digest(&digest::SHA256, &self.message.encode_to_vec());

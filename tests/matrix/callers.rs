@@ -52,8 +52,19 @@ pub(crate) enum Who {
         roles: Vec<String>,
         owner: bool,
     },
-    Service(String),
+    Service {
+        name: String,
+        acts_for: ActsFor,
+    },
     Operator,
+}
+
+/// On whose behalf a service calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ActsFor {
+    Nobody,
+    Owner,
+    Somebody,
 }
 
 /// A member, and what is theirs.
@@ -247,9 +258,14 @@ impl World {
             Who::Person { roles, .. } if roles[0] == "ADMIN" => Some(self.admin.clone()),
             Who::Person { .. } => Some(self.stranger.clone()),
             Who::Operator => Some(self.operator.clone()),
-            Who::Service(name) => {
+            Who::Service { name, acts_for } => {
+                let member = match acts_for {
+                    ActsFor::Nobody => None,
+                    ActsFor::Owner => Some(owner.id.parse().expect("an id")),
+                    ActsFor::Somebody => Some(kit::id::new()),
+                };
                 let identity = Identity::service(name, &self.auth).expect("the key is one");
-                let bearer = identity.bearer(SystemTime::now()).expect("signs");
+                let bearer = identity.bearer_for(SystemTime::now(), member).expect("signs");
                 Some(bearer.to_str().expect("ASCII").trim_start_matches("Bearer ").to_owned())
             }
         };

@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, stream};
 use tonic::Code;
 
 use crate::{
-    callers::{Who, World},
+    callers::{ActsFor, Who, World},
     methods::{Access, Answer, Rpc, methods},
 };
 
@@ -40,8 +40,13 @@ fn expected(access: &Access, who: &Who) -> Expected {
         }
         Who::Person { owner: true, .. } if owner => Expected::Serves,
         Who::Person { .. } if owner => Expected::NotTheirs,
-        Who::Service(name) if access.callers.iter().any(|c| c == "*" || c == name) => {
-            Expected::Passes
+        Who::Service { name, acts_for } if access.callers.iter().any(|c| c == "*" || c == name) => {
+            match acts_for {
+                _ if !access.on_behalf_of => Expected::Passes,
+                ActsFor::Nobody => Expected::Denied,
+                ActsFor::Somebody => Expected::NotTheirs,
+                ActsFor::Owner => Expected::Passes,
+            }
         }
         Who::Operator if !access.callers.is_empty() => Expected::Passes,
         _ => Expected::Denied,
@@ -87,8 +92,15 @@ fn everybody(access: &Access) -> Vec<Who> {
     let services = app::run::SERVICES.iter().map(|service| service.name);
     let (allowed, others): (Vec<_>, Vec<_>) = services.partition(may);
     // One of those that may not, and all that may; of none, nothing is left to try.
-    all.extend(others.first().map(|name| Who::Service((*name).to_owned())));
-    all.extend(allowed.into_iter().map(|name| Who::Service(name.to_owned())));
+    let services = others.into_iter().take(1).chain(allowed);
+    let acts_for: &[ActsFor] = if access.on_behalf_of {
+        &[ActsFor::Nobody, ActsFor::Somebody, ActsFor::Owner]
+    } else {
+        &[ActsFor::Nobody]
+    };
+    all.extend(services.flat_map(|name| {
+        acts_for.iter().map(|&acts_for| Who::Service { name: name.to_owned(), acts_for })
+    }));
     all
 }
 

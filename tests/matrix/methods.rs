@@ -28,6 +28,8 @@ pub(crate) struct Access {
     pub(crate) roles: Vec<String>,
     pub(crate) owner: Option<String>,
     pub(crate) callers: Vec<String>,
+    /// A service has to say for which member it calls.
+    pub(crate) on_behalf_of: bool,
 }
 
 /// What came back, over gRPC or REST: gRPC's code, and the message or the problem.
@@ -67,6 +69,7 @@ fn rpc(method: MethodDescriptor) -> Rpc {
                 .iter()
                 .filter_map(|caller| caller.as_str().map(str::to_owned))
                 .collect(),
+            on_behalf_of: !text(&access, "on_behalf_of").is_empty(),
         },
         reads: level == IdempotencyLevel::NoSideEffects,
         streams: method.is_server_streaming(),

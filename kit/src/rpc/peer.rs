@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
 use tower::{Service as _, ServiceBuilder};
+use uuid::Uuid;
 
 use super::{
     BreakerLimits, Call, Channel, Failure, Method, Policy, Reply,
@@ -44,6 +45,7 @@ pub struct Peer {
     stack: Admission<Deadline<Retry<Breaker<Balance>>>>,
     pool: Pool,
     identity: Option<Identity>,
+    on_behalf_of: Option<Uuid>,
 }
 
 impl Peer {
@@ -77,7 +79,7 @@ impl Peer {
             .layer(BreakerLayer::new(service, limits.breaker))
             // Next to the wire: picks the connection, and another when that is no good.
             .service(Balance { pool: pool.clone() });
-        Ok(Self { stack, pool, identity })
+        Ok(Self { stack, pool, identity, on_behalf_of: None })
     }
 
     /// Makes a call as it is: nothing is added to its metadata but the deadline.
@@ -112,6 +114,12 @@ impl Peer {
         })
     }
 
+    /// The same peer, called on behalf of a member.
+    #[must_use]
+    pub fn on_behalf_of(&self, member: Uuid) -> Self {
+        Self { on_behalf_of: Some(member), ..self.clone() }
+    }
+
     /// The way to its endpoints without all that, for streams.
     pub fn channel(&self) -> Channel {
         Channel { pool: self.pool.clone() }
@@ -120,7 +128,8 @@ impl Peer {
     fn metadata(&self) -> Result<MetadataMap, Error> {
         let mut metadata = MetadataMap::new();
         if let Some(identity) = &self.identity {
-            metadata.insert("authorization", identity.bearer(SystemTime::now())?);
+            let bearer = identity.bearer_for(SystemTime::now(), self.on_behalf_of)?;
+            metadata.insert("authorization", bearer);
         }
         for (key, value) in telemetry::context_headers() {
             if let (Ok(key), Ok(value)) =

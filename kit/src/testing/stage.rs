@@ -53,8 +53,10 @@ pub enum As {
     Seller(Uuid),
     /// A member who runs the shop.
     Admin(Uuid),
-    /// A service.
+    /// A service, for nobody in particular.
     Service(&'static str),
+    /// A service, on behalf of a member.
+    ServiceFor(&'static str, Uuid),
 }
 
 /// Services that run for the length of a test.
@@ -150,15 +152,17 @@ impl Stage {
             let (token, _) = issuer.issue(id, roles, now).expect("signs");
             Some(format!("Bearer {token}").parse().expect("ascii"))
         };
+        let service = |name, on_behalf_of| {
+            let identity = Identity::service(name, auth).expect("the key is one");
+            Some(identity.bearer_for(now, on_behalf_of).expect("signs"))
+        };
         let bearer = match caller {
             As::Nobody => None,
             As::Member(id) => member(id, vec![Role::Member]),
             As::Seller(id) => member(id, vec![Role::Member, Role::Seller]),
             As::Admin(id) => member(id, vec![Role::Member, Role::Admin]),
-            As::Service(name) => {
-                let identity = Identity::service(name, auth).expect("the key is one");
-                Some(identity.bearer(now).expect("signs"))
-            }
+            As::Service(name) => service(name, None),
+            As::ServiceFor(name, member) => service(name, Some(member)),
         };
         let mut request = Request::new(message);
         if let Some(bearer) = bearer {

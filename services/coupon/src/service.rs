@@ -42,8 +42,8 @@ impl CouponService for Coupons {
         &self,
         request: Request<CancelMemberCouponsRequest>,
     ) -> Result<Response<CancelMemberCouponsResponse>, Status> {
-        let message = Incoming::granted(request)?.message;
-        let member = MemberId::parse("memberId", &message.member_id)?;
+        let (_, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let member = MemberId(member);
         let mut tx = self.database.begin().await?;
         let withdrawing = Learned { member, fact: Fact::Withdrawing, cause: None };
         let coupons = store::learn(&mut tx, &[withdrawing]).await?;

@@ -101,7 +101,7 @@ impl Shop {
     }
 
     async fn withdraw(&self, member: Uuid) -> i32 {
-        self.cancel(As::Service("member"), member).await.expect("cancels")
+        self.cancel(As::ServiceFor("member", member), member).await.expect("cancels")
     }
 
     /// The events that coupon published, and which member each concerns.
@@ -224,6 +224,8 @@ async fn only_the_member_service_cancels_coupons() {
         (As::Member(member), Code::PermissionDenied),
         (As::Admin(kit::id::new()), Code::PermissionDenied),
         (As::Service("order"), Code::PermissionDenied),
+        (As::Service("member"), Code::PermissionDenied),
+        (As::ServiceFor("member", kit::id::new()), Code::NotFound),
     ] {
         let refused = shop.cancel(caller, member).await.expect_err("refused");
         assert_eq!(refused.code(), code, "{caller:?}");

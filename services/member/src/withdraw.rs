@@ -90,8 +90,9 @@ impl Withdraw {
     /// Steps 2 and 3.
     async fn finish(&self, attempt: &Attempt, command: Option<&Command>) -> Result<Member, Error> {
         let request = CancelMemberCouponsRequest { member_id: attempt.member.to_string() };
+        let coupon = self.0.coupon.on_behalf_of(attempt.member.0);
         let asked: Result<CancelMemberCouponsResponse, Failure> =
-            self.0.coupon.unary(CANCEL_COUPONS, &request, self.0.deadline).await;
+            coupon.unary(CANCEL_COUPONS, &request, self.0.deadline).await;
         match asked {
             Ok(answer) => self.withdrawn(attempt, &answer, command).await,
             Err(Failure::Refused(status)) => {

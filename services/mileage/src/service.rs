@@ -62,13 +62,14 @@ impl MileageService for Mileage {
         &self,
         request: Request<EarnRequest>,
     ) -> Result<Response<pb::MileageEntry>, Status> {
-        let message = Incoming::granted(request)?.message;
+        let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let message = incoming.message;
         let payment = PaymentId::parse("paymentId", &message.payment_id)?;
         let paid = Paid::parse("amount", message.amount.as_ref().map(contracts::Money::parts))?;
         let approved = Learned {
             payment,
             order: OrderId::parse("orderId", &message.order_id)?,
-            member: MemberId::parse("memberId", &message.member_id)?,
+            member: MemberId(member),
             fact: Fact::Approved(self.rate.points(paid)),
             cause: None,
         };

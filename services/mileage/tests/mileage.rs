@@ -147,7 +147,7 @@ impl Shop {
     }
 
     async fn earn(&self, payment: Payment) -> Result<MileageEntry, Status> {
-        self.call_earn(As::Service("payment"), self.request(payment)).await
+        self.call_earn(As::ServiceFor("payment", self.member), self.request(payment)).await
     }
 
     async fn balance(&self, caller: As) -> Result<i64, Status> {
@@ -382,7 +382,10 @@ async fn only_whole_won_that_were_paid_earn() {
         (money("USD", 1, 0), "amount.currencyCode: "),
     ] {
         let request = EarnRequest { amount, ..right.clone() };
-        let refused = shop.call_earn(As::Service("payment"), request).await.expect_err("refused");
+        let refused = shop
+            .call_earn(As::ServiceFor("payment", shop.member), request)
+            .await
+            .expect_err("refused");
         assert_eq!(refused.code(), Code::InvalidArgument);
         assert!(refused.message().starts_with(field), "{}", refused.message());
     }
@@ -400,6 +403,8 @@ async fn mileage_is_seen_by_its_owner_and_by_admins_and_earned_by_payment_alone(
         (As::Member(kit::id::new()), Code::NotFound, Code::PermissionDenied),
         (As::Seller(kit::id::new()), Code::NotFound, Code::PermissionDenied),
         (As::Service("order"), Code::PermissionDenied, Code::PermissionDenied),
+        (As::Service("payment"), Code::PermissionDenied, Code::PermissionDenied),
+        (As::ServiceFor("payment", kit::id::new()), Code::PermissionDenied, Code::NotFound),
     ] {
         let refused = shop.balance(caller).await.expect_err("refused");
         assert_eq!(refused.code(), read, "{caller:?}");

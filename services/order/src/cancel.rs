@@ -103,8 +103,9 @@ impl Cancel {
             order_id: attempt.order.to_string(),
             member_id: attempt.member.to_string(),
         };
+        let payment = self.0.payment.on_behalf_of(attempt.member.0);
         let asked: Result<CancelPaymentResponse, Failure> =
-            self.0.payment.unary(CANCEL_PAYMENT, &request, self.0.deadline).await;
+            payment.unary(CANCEL_PAYMENT, &request, self.0.deadline).await;
         match asked {
             Ok(_) => self.cancelled(attempt, command).await,
             Err(Failure::Refused(status)) => {

@@ -79,8 +79,9 @@ impl Card {
             amount: Some(order.total.to_wire().into()),
             card_token: token.to_owned(),
         };
+        let payment = self.0.payment.on_behalf_of(order.member.0);
         let charged: Result<Payment, Failure> =
-            self.0.payment.unary(AUTHORIZE, &request, self.0.deadline).await;
+            payment.unary(AUTHORIZE, &request, self.0.deadline).await;
         match charged {
             Ok(payment) => self.placed(id, &payment, command).await.map(Placed::Now),
             Err(failure) => Err(self.failed(id, attempt, command, failure).await?),
@@ -161,8 +162,9 @@ impl Card {
     async fn cancel_payment(&self, id: OrderId, member: MemberId) -> Result<(), Error> {
         let request =
             CancelPaymentRequest { order_id: id.to_string(), member_id: member.to_string() };
+        let payment = self.0.payment.on_behalf_of(member.0);
         let cancelled: Result<CancelPaymentResponse, Failure> =
-            self.0.payment.unary(CANCEL_PAYMENT, &request, self.0.deadline).await;
+            payment.unary(CANCEL_PAYMENT, &request, self.0.deadline).await;
         cancelled.map(|_| ()).map_err(Error::from)
     }
 }

@@ -11,7 +11,7 @@
 //! No card token is stored, so the task cannot repeat step 2: it undoes it. When
 //! the order was cancelled meanwhile, step 3 voids instead of approving.
 
-use kit::{Error, Incoming};
+use kit::Error;
 
 use contracts::payment::v1::AuthorizeRequest;
 
@@ -26,11 +26,10 @@ use crate::{
 /// Charges the card, or says why not.
 pub(crate) async fn authorise(
     parts: &Parts,
-    incoming: Incoming<AuthorizeRequest>,
+    member: MemberId,
+    message: AuthorizeRequest,
 ) -> Result<Stored, Error> {
-    let message = incoming.message;
     let order = OrderId::parse("orderId", &message.order_id)?;
-    let member = MemberId::parse("memberId", &message.member_id)?;
     let amount = amount(message.amount.as_ref())?;
 
     let mut tx = parts.database.begin().await?;

@@ -108,8 +108,9 @@ async fn finish(parts: &Parts, attempt: &Attempt<'_>, stored: &Stored) -> Result
         member_id: attempt.member.to_string(),
         lines: stored.payment.lines.iter().map(line).collect(),
     };
+    let product = parts.product.on_behalf_of(attempt.member.0);
     let asked: Result<DecreaseStockResponse, Failure> =
-        parts.product.unary(DECREASE_STOCK, &request, parts.deadline).await;
+        product.unary(DECREASE_STOCK, &request, parts.deadline).await;
     match asked {
         Ok(DecreaseStockResponse {}) => confirmed(parts, attempt).await,
         Err(Failure::Refused(status)) => {

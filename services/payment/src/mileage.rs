@@ -29,7 +29,8 @@ impl Mileage {
             member_id: payment.member.to_string(),
             amount: Some(payment.amount.to_wire().into()),
         };
-        let earned: Result<MileageEntry, Failure> = self.0.unary(EARN, &request, DEADLINE).await;
+        let earned: Result<MileageEntry, Failure> =
+            self.0.on_behalf_of(payment.member.0).unary(EARN, &request, DEADLINE).await;
         if let Err(failure) = earned {
             tracing::debug!(%failure, payment = %payment.id, "mileage follows later");
         }

@@ -80,9 +80,11 @@ impl PaymentService for Payments {
         &self,
         request: Request<AuthorizeRequest>,
     ) -> Result<Response<pb::Payment>, Status> {
-        let incoming = Incoming::granted(request)?;
+        let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let parts = Arc::clone(&self.0);
-        let stored = to_the_end(async move { authorise::authorise(&parts, incoming).await });
+        let charge =
+            async move { authorise::authorise(&parts, MemberId(member), incoming.message).await };
+        let stored = to_the_end(charge);
         Ok(Response::new(render::payment(&stored.await?)))
     }
 
@@ -102,9 +104,9 @@ impl PaymentService for Payments {
         &self,
         request: Request<CancelPaymentRequest>,
     ) -> Result<Response<CancelPaymentResponse>, Status> {
-        let message = Incoming::granted(request)?.message;
-        let order = OrderId::parse("orderId", &message.order_id)?;
-        let member = MemberId::parse("memberId", &message.member_id)?;
+        let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let order = OrderId::parse("orderId", &incoming.message.order_id)?;
+        let member = MemberId(member);
         let mut tx = self.0.database.begin().await?;
         let ((), stored) = store::update(&mut tx, order, member, |payment, wallets| {
             Ok(((), payment.ask_cancel(wallets)?.into_iter().collect()))

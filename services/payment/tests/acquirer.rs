@@ -154,7 +154,7 @@ impl Shop {
             amount: Some(Money::from(("KRW", 3_000))),
             card_token: token.into(),
         };
-        let request = self.stage.call(As::Service("order"), request);
+        let request = self.stage.call(As::ServiceFor("order", self.member), request);
         let answer = self.payments().authorize(request).await.map_err(Error::from)?;
         Ok(answer.into_inner().state())
     }
@@ -164,7 +164,7 @@ impl Shop {
             order_id: order.to_string(),
             member_id: self.member.to_string(),
         };
-        let request = self.stage.call(As::Service("order"), request);
+        let request = self.stage.call(As::ServiceFor("order", self.member), request);
         self.payments().cancel_payment(request).await.expect("cancels");
     }
 

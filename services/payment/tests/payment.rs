@@ -198,7 +198,7 @@ async fn an_order_that_was_cancelled_before_it_was_heard_of_is_never_charged() {
     let order = kit::id::new();
     let request =
         CancelPaymentRequest { order_id: order.to_string(), member_id: shop.member.to_string() };
-    let request = shop.stage.call(As::Service("order"), request);
+    let request = shop.stage.call(As::ServiceFor("order", shop.member), request);
     let answer = shop.payments.clone().cancel_payment(request).await.expect("cancels");
     assert_eq!(answer.into_inner().payment, None);
 
@@ -286,7 +286,7 @@ impl Shop {
             amount: Some(Money::from(("KRW", 3_000))),
             card_token: token.into(),
         };
-        let request = self.stage.call(As::Service("order"), request);
+        let request = self.stage.call(As::ServiceFor("order", self.member), request);
         let answer = self.payments.clone().authorize(request).await.map_err(Error::from)?;
         Ok(answer.into_inner().state())
     }
@@ -305,7 +305,7 @@ async fn a_deposit_is_confirmed_once_however_often_it_is_asked() {
         order_id: payment.order_id.clone(),
         member_id: shop.member.to_string(),
     };
-    let request = shop.stage.call(As::Service("order"), request);
+    let request = shop.stage.call(As::ServiceFor("order", shop.member), request);
     let refused = shop.payments.clone().cancel_payment(request).await.expect_err("too late");
     assert_eq!(Error::from(refused).reason(), "DEPOSIT_CONFIRMED");
     shop.assert_books_balance().await;
@@ -371,7 +371,7 @@ async fn of_a_cancellation_and_a_confirmation_exactly_one_wins() {
             order_id: payment.order_id.clone(),
             member_id: shop.member.to_string(),
         };
-        let request = shop.stage.call(As::Service("order"), request);
+        let request = shop.stage.call(As::ServiceFor("order", shop.member), request);
         let mut payments = shop.payments.clone();
         let (confirm, cancel) =
             tokio::join!(shop.confirm(&payment, 3_000), payments.cancel_payment(request));

@@ -143,9 +143,9 @@ impl ProductService for Products {
         &self,
         request: Request<DecreaseStockRequest>,
     ) -> Result<Response<DecreaseStockResponse>, Status> {
-        let message = Incoming::granted(request)?.message;
+        let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let (message, member) = (incoming.message, MemberId(member));
         let order = OrderId::parse("orderId", &message.order_id)?;
-        let member = MemberId::parse("memberId", &message.member_id)?;
         let lines = message.lines.iter().map(line).collect::<Result<_, _>>()?;
         let mut tx = self.database.begin().await?;
         let cause = tx.cause().clone();
