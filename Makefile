@@ -43,6 +43,7 @@ api: machine ## hold the REST API against its OpenAPI document, with schemathesi
 
 bench: machine ## measure, and print the ratios that the design asks for
 	@cargo bench --workspace --bench event_log
+	@cargo bench --workspace --bench saga
 	@cargo bench --workspace --bench start
 
 bench-gateway: machine ## measure the gateway beside Envoy and beside plain gRPC, and under too much load
