@@ -135,7 +135,7 @@ impl Cli {
             .build()
             .context("cannot start the runtime")?;
         let done = runtime.block_on(async {
-            match self.command {
+            let done = match self.command {
                 Command::Up(options) => up::up(options, signals::stop()).await,
                 Command::Demo { up, exit } => demo::demo(up, exit, signals::stop()).await,
                 Command::Serve { selection, config, listen, lifeline } => {
@@ -157,7 +157,9 @@ impl Cli {
                 }
                 Command::Healthcheck(options) => healthcheck::healthcheck(&options).await,
                 Command::Token(options) => token::token(&options),
-            }
+            };
+            kit::telemetry::shutdown().await;
+            done
         });
         // What is blocked in the system does not hold up the end.
         runtime.shutdown_background();

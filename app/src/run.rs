@@ -68,6 +68,15 @@ impl Selection {
         })
     }
 
+    /// What the process is called by what it tells: its one part, or all of them.
+    fn name(&self) -> &'static str {
+        match (&self.services[..], self.gateway) {
+            ([one], false) => one.name,
+            ([], true) => GATEWAY,
+            _ => "hansang",
+        }
+    }
+
     fn is_all(&self) -> bool {
         self.services.len() == SERVICES.len()
     }
@@ -176,7 +185,7 @@ pub async fn serve(
     selection: &Selection,
     stop: CancellationToken,
 ) -> Result<()> {
-    kit::telemetry::init(&settings.telemetry)?;
+    kit::telemetry::init(&settings.telemetry, selection.name())?;
     one_database_each(&settings)?;
     let listeners = Listeners::bind(&settings, selection.gateway).await?;
     if selection.is_all() && settings.peers.template == PeerSettings::default().template {
@@ -187,7 +196,7 @@ pub async fn serve(
 
 /// `hansang migrate`: brings the databases of the selection up to date.
 pub async fn migrate(settings: &Settings, selection: &Selection) -> Result<()> {
-    kit::telemetry::init(&settings.telemetry)?;
+    kit::telemetry::init(&settings.telemetry, selection.name())?;
     one_database_each(settings)?;
     kit::server::migrate_all(settings, &selection.services).await?;
     for service in &selection.services {

@@ -74,7 +74,7 @@ where
 {
     let started = Instant::now();
     let mut settings = load(&options)?;
-    kit::telemetry::init(&settings.telemetry)?;
+    kit::telemetry::init(&settings.telemetry, "hansang")?;
     let data_dir = DataDir::open(&options.data_dir)?;
     let listeners = Listeners::bind(&settings, true).await?;
     let address = Address {

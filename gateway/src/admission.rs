@@ -16,11 +16,13 @@ use std::{
 
 use governor::clock::{Clock as _, DefaultClock};
 use http::request::Parts;
-use kit::{Error, auth::Caller, error::Kind, telemetry};
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
+use kit::{
+    Error,
+    auth::Caller,
+    error::Kind,
+    telemetry::{self, Counters},
 };
+use prometheus_client::encoding::EncodeLabelSet;
 
 use crate::{
     policies::{Policies, Policy, Priority, Rates},
@@ -138,12 +140,8 @@ struct Labels {
     priority: &'static str,
 }
 
-static REFUSED: LazyLock<Family<Labels, Counter>> = LazyLock::new(|| {
-    let family = Family::<Labels, Counter>::default();
-    let copy = family.clone();
-    let help = "Requests turned away at the door";
-    telemetry::register(|all| all.register("hansang_gateway_refused", help, copy));
-    family
+static REFUSED: LazyLock<Counters<Labels>> = LazyLock::new(|| {
+    telemetry::counters("hansang.gateway.refused", "Requests turned away at the door")
 });
 
 fn refused(reason: &'static str, policy: &Policy) {

@@ -61,7 +61,7 @@ impl Gateway {
         if let Some(response) = self.own(&parts) {
             return response.map(Body::new);
         }
-        let begun = Instant::now();
+        let (begun, _active) = (Instant::now(), observe::Active::one());
         let found = self.router.find(&parts.method, parts.uri.path());
         let route = found.as_ref().map_or("", |(route, _)| route.path);
         let span = span(&parts.headers, route);
@@ -80,7 +80,7 @@ impl Gateway {
             let response = answer.unwrap_or_else(|failed| refuse(&parts, &failed).map(Body::new));
             let status = response.status().as_u16();
             tracing::debug!(method = %parts.method, path = parts.uri.path(), status, "answered");
-            observe::request(&parts.method, route, status, begun.elapsed());
+            observe::request(&parts.method, parts.uri.path(), route, status, begun.elapsed());
             response
         }
         .instrument(span)
@@ -136,7 +136,7 @@ impl Gateway {
         let call = call(route, &parts.headers, message, policies.of(route).calling, deadline)?;
         let reply = self.peer(route)?.call(call).await.map_err(Failure::into_status)?;
         if let (Some(form), Some(messages)) = (form, reply.messages) {
-            let frames = Frames::new(form, route, parts.uri.path(), trace_id());
+            let frames = Frames::new(form, route, parts.uri.path(), telemetry::trace_id());
             let messages = stream::until_closing(messages, self.stop.closing.clone());
             return Ok(stream::response(messages, frames).await?);
         }
@@ -239,16 +239,10 @@ fn is_json(kind: Option<&HeaderValue>) -> bool {
 }
 
 fn refuse(parts: &Parts, failed: &Failed) -> Response<Full<Bytes>> {
-    let mut response = problem::response(&failed.status, parts.uri.path(), trace_id().as_deref());
+    let mut response =
+        problem::response(&failed.status, parts.uri.path(), telemetry::trace_id().as_deref());
     if let Some(allow) = failed.allow.as_deref().and_then(|allow| allow.parse().ok()) {
         response.headers_mut().insert(header::ALLOW, allow);
     }
     response
-}
-
-/// The id of the current trace, where there is one.
-fn trace_id() -> Option<String> {
-    let context = telemetry::context_headers();
-    // version-trace-parent-flags, of the W3C.
-    context.get("traceparent").and_then(|parent| parent.split('-').nth(1)).map(str::to_owned)
 }

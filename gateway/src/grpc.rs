@@ -32,9 +32,9 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
 impl Gateway {
     /// Answers a gRPC or gRPC-Web request.
     pub(crate) async fn grpc(&self, request: Request<Incoming>) -> Response<Body> {
-        let begun = Instant::now();
+        let (begun, _active) = (Instant::now(), observe::Active::one());
         let route = self.methods.get(request.uri().path()).copied();
-        let method = request.method().clone();
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let label = route.map_or("", |route| route.method);
         let span = answer::span(request.headers(), label);
         let plain = service_fn(|request| async move {
@@ -45,9 +45,13 @@ impl Gateway {
             Ok::<_, Infallible>(answer.unwrap_or_else(Status::into_http))
         });
         let answer = GrpcWebLayer::new().layer(plain).call(request);
-        let Ok(response) = answer.instrument(span).await;
-        observe::request(&method, label, response.status().as_u16(), begun.elapsed());
-        response
+        let observed = async {
+            let Ok(response) = answer.await;
+            let status = response.status().as_u16();
+            observe::request(&method, &path, label, status, begun.elapsed());
+            response
+        };
+        observed.instrument(span).await
     }
 
     /// Reads the request, calls, and answers with the response, or with its beginning.

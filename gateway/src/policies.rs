@@ -18,12 +18,9 @@ use kit::{
     Error,
     error::Kind,
     rpc::{self, Class},
-    telemetry,
+    telemetry::{self, Counters},
 };
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
-};
+use prometheus_client::encoding::EncodeLabelSet;
 use serde::Deserialize;
 use tokio::{sync::watch, time::interval};
 use uuid::Uuid;
@@ -278,12 +275,9 @@ struct Labels {
     outcome: &'static str,
 }
 
-static CHANGES: LazyLock<Family<Labels, Counter>> = LazyLock::new(|| {
-    let family = Family::<Labels, Counter>::default();
-    let copy = family.clone();
+static CHANGES: LazyLock<Counters<Labels>> = LazyLock::new(|| {
     let help = "Changes of the file of policies, taken or refused";
-    telemetry::register(|all| all.register("hansang_gateway_policies_changes", help, copy));
-    family
+    telemetry::counters("hansang.gateway.policies.changes", help)
 });
 
 fn count(outcome: &'static str) {

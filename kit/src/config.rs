@@ -10,12 +10,16 @@
 //! `HANSANG__SERVICE__<NAME>__<KEY>`. It reads it with
 //! [`House::own_settings`](crate::House::own_settings).
 
+mod telemetry;
+
 use std::{collections::BTreeMap, fmt, fs, net::SocketAddr, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::{Error, error::Kind};
+
+pub use self::telemetry::{LogFormat, OtlpSettings, TelemetrySettings};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -31,7 +35,7 @@ pub struct Settings {
     pub peers: PeerSettings,
     /// Keys and tokens.
     pub auth: AuthSettings,
-    /// Logs.
+    /// Logs, traces, metrics.
     pub telemetry: TelemetrySettings,
     /// How long things may take.
     pub deadline: DeadlineSettings,
@@ -157,32 +161,6 @@ impl Default for AuthSettings {
             token_ttl_s: 900,
         }
     }
-}
-
-/// Logs.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TelemetrySettings {
-    /// What to log, as `tracing` filters have it: `info`, `info,kit=debug`.
-    pub log: String,
-    /// How to write it.
-    pub format: LogFormat,
-}
-
-impl Default for TelemetrySettings {
-    fn default() -> Self {
-        Self { log: "info".into(), format: LogFormat::Pretty }
-    }
-}
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Pretty,
-    /// One JSON object a line.
-    Json,
 }
 
 /// How long things may take.
@@ -314,12 +292,14 @@ impl Settings {
             layers = layers.add_source(config::File::from(path).format(config::FileFormat::Toml));
         }
         let env = env.into_iter().collect::<std::collections::HashMap<_, _>>();
-        layers = layers.add_source(
-            config::Environment::with_prefix("HANSANG")
-                .separator("__")
-                .try_parsing(true)
-                .source(Some(env)),
-        );
+        for variables in [telemetry::standard(&env), env] {
+            layers = layers.add_source(
+                config::Environment::with_prefix("HANSANG")
+                    .separator("__")
+                    .try_parsing(true)
+                    .source(Some(variables)),
+            );
+        }
         for (key, value) in flags {
             layers = layers.set_override(key, value).map_err(invalid)?;
         }
@@ -356,6 +336,12 @@ impl Settings {
         }
         if self.database.pool_size < 2 {
             return Err(invalid("database.pool_size: must be 2 or more"));
+        }
+        if !(0.0..=1.0).contains(&self.telemetry.sample_ratio) {
+            return Err(invalid("telemetry.sample_ratio: must be 0 to 1"));
+        }
+        if self.telemetry.otlp.metrics_interval_ms == 0 || self.telemetry.otlp.timeout_ms == 0 {
+            return Err(invalid("telemetry.otlp: its times must be 1 ms or more"));
         }
         if self.peers.connections == 0 {
             return Err(invalid("peers.connections: must be 1 or more"));

@@ -4,13 +4,20 @@
 //! without a commit it rolls back; when it is dropped in the middle of a query
 //! (the caller's deadline passed), the connection is thrown away.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod gauge;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio::sync::Notify;
 use tokio_postgres::{NoTls, Row, types::ToSql};
 use uuid::Uuid;
 
+use self::gauge::Meter;
 use crate::{Error, config::DatabaseSettings, error::Kind, telemetry};
 
 /// Parameters of a statement.
@@ -21,6 +28,7 @@ pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub struct Database {
     pool: Pool,
     committed: Arc<Notify>,
+    meter: Meter,
 }
 
 impl Database {
@@ -43,18 +51,22 @@ impl Database {
             .timeouts(Timeouts { wait: Some(wait), create: Some(wait), recycle: Some(wait) })
             .build()
             .map_err(|error| Error::internal(error.to_string()))?;
-        Ok(Self { pool, committed: Arc::new(Notify::new()) })
+        let meter = Meter::new(service, &pool);
+        Ok(Self { pool, committed: Arc::new(Notify::new()), meter })
     }
 
     /// Begins a transaction, READ COMMITTED.
     pub async fn begin(&self) -> Result<Tx, Error> {
         let mut tx = Tx {
-            connection: Some(self.pool.get().await?),
+            connection: Some(self.connection().await?),
             busy: false,
             failed: false,
             appended: false,
             cause: Cause { causation_id: None, headers: telemetry::context_headers() },
             committed: Arc::clone(&self.committed),
+            meter: self.meter.clone(),
+            begun: Instant::now(),
+            after: Vec::new(),
         };
         tx.batch("begin").await?;
         Ok(tx)
@@ -62,7 +74,19 @@ impl Database {
 
     /// A connection for statements that each stand alone.
     pub async fn read(&self) -> Result<Reader, Error> {
-        Ok(Reader { connection: Some(self.pool.get().await?), busy: false, failed: false })
+        Ok(Reader { connection: Some(self.connection().await?), busy: false, failed: false })
+    }
+
+    async fn connection(&self) -> Result<Object, Error> {
+        let asked = Instant::now();
+        let connection = self.pool.get().await;
+        self.meter.waited(asked.elapsed(), connection.is_ok());
+        Ok(connection?)
+    }
+
+    /// The service that it belongs to.
+    pub(crate) fn service(&self) -> Arc<str> {
+        self.meter.service()
     }
 
     /// Notified after each commit that appended events.
@@ -109,6 +133,9 @@ pub struct Tx {
     appended: bool,
     cause: Cause,
     committed: Arc<Notify>,
+    meter: Meter,
+    begun: Instant,
+    after: Vec<Box<dyn FnOnce() + Send + Sync>>,
 }
 
 /// A connection for single statements outside a transaction.
@@ -164,6 +191,16 @@ impl Tx {
         &self.cause
     }
 
+    /// The service whose database this is.
+    pub(crate) fn service(&self) -> Arc<str> {
+        self.meter.service()
+    }
+
+    /// Has something counted once this has happened, and not if it does not.
+    pub fn once_committed(&mut self, count: impl FnOnce() + Send + Sync + 'static) {
+        self.after.push(Box::new(count));
+    }
+
     /// Has the commit wake the sequencer.
     pub fn mark_appended(&mut self) {
         self.appended = true;
@@ -179,6 +216,8 @@ impl Tx {
         }
         self.batch("commit").await?;
         drop(self.connection.take());
+        self.meter.ended(self.begun.elapsed(), "commit");
+        self.after.drain(..).for_each(|count| count());
         if self.appended {
             self.committed.notify_one();
         }
@@ -189,6 +228,7 @@ impl Tx {
     pub async fn rollback(mut self) {
         if self.batch("rollback").await.is_ok() {
             drop(self.connection.take());
+            self.meter.ended(self.begun.elapsed(), "rollback");
         }
     }
 }
@@ -196,6 +236,7 @@ impl Tx {
 impl Drop for Tx {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
+        self.meter.ended(self.begun.elapsed(), "rollback");
         if self.busy || tokio::runtime::Handle::try_current().is_err() {
             drop(Object::take(connection));
             return;

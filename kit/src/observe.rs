@@ -13,7 +13,13 @@ use tower::{Layer, Service};
 use tracing::Instrument as _;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use crate::{fail_point, telemetry};
+use crate::{
+    fail_point,
+    telemetry::{
+        self,
+        calls::{self, SERVED},
+    },
+};
 
 /// Puts [`Observe`] around a server.
 #[derive(Clone, Copy, Debug)]
@@ -49,33 +55,38 @@ where
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         if request.uri().path() == "/metrics" {
-            return Box::pin(async { Ok(metrics()) });
+            let response = metrics(request.headers());
+            return Box::pin(async { Ok(response) });
         }
-        let method = request.uri().path().to_owned();
-        let span = tracing::info_span!("rpc", otel.kind = "server", rpc.method = %method);
+        let Some(method) = request.uri().path_and_query().cloned() else {
+            return Box::pin(self.inner.call(request));
+        };
+        let span = tracing::info_span!("rpc", otel.kind = "server", rpc.method = method.path());
         // Fails only where no tracer is installed: then there is nothing to continue.
         let _ = span.set_parent(telemetry::remote_context(request.headers()));
         let response = self.inner.call(request);
         let observed = async move {
             let begun = Instant::now();
             let response = response.await?;
-            fail_point::served(&method);
+            fail_point::served(method.path());
             let status = Status::from_header_map(response.headers());
             let code = status.map_or(Code::Ok, |status| status.code());
-            // Anyone can make up methods; each would be a time series of its own.
-            let label = if code == Code::Unimplemented { "_OTHER" } else { &method };
-            telemetry::observe_call(label, code, begun.elapsed());
-            tracing::debug!(method, ?code, "answered");
+            SERVED.took(&method, code, begun.elapsed());
+            calls::describe(method.path(), code);
+            tracing::debug!(method = method.path(), ?code, "answered");
             Ok(response)
         };
         Box::pin(observed.instrument(span))
     }
 }
 
-fn metrics() -> http::Response<Body> {
-    let mut response =
-        http::Response::new(Body::new(http_body_util::Full::from(telemetry::metrics())));
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+fn metrics(asked: &http::HeaderMap) -> http::Response<Body> {
+    let (kind, text) = if telemetry::accepts_open_metrics(asked) {
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", telemetry::metrics())
+    } else {
+        ("text/plain; version=0.0.4; charset=utf-8", telemetry::plain_metrics())
+    };
+    let mut response = http::Response::new(Body::new(http_body_util::Full::from(text)));
     response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
     response
 }

@@ -3,7 +3,13 @@
 //! `build` is the one place where a service is wired, top to bottom; everything
 //! that all services have in common is put around it by `server`.
 
-use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::SystemTime};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +23,9 @@ use crate::{
     rpc::{Limits, Peer},
     task,
 };
+
+/// How often a service's database is looked at for its metrics.
+const MEASURE: Duration = Duration::from_secs(5);
 
 /// What a service is.
 pub struct Service {
@@ -181,8 +190,26 @@ impl<'a> House<'a> {
 
     /// Carries out the service's durable tasks.
     pub fn work<H: task::Handler>(&mut self, handler: H) -> &mut Self {
+        self.measure(task::measure);
         let worker = task::Worker::new(self.database.clone(), handler);
         self.run(worker.run(self.stop.clone()))
+    }
+
+    /// Looks at the service's database every few seconds, for its metrics. While it is away, they
+    /// stay as they were.
+    pub fn measure<F>(&mut self, look: impl Fn(Database) -> F + Send + 'static) -> &mut Self
+    where
+        F: Future<Output = Result<(), Error>> + Send,
+    {
+        let (database, stop) = (self.database.clone(), self.stop.clone());
+        self.run(async move {
+            let mut beat = tokio::time::interval(MEASURE);
+            while stop.run_until_cancelled(beat.tick()).await.is_some() {
+                if let Err(error) = look(database.clone()).await {
+                    tracing::debug!(%error, "not measured");
+                }
+            }
+        })
     }
 
     /// Does work of the service's own, which ends when the house is told to stop.

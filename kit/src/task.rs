@@ -7,19 +7,25 @@
 
 use std::{
     future::Future,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{Duration, SystemTime},
 };
 
+use prometheus_client::encoding::EncodeLabelSet;
 use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_postgres::Row;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::{Database, Error, Tx, backoff::Backoff};
+use crate::{
+    Database, Error, Tx,
+    backoff::Backoff,
+    telemetry::{Counters, Gauges, Seconds, counters, gauges, seconds},
+};
 
 /// How often to look for what is due.
 const TICK: Duration = Duration::from_millis(250);
@@ -142,7 +148,8 @@ impl<H: Handler> Worker<H> {
             });
             let more = claimed.len() == free && free > 0;
             for task in claimed {
-                begun.spawn(self.clone().carry_out(task));
+                let span = tracing::info_span!("task", kind = task.kind);
+                begun.spawn(self.clone().carry_out(task).instrument(span));
             }
             if more {
                 continue;
@@ -183,6 +190,7 @@ impl<H: Handler> Worker<H> {
             Ok(outcome) => outcome,
             Err(_) => Err(slow()),
         };
+        self.count(&task.kind, &outcome);
         if let Err(error) = &outcome {
             let Task { kind, key, attempts, .. } = &task;
             tracing::warn!(%error, kind, %key, attempts, "the task comes again");
@@ -191,6 +199,16 @@ impl<H: Handler> Worker<H> {
         if let Err(error) = self.end(&task, outcome).await {
             tracing::warn!(%error, kind = task.kind, "the end of a task was not recorded");
         }
+    }
+
+    fn count(&self, kind: &str, outcome: &Result<Outcome, Error>) {
+        let outcome = match outcome {
+            Ok(Outcome::Done) => "done",
+            Ok(Outcome::Again(_)) => "again",
+            Err(_) => "failed",
+        };
+        let (service, task) = (self.database.service(), kind.to_owned());
+        RUNS.get_or_create(&Run { service, task, outcome }).inc();
     }
 
     /// Records how it ended, unless somebody has scheduled or claimed it anew.
@@ -231,6 +249,37 @@ impl Task {
             revision: row.get(5),
         }
     }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Run {
+    service: Arc<str>,
+    task: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Labels {
+    service: Arc<str>,
+}
+
+static RUNS: LazyLock<Counters<Run>> =
+    LazyLock::new(|| counters("hansang.task.runs", "Durable tasks carried out"));
+static WAITING: LazyLock<Gauges<Labels>> =
+    LazyLock::new(|| gauges("hansang.task.waiting", "Durable tasks that are there, due or not"));
+static OVERDUE: LazyLock<Seconds<Labels>> =
+    LazyLock::new(|| seconds("hansang.task.overdue", "How long the oldest due task has waited"));
+
+/// Looks how many tasks a service has, and how long the oldest that is due has waited.
+pub(crate) async fn measure(database: Database) -> Result<(), Error> {
+    let sql = "select count(*), coalesce(extract(epoch from
+           clock_now() - min(due_at) filter (where due_at <= clock_now())), 0)::float8
+         from task";
+    let row = database.read().await?.query_one(sql, &[]).await?;
+    let labels = Labels { service: database.service() };
+    WAITING.get_or_create(&labels).set(row.get(0));
+    OVERDUE.get_or_create(&labels).set(row.get(1));
+    Ok(())
 }
 
 /// A handler that panics takes the worker with it: the process then starts anew.

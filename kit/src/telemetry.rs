@@ -1,135 +1,152 @@
 //! Logs, traces and metrics, set up once a process.
 //!
-//! Logs go to stderr, for people or as JSON. Every call runs in a span that
-//! continues the caller's W3C trace; events carry that context on. Metrics are
-//! for Prometheus, at `/metrics` of the gRPC listener.
+//! Logs go to stderr, for people or as JSON with the ids of the trace. Every call
+//! runs in a span that continues the caller's W3C trace; events carry that context
+//! on. Metrics have one registry: `/metrics` shows it to Prometheus, [`readings`]
+//! to whoever is in the process, and a collector gets the same over OTLP, with the
+//! spans, when one is set. Nothing here makes anybody wait for a collector.
+
+pub(crate) mod calls;
+mod logs;
+mod metrics;
+mod otlp;
+mod process;
+mod reading;
+pub(crate) mod spans;
 
 use std::{
-    collections::BTreeMap,
     io::IsTerminal as _,
-    sync::{LazyLock, Mutex, PoisonError},
-    time::Duration,
+    sync::OnceLock,
+    time::{Duration, SystemTime},
 };
 
-use opentelemetry::{
-    Context, global,
-    propagation::{Extractor, Injector},
-    trace::TracerProvider as _,
+use opentelemetry::{KeyValue, global, trace::TracerProvider as _};
+use opentelemetry_sdk::{
+    Resource,
+    propagation::TraceContextPropagator,
+    trace::{Sampler, SdkTracerProvider},
 };
-use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracerProvider};
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{family::Family, histogram::Histogram},
-    registry::Registry,
-};
-use tracing::{Level, Span};
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::Level;
 use tracing_subscriber::{
     EnvFilter, Layer as _, filter::filter_fn, layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
+use uuid::Uuid;
 
 use crate::{
     Error,
-    config::{LogFormat, TelemetrySettings},
-    error::Kind,
+    config::{self, LogFormat, TelemetrySettings},
 };
 
-/// Starts telemetry for this process; the first call counts.
-pub fn init(settings: &TelemetrySettings) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(&settings.log).map_err(|error| {
-        Error::new(Kind::Invalid, "CONFIGURATION", format!("telemetry.log: {error}"))
-    })?;
+pub use self::{
+    metrics::{
+        CALL_BUCKETS, Counters, Gauges, Histograms, Labels, Seconds, accepts_open_metrics,
+        counters, durations, gauges, histograms, metrics, plain_metrics, sample, seconds,
+    },
+    reading::{Exemplar, Kind, Point, Reading, Value, readings},
+    spans::{context_headers, describe, is_sampled, remote_context, trace_id},
+};
+
+/// How long the last spans and metrics may take to leave.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// What has to be told of the end.
+struct Started {
+    tracers: SdkTracerProvider,
+    metrics: Option<(CancellationToken, std::sync::Mutex<Option<JoinHandle<()>>>)>,
+}
+
+static STARTED: OnceLock<Started> = OnceLock::new();
+
+/// Starts telemetry for this process, which runs `part`; the first call counts. Needs a tokio
+/// runtime when there is a collector. It may be away, now and later.
+pub fn init(settings: &TelemetrySettings, part: &str) -> Result<(), Error> {
+    let filter = EnvFilter::try_new(&settings.log)
+        .map_err(|error| config::invalid(format!("telemetry.log: {error}")))?;
     global::set_text_map_propagator(TraceContextPropagator::new());
-    let tracer = SdkTracerProvider::builder().build().tracer("hansang");
+    let resource = resource(settings, part)?;
+    let collector = otlp::Collector::new(&settings.otlp)?;
+    // Without a collector nobody keeps what begins here; ids are given all the same.
+    let share = if collector.is_some() { settings.sample_ratio } else { 0.0 };
+    let mut tracers = SdkTracerProvider::builder()
+        .with_resource(resource.clone())
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(share))));
+    if let Some(collector) = &collector {
+        tracers = tracers.with_batch_exporter(collector.spans()?);
+    }
+    let tracers = tracers.build();
     // Our spans alone: h2, hyper and tonic open one for every frame, which cost the gateway more
-    // than all else that it did.
+    // than all else that it did. What the code is called and where it runs is not asked for either.
     let ours = filter_fn(|metadata| metadata.is_span() && *metadata.level() <= Level::INFO)
         .with_max_level_hint(Level::INFO);
-    let traces = tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours);
+    let traces = tracing_opentelemetry::layer()
+        .with_tracer(tracers.tracer("hansang"))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_filter(ours);
     let logs = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let logs = match settings.format {
         LogFormat::Pretty => logs.with_target(false).boxed(),
-        LogFormat::Json => logs.json().flatten_event(true).boxed(),
+        LogFormat::Json => logs.event_format(logs::Json).fmt_fields(logs::fields()).boxed(),
     };
     // A process that runs several tests starts it several times.
-    let _ = tracing_subscriber::registry().with(traces).with(logs.with_filter(filter)).try_init();
+    if tracing_subscriber::registry()
+        .with(traces)
+        .with(logs.with_filter(filter))
+        .try_init()
+        .is_err()
+    {
+        return Ok(());
+    }
+    process::watch(&resource);
+    let metrics = collector.map(|collector| {
+        let stop = CancellationToken::new();
+        let pushing = tokio::spawn(collector.metrics(&resource).run(stop.clone()));
+        (stop, std::sync::Mutex::new(Some(pushing)))
+    });
+    let _ = STARTED.set(Started { tracers, metrics });
     Ok(())
 }
 
-/// The current trace, as headers to send on.
-pub fn context_headers() -> BTreeMap<String, String> {
-    struct Headers(BTreeMap<String, String>);
-    impl Injector for Headers {
-        fn set(&mut self, key: &str, value: String) {
-            self.0.insert(key.to_owned(), value);
+/// Sends what has not been sent yet, but does not wait for long; to be called last.
+pub async fn shutdown() {
+    let Some(Started { tracers, metrics }) = STARTED.get() else { return };
+    if let Some((stop, pushing)) = metrics {
+        stop.cancel();
+        let pushing = pushing.lock().ok().and_then(|mut pushing| pushing.take());
+        if let Some(pushing) = pushing {
+            let _ = tokio::time::timeout(FAREWELL, pushing).await;
         }
     }
-    let mut headers = Headers(BTreeMap::new());
-    let context = Span::current().context();
-    global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut headers));
-    headers.0
+    // Elsewhere it would wait for an export on the thread that carries it out.
+    let tracers = tracers.clone();
+    let _ = tokio::task::spawn_blocking(move || tracers.shutdown_with_timeout(FAREWELL)).await;
 }
 
-/// The trace that a request continues.
-pub fn remote_context(headers: &http::HeaderMap) -> Context {
-    struct Headers<'a>(&'a http::HeaderMap);
-    impl Extractor for Headers<'_> {
-        fn get(&self, key: &str) -> Option<&str> {
-            self.0.get(key).and_then(|value| value.to_str().ok())
-        }
-        fn keys(&self) -> Vec<&str> {
-            self.0.keys().map(http::HeaderName::as_str).collect()
-        }
-    }
-    global::get_text_map_propagator(|propagator| propagator.extract(&Headers(headers)))
+/// Who tells.
+fn resource(settings: &TelemetrySettings, part: &str) -> Result<Resource, Error> {
+    let name = if settings.service_name.is_empty() { part } else { &settings.service_name };
+    let more = otlp::pairs("telemetry.resource", &settings.resource)?;
+    let more = more.into_iter().map(|(key, value)| KeyValue::new(key, value));
+    Ok(Resource::builder_empty()
+        .with_service_name(name.to_owned())
+        .with_attributes([
+            KeyValue::new("service.namespace", "hansang"),
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("service.instance.id", Uuid::now_v7().to_string()),
+        ])
+        .with_attributes(more)
+        .build())
 }
 
-static REGISTRY: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
-
-/// Adds metrics to the process's registry.
-pub fn register(add: impl FnOnce(&mut Registry)) {
-    add(&mut REGISTRY.lock().unwrap_or_else(PoisonError::into_inner));
-}
-
-/// All metrics in the `OpenMetrics` text format.
-pub fn metrics() -> String {
-    let mut text = String::new();
-    let registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
-    // Writing to a string cannot fail.
-    let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
-    text
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct CallLabels {
-    rpc_method: String,
-    rpc_response_status_code: i32,
-}
-
-/// Seconds.
-const CALL_BUCKETS: [f64; 12] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
-
-static CALLS: LazyLock<Family<CallLabels, Histogram>> = LazyLock::new(|| {
-    let family: Family<CallLabels, Histogram> =
-        Family::new_with_constructor(|| Histogram::new(CALL_BUCKETS));
-    register(|registry| {
-        registry.register_with_unit(
-            "rpc_server_call_duration",
-            "Time from a call's headers to its response's",
-            prometheus_client::registry::Unit::Seconds,
-            Family::clone(&family),
-        );
-    });
-    family
-});
-
-/// Counts one served call.
-pub fn observe_call(method: &str, status: tonic::Code, took: Duration) {
-    let labels =
-        CallLabels { rpc_method: method.to_owned(), rpc_response_status_code: status as i32 };
-    CALLS.get_or_create(&labels).observe(took.as_secs_f64());
+/// Nanoseconds since 1970, as OTLP has time.
+fn nanos(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -19,11 +19,13 @@ use tonic::{
     metadata::{Ascii, MetadataValue},
     server::NamedService,
 };
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{
     checkpoint::{self, Owner, Parked, Positions},
     gauge, replay,
+    trace::Traced,
     v1::{Cursor, Envelope, Span, SubscribeRequest, frame::Kind},
     wire::{Framed, Raw},
 };
@@ -198,7 +200,8 @@ where
                 let Some(message) = stream.next().now_or_never() else { break };
                 ended = session.take(message).err();
             }
-            if !session.events.is_empty() {
+            if let Some(oldest) = session.events.first() {
+                gauge::arrived(self.owner, oldest.occurred_at);
                 self.apply(&mut session).await?;
             }
             if let Some(error) = ended {
@@ -248,12 +251,23 @@ where
         Ok((session, stream))
     }
 
-    /// Applies what has arrived, all at once if it can be.
+    /// Applies what has arrived.
     async fn apply(&self, session: &mut Session<M>) -> Result<(), Error> {
         session.flush = None;
         if session.seen == session.stored {
             return Ok(());
         }
+        let traced = Traced::begin(self.owner, &mut session.events);
+        self.apply_somehow(session).instrument(traced.span()).await?;
+        session.events.clear();
+        session.messages.clear();
+        gauge::applied(self.owner, session.stored.iter().copied().max().unwrap_or_default());
+        Ok(())
+    }
+
+    /// All at once if it can be.
+    async fn apply_somehow(&self, session: &mut Session<M>) -> Result<(), Error> {
+        let begun = Instant::now();
         match self.apply_all(session).await {
             Ok(true) => session.stored = session.seen,
             Ok(false) => self.apply_each(session).await?,
@@ -263,9 +277,8 @@ where
                 self.apply_each(session).await?;
             }
         }
-        session.events.clear();
-        session.messages.clear();
-        gauge::applied(self.owner, session.stored.iter().copied().max().unwrap_or_default());
+        let occurred = session.events.iter().map(|event| event.occurred_at);
+        gauge::batch(self.owner, begun.elapsed(), occurred);
         Ok(())
     }
 

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
+    gauge,
     sequencer::{self, Head},
     v1::Envelope,
 };
@@ -101,6 +102,7 @@ impl Log {
             Some(head) => head,
             None => sequencer::number(&self.database).await?,
         };
+        gauge::log_head(&self.database.service(), head.position);
         let mut at = match shown.replace(head) {
             Some(before) if before == head => return Ok(()),
             Some(before) if before.incarnation == head.incarnation && self.is_watched() => {

@@ -15,6 +15,7 @@ mod log;
 pub(crate) mod parked;
 mod replay;
 mod sequencer;
+mod trace;
 mod wire;
 
 use tokio_postgres::types::{Json, ToSql};
@@ -131,6 +132,8 @@ pub async fn append(tx: &mut Tx, drafts: &[Draft]) -> Result<(), Error> {
         ];
         tx.execute(APPEND, &columns).await?;
     }
+    let (source, kinds) = (tx.service(), column(drafts, |draft| draft.kind));
+    tx.once_committed(move || gauge::appended(&source, &kinds));
     tx.mark_appended();
     Ok(())
 }

@@ -9,21 +9,24 @@ use std::{
     time::Duration,
 };
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Semaphore;
 use tower::{Layer, Service};
 
-use super::{Answer, Call, Failure, Reply, Step};
+use super::{Answer, Call, Failure, Reply, Step, gauge};
 
 /// Puts [`Admission`] around a service.
 #[derive(Clone)]
 pub(super) struct AdmissionLayer {
     service: &'static str,
     places: Arc<Semaphore>,
+    active: Gauge,
 }
 
 impl AdmissionLayer {
     pub(super) fn new(service: &'static str, concurrency: usize) -> Self {
-        Self { service, places: Arc::new(Semaphore::new(concurrency)) }
+        let (places, active) = (Arc::new(Semaphore::new(concurrency)), gauge::active(service));
+        Self { service, places, active }
     }
 }
 
@@ -53,14 +56,16 @@ impl<S: Step> Service<Call> for Admission<S> {
 
     fn call(&mut self, call: Call) -> Answer {
         let Ok(place) = Arc::clone(&self.gate.places).try_acquire_owned() else {
+            gauge::refused(self.gate.service, "concurrency");
             let why = "too many calls are under way";
             let failure = Failure::unreachable(self.gate.service, Duration::from_secs(1), why);
             return Box::pin(ready(Err(failure)));
         };
+        let active = gauge::One::of(&self.gate.active);
         let answer = self.inner.call(call);
         Box::pin(async move {
             let answer = answer.await;
-            drop(place);
+            drop((place, active));
             answer
         })
     }

@@ -163,6 +163,7 @@ impl BreakerLayer {
     }
 
     fn open(&self, rest: Duration) -> Failure {
+        gauge::refused(self.service, "breaker");
         let mut failure = Failure::unreachable(self.service, rest, "its breaker is open");
         if let Failure::NeverRan(status) = &mut failure {
             status.metadata_mut().insert(PUSHBACK, MetadataValue::from(-1));

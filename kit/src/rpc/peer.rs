@@ -4,8 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
+use tonic::{
+    Code,
+    metadata::{MetadataKey, MetadataMap, MetadataValue},
+};
 use tower::{Service as _, ServiceBuilder};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{
@@ -17,7 +21,15 @@ use super::{
     pool::Pool,
     retry::{Retry, RetryLayer},
 };
-use crate::{Error, auth::Identity, fail_point, telemetry};
+use crate::{
+    Error,
+    auth::Identity,
+    fail_point,
+    telemetry::{
+        self,
+        calls::{self, MADE},
+    },
+};
 
 /// What all calls to one upstream share.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +86,7 @@ impl Peer {
             // Around the retries: they share one deadline.
             .layer(DeadlineLayer { service })
             // Around the breaker: each try asks it anew.
-            .layer(RetryLayer::new(limits.retry_tokens))
+            .layer(RetryLayer::new(service, limits.retry_tokens))
             // It sees every try as it went, but for those that another endpoint made good.
             .layer(BreakerLayer::new(service, limits.breaker))
             // Next to the wire: picks the connection, and another when that is no good.
@@ -84,7 +96,10 @@ impl Peer {
 
     /// Makes a call as it is: nothing is added to its metadata but the deadline.
     pub async fn call(&self, call: Call) -> Result<Reply, Failure> {
-        self.stack.clone().call(call).await
+        let (begun, method) = (Instant::now(), call.method.path.clone());
+        let answer = self.stack.clone().call(call).await;
+        MADE.took(&method, code_of(&answer), begun.elapsed());
+        answer
     }
 
     /// Calls a method that may be repeated, as all methods between services may: what they are
@@ -99,15 +114,21 @@ impl Peer {
         Q: prost::Message,
         R: prost::Message + Default,
     {
-        let call = Call {
-            method: Method::new(path, true),
-            policy: Policy::default(),
-            message: Bytes::from(request.encode_to_vec()),
-            metadata: self.metadata().map_err(|error| Failure::NeverRan(error.into()))?,
-            deadline: Instant::now() + deadline,
+        let span = tracing::info_span!("rpc", otel.kind = "client", rpc.method = path);
+        let reply = async {
+            let call = Call {
+                method: Method::new(path, true),
+                policy: Policy::default(),
+                message: Bytes::from(request.encode_to_vec()),
+                metadata: self.metadata().map_err(|error| Failure::NeverRan(error.into()))?,
+                deadline: Instant::now() + deadline,
+            };
+            fail_point::asking(path);
+            let reply = self.call(call).await;
+            calls::describe(path, code_of(&reply));
+            reply
         };
-        fail_point::asking(path);
-        let reply = self.call(call).await;
+        let reply = reply.instrument(span).await;
         fail_point::answered(path);
         R::decode(reply?.message).map_err(|error| {
             Failure::Unknown(Error::internal(format!("the answer to {path}: {error}")).into())
@@ -140,4 +161,8 @@ impl Peer {
         }
         Ok(metadata)
     }
+}
+
+fn code_of(answer: &Result<Reply, Failure>) -> Code {
+    answer.as_ref().map_or_else(|failure| failure.status().code(), |_| Code::Ok)
 }

@@ -23,7 +23,7 @@ use tower::{
     load::{CompleteOnResponse, Load as _, PeakEwma, peak_ewma::Cost},
 };
 
-use super::{Answer, Call, Failure, connection::Connection, transport::Transport};
+use super::{Answer, Call, Failure, connection::Connection, gauge, transport::Transport};
 use crate::{Error, backoff::Backoff, config};
 
 /// How long to wait for an endpoint to accept a connection.
@@ -281,11 +281,13 @@ impl Keeper {
         let (publish, mut demand) = (Arc::clone(&self.publish), self.demand.clone());
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
         async move {
+            let mut ejected = None;
             loop {
                 demand.mark_unchanged();
                 let opening = Connection::open(service, endpoint, authority.clone());
                 let why = match timeout(CONNECT, opening).await {
                     Ok(Ok((connection, ended))) => {
+                        ejected = None;
                         let opened = Instant::now();
                         let link = Link::new(service, place, connection);
                         publish.send_modify(|view| view.opened(link.clone()));
@@ -301,6 +303,7 @@ impl Keeper {
                     Err(_) => "it does not accept connections".to_owned(),
                 };
                 tracing::debug!(upstream = service, %endpoint, why, "not connected");
+                ejected.get_or_insert_with(|| gauge::ejected(service));
                 publish.send_modify(|view| view.failed(place, why));
                 // Sooner when a call finds nobody else.
                 if matches!(timeout(backoff.pause(), demand.changed()).await, Ok(Err(_))) {

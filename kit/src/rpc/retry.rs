@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use tonic::metadata::MetadataValue;
 use tower::{Layer, Service};
 
-use super::{Answer, Call, Failure, Reply, Step};
+use super::{Answer, Call, Failure, Reply, Step, gauge};
 use crate::backoff::Backoff;
 
 /// gRPC's own key: how long to wait before the next try, in milliseconds; below 0 means not to try.
@@ -29,24 +29,33 @@ const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
 /// Tokens for retries, in thousandths.
 #[derive(Debug)]
 struct Budget {
+    service: &'static str,
     tokens: AtomicI64,
     most: i64,
 }
 
 impl Budget {
-    fn new(tokens: u32) -> Self {
+    fn new(service: &'static str, tokens: u32) -> Self {
+        gauge::known(service, tokens.into());
         let most = i64::from(tokens) * 1000;
-        Self { tokens: AtomicI64::new(most), most }
+        Self { service, tokens: AtomicI64::new(most), most }
     }
 
     fn succeeded(&self) {
-        let add = |tokens: i64| (tokens + 100).min(self.most);
-        self.tokens.update(Ordering::Relaxed, Ordering::Relaxed, add);
+        let add = |tokens: i64| (tokens < self.most).then(|| (tokens + 100).min(self.most));
+        if let Ok(before) = self.tokens.try_update(Ordering::Relaxed, Ordering::Relaxed, add) {
+            gauge::tokens_left(self.service, (before + 100).min(self.most) / 1000);
+        }
     }
 
     fn take(&self) -> bool {
         let take = |tokens: i64| (tokens >= 1000).then_some(tokens - 1000);
-        self.tokens.try_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+        let taken = self.tokens.try_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        if let Ok(before) = taken {
+            gauge::retried(self.service);
+            gauge::tokens_left(self.service, before / 1000 - 1);
+        }
+        taken.is_ok()
     }
 }
 
@@ -57,8 +66,8 @@ pub(super) struct RetryLayer {
 }
 
 impl RetryLayer {
-    pub(super) fn new(tokens: u32) -> Self {
-        Self { budget: Arc::new(Budget::new(tokens)) }
+    pub(super) fn new(service: &'static str, tokens: u32) -> Self {
+        Self { budget: Arc::new(Budget::new(service, tokens)) }
     }
 }
 
@@ -139,7 +148,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_that_never_ran_is_tried_again() {
         let upstream = Upstream::script([Err(away()), Err(away()), Ok(reply())]);
-        let mut stack = RetryLayer::new(10).layer(upstream.clone());
+        let mut stack = RetryLayer::new("shop", 10).layer(upstream.clone());
         assert!(stack.call(call()).await.is_ok());
         assert_eq!(upstream.calls(), 3);
     }
@@ -147,19 +156,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_lost_call_is_tried_again_only_with_a_key() {
         let upstream = Upstream::script([Err(lost()), Ok(reply())]);
-        let mut stack = RetryLayer::new(10).layer(upstream.clone());
+        let mut stack = RetryLayer::new("shop", 10).layer(upstream.clone());
         assert!(stack.call(call()).await.expect_err("lost").is_unknown());
         assert_eq!(upstream.calls(), 1);
         assert!(stack.call(keyed()).await.is_ok());
 
         let upstream = Upstream::script([Err(lost()), Ok(reply())]);
-        assert!(RetryLayer::new(10).layer(upstream).call(keyed()).await.is_ok());
+        assert!(RetryLayer::new("shop", 10).layer(upstream).call(keyed()).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_the_callee_answered_is_not_tried_again_unless_it_asks_for_it() {
         let upstream = Upstream::script([Err(refused()), Ok(reply())]);
-        let mut stack = RetryLayer::new(10).layer(upstream.clone());
+        let mut stack = RetryLayer::new("shop", 10).layer(upstream.clone());
         assert!(stack.call(keyed()).await.is_err());
         assert_eq!(upstream.calls(), 1);
 
@@ -167,21 +176,22 @@ mod tests {
         busy.metadata_mut().insert(PUSHBACK, MetadataValue::from(700));
         let upstream = Upstream::script([Err(Failure::Unknown(busy)), Ok(reply())]);
         let begun = Instant::now();
-        assert!(RetryLayer::new(10).layer(upstream).call(keyed()).await.is_ok());
+        assert!(RetryLayer::new("shop", 10).layer(upstream).call(keyed()).await.is_ok());
         assert_eq!(begun.elapsed().as_millis(), 700);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_try_that_may_have_run_stays_unknown() {
         let upstream = Upstream::script([Err(lost()), Err(away()), Err(away())]);
-        let failure = RetryLayer::new(10).layer(upstream).call(keyed()).await.expect_err("lost");
+        let failure =
+            RetryLayer::new("shop", 10).layer(upstream).call(keyed()).await.expect_err("lost");
         assert!(failure.is_unknown());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_outage_uses_the_budget_up_and_successes_fill_it() {
         let upstream = Upstream::always(Err(away()));
-        let layer = RetryLayer::new(10);
+        let layer = RetryLayer::new("shop", 10);
         let mut stack = layer.layer(upstream.clone());
         for _ in 0..20 {
             assert!(stack.call(call()).await.is_err());
@@ -199,7 +209,7 @@ mod tests {
         let upstream = Upstream::always(Err(away()));
         let mut call = call();
         call.deadline = Instant::now();
-        assert!(RetryLayer::new(10).layer(upstream.clone()).call(call).await.is_err());
+        assert!(RetryLayer::new("shop", 10).layer(upstream.clone()).call(call).await.is_err());
         assert_eq!(upstream.calls(), 1);
     }
 }

@@ -10,6 +10,7 @@
 //! event comes first, or the call never, the entry is the same.
 
 mod domain;
+mod gauge;
 mod policy;
 mod service;
 mod settings;

@@ -13,7 +13,7 @@ use tokio_postgres::Row;
 
 use crate::{
     domain::{Entry, EntryId, Fact, MemberId, OrderId, Outcome, PaymentId, Points},
-    words,
+    gauge, words,
 };
 
 /// All that makes up an entry.
@@ -70,6 +70,8 @@ pub(crate) async fn learn(
             continue;
         }
         stored.version += 1;
+        let points = stored.entry.points;
+        tx.once_committed(move || gauge::changed(outcome, points));
         drafts.extend(told(stored, outcome).map(|draft| match &learned.cause {
             Some(cause) => draft.caused_by(cause.clone()),
             None => draft,

@@ -15,6 +15,7 @@ mod cancel;
 mod card;
 mod catalogue;
 mod domain;
+mod gauge;
 mod policy;
 mod render;
 mod service;
@@ -48,6 +49,7 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
     house
         .serve(OrderServiceServer::new(service::Orders { database, catalogue, cancel, card }))
         .publish::<OrderEventsServer<()>>()
+        .measure(gauge::measure)
         .work(worker)
         .follow::<ProductEventsServer<()>, ProductEvent, _>(
             "product",

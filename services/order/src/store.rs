@@ -14,7 +14,7 @@ use tokio_postgres::Row;
 
 use crate::{
     domain::{Fact, Facts, Line, MemberId, Milestones, Order, OrderId, ProductId, State},
-    words,
+    gauge, words,
 };
 
 /// All that makes up an order.
@@ -71,8 +71,12 @@ impl Stored {
         })
     }
 
-    /// The events of these milestones, numbered on.
-    fn tell(&mut self, milestones: &Milestones, cause: Option<&Cause>) -> Vec<Draft> {
+    /// The events of these milestones, numbered on; they are counted with them.
+    fn tell(&mut self, tx: &mut Tx, milestones: &Milestones, cause: Option<&Cause>) -> Vec<Draft> {
+        for state in milestones.iter().copied() {
+            let (order, created) = (self.order.clone(), self.create_time);
+            tx.once_committed(move || gauge::reached(&order, state, created));
+        }
         let tell = |milestone: &State| {
             self.event_version += 1;
             let (kind, payload) = words::event(&self.order, *milestone)?;
@@ -143,7 +147,7 @@ pub(crate) async fn insert(tx: &mut Tx, order: Order) -> Result<Stored, Error> {
     let create_time = row.get(0);
     let mut stored = Stored { order, version: 1, event_version: 0, create_time };
     if event_version == 1 {
-        let drafts = stored.tell(&vec![State::Placed], None);
+        let drafts = stored.tell(tx, &vec![State::Placed], None);
         event::append(tx, &drafts).await?;
     }
     Ok(stored)
@@ -190,11 +194,23 @@ pub(crate) async fn update<T>(
     stored.order = order;
     if changed {
         stored.version += 1;
-        let drafts = stored.tell(&milestones, None);
+        let drafts = stored.tell(tx, &milestones, None);
         save(tx, std::slice::from_ref(&stored)).await?;
         event::append(tx, &drafts).await?;
     }
     Ok((answer, stored))
+}
+
+/// How many orders are in each state that is not the last.
+pub(crate) async fn in_progress(reader: &mut Reader) -> Result<Vec<(&'static str, i64)>, Error> {
+    let rows = reader
+        .query(
+            "select s.state, (select count(*) from orders o where o.state = s.state)
+             from unnest($1::text[]) with ordinality as s (state, place) order by s.place",
+            &[&words::IN_PROGRESS.as_slice()],
+        )
+        .await?;
+    Ok(words::IN_PROGRESS.into_iter().zip(rows.iter().map(|row| row.get(1))).collect())
 }
 
 /// A fact about an order, and where it comes from.
@@ -227,7 +243,7 @@ pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
         };
         let milestones = stored.order.learn(learned.fact);
         stored.version += 1;
-        drafts.extend(stored.tell(&milestones, Some(&learned.cause)));
+        drafts.extend(stored.tell(tx, &milestones, Some(&learned.cause)));
     }
     let orders: Vec<Stored> = orders.into_values().collect();
     save(tx, &orders).await?;

@@ -97,6 +97,18 @@ pub(crate) fn wire_state(state: State) -> pb::order::State {
     }
 }
 
+/// The states from which an order goes on by itself, or is waited for.
+pub(crate) const IN_PROGRESS: [&str; 8] = [
+    "PENDING",
+    "ABORTING",
+    "PLACED",
+    "AWAITING_DEPOSIT",
+    "PAID",
+    "PREPARED",
+    "DELIVERING",
+    "CANCELLING",
+];
+
 /// A state as the database has it: its name in the contract, if it has one there.
 pub(crate) fn state_name(state: State) -> &'static str {
     match state {

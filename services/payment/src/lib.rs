@@ -13,6 +13,7 @@ mod acquirer;
 mod authorise;
 mod confirm;
 mod domain;
+mod gauge;
 mod mileage;
 mod policy;
 mod render;

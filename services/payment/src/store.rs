@@ -20,6 +20,7 @@ pub(crate) use wallet::{Entry, balance, entries, top_up};
 use self::ledger::Ledger;
 use crate::{
     domain::{Line, MemberId, OrderId, Outcome, Payment, PaymentId, Placed, State, Wallets},
+    gauge::Counted,
     tasks, words,
 };
 
@@ -148,6 +149,7 @@ struct Books {
     drafts: Vec<Draft>,
     ledger: Ledger,
     tasks: Vec<(OrderId, tasks::Kind)>,
+    counted: Vec<Counted>,
 }
 
 impl Books {
@@ -163,6 +165,7 @@ impl Books {
             drafts: Vec::new(),
             ledger: Ledger::default(),
             tasks: Vec::new(),
+            counted: Vec::new(),
         })
     }
 
@@ -180,6 +183,7 @@ impl Books {
         }
         for outcome in outcomes {
             self.ledger.add(&stored.payment, &outcome);
+            self.counted.push(Counted::of(&stored.payment, &outcome));
             self.drafts.extend(stored.tell(&outcome, cause));
             self.tasks.extend(tasks::after(&stored.payment, &outcome).map(|kind| (order, kind)));
         }
@@ -199,6 +203,7 @@ impl Books {
             tasks::schedule(tx, *order, *kind).await?;
         }
         event::append(tx, &self.drafts).await?;
+        tx.once_committed(move || self.counted.into_iter().for_each(Counted::count));
         Ok(self.payments)
     }
 }

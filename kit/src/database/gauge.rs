@@ -1,0 +1,114 @@
+//! A service's connections, how long they are waited for, and how long
+//! transactions take.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
+
+use deadpool_postgres::{Pool, WeakPool};
+use prometheus_client::encoding::EncodeLabelSet;
+
+use crate::telemetry::{
+    CALL_BUCKETS, Counters, Gauges, Histograms, counters, durations, gauges, sample,
+};
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Labels {
+    db_client_connection_pool_name: Arc<str>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct InState {
+    db_client_connection_pool_name: Arc<str>,
+    db_client_connection_state: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Ended {
+    db_client_connection_pool_name: Arc<str>,
+    outcome: &'static str,
+}
+
+/// A connection that is free is there within microseconds.
+const WAIT_BUCKETS: &[f64] = &[0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 3.0];
+
+static WAITED: LazyLock<Histograms<Labels>> = LazyLock::new(|| {
+    let help = "Time until a connection was there";
+    durations("db.client.connection.wait_time", help, WAIT_BUCKETS)
+});
+static TIMEOUTS: LazyLock<Counters<Labels>> = LazyLock::new(|| {
+    counters("db.client.connection.timeouts", "Connections that were not there in time")
+});
+static TRANSACTIONS: LazyLock<Histograms<Ended>> = LazyLock::new(|| {
+    let help = "From a transaction's beginning to its end";
+    durations("hansang.db.transaction.duration", help, CALL_BUCKETS)
+});
+
+/// The pools of this process, by service.
+static POOLS: LazyLock<Mutex<HashMap<Arc<str>, WeakPool>>> = LazyLock::new(|| {
+    let count: Gauges<InState> = gauges("db.client.connection.count", "Connections by state");
+    let most: Gauges<Labels> = gauges("db.client.connection.max", "Connections allowed");
+    let pending: Gauges<Labels> =
+        gauges("db.client.connection.pending_requests", "Who waits for a connection");
+    sample(move || {
+        let pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, pool) in &*pools {
+            let Some(pool) = pool.upgrade() else { continue };
+            let status = pool.status();
+            let used = status.size.saturating_sub(status.available);
+            for (state, connections) in [("used", used), ("idle", status.available)] {
+                let labels = InState {
+                    db_client_connection_pool_name: Arc::clone(name),
+                    db_client_connection_state: state,
+                };
+                count.get_or_create(&labels).set(number(connections));
+            }
+            let labels = Labels { db_client_connection_pool_name: Arc::clone(name) };
+            most.get_or_create(&labels).set(number(status.max_size));
+            pending.get_or_create(&labels).set(number(status.waiting));
+        }
+    });
+    Mutex::default()
+});
+
+/// Counts for one service.
+#[derive(Clone)]
+pub(super) struct Meter(Labels);
+
+impl Meter {
+    pub(super) fn new(service: &str, pool: &Pool) -> Self {
+        let name: Arc<str> = service.into();
+        let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+        // A second one beside it is for a moment: it seeds, or looks.
+        if pools.get(&name).and_then(WeakPool::upgrade).is_none() {
+            pools.insert(Arc::clone(&name), pool.weak());
+        }
+        let labels = Labels { db_client_connection_pool_name: name };
+        drop(TIMEOUTS.get_or_create(&labels));
+        Self(labels)
+    }
+
+    pub(super) fn service(&self) -> Arc<str> {
+        Arc::clone(&self.0.db_client_connection_pool_name)
+    }
+
+    /// Somebody has waited for a connection.
+    pub(super) fn waited(&self, waited: Duration, got: bool) {
+        WAITED.took(&self.0, waited);
+        if !got {
+            TIMEOUTS.get_or_create(&self.0).inc();
+        }
+    }
+
+    /// A transaction has ended.
+    pub(super) fn ended(&self, took: Duration, outcome: &'static str) {
+        let labels = Ended { db_client_connection_pool_name: self.service(), outcome };
+        TRANSACTIONS.took(&labels, took);
+    }
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
