@@ -68,6 +68,11 @@ struct Part {
 impl House {
     /// Everything up and ready; `story` names the folder of its logs.
     pub(crate) async fn open(story: &str) -> Self {
+        Self::open_with(story, &[]).await
+    }
+
+    /// The same, with these variables told to each process.
+    pub(crate) async fn open_with(story: &str, told: &[(&str, String)]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let mut admin: Config = {
             let settings = kit::testing::databases(&[]).await;
@@ -94,7 +99,7 @@ impl House {
         };
         let all: Vec<_> = house.parts.keys().copied().collect();
         for part in &all {
-            house.spawn(part, &[]);
+            house.spawn(part, told);
         }
         for part in &all {
             house.ready(part).await;
@@ -103,6 +108,11 @@ impl House {
         settings.database.url = Secret::new(&house.database_url);
         logins::seed(&settings, &house.logins).await.expect("an admin and a seller");
         house
+    }
+
+    /// What a process has logged so far.
+    pub(crate) fn log(&self, part: &str) -> String {
+        fs::read_to_string(self.logs.join(format!("{part}.log"))).expect("a log")
     }
 
     /// A client of the gateway, not signed in.

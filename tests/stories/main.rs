@@ -15,5 +15,6 @@ mod people;
 mod races;
 mod rolling;
 mod shop;
+mod telemetry;
 mod wallet;
 mod watch;
