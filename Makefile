@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint api bench bench-gateway machine lint-tools
+.PHONY: help demo up test lint api telemetry dashboards bench bench-gateway machine lint-tools
 
 # Passed on to the program: make demo ARGS=--exit
 ARGS ?=
@@ -40,6 +40,14 @@ lint: machine lint-tools ## check format, lints and dependencies
 api: TESTING := yes
 api: machine ## hold the REST API against its OpenAPI document, with schemathesis
 	@tests/schemathesis.sh $(ARGS)
+
+telemetry: TESTING := yes
+telemetry: machine ## send a house's telemetry to a collector that is not ours (rotel), and look at it
+	@tests/telemetry.sh
+
+dashboards: TESTING := yes
+dashboards: machine ## have a real Prometheus scrape a house under load: rules, and all panels of the dashboards
+	@tests/dashboards.sh
 
 bench: machine ## measure, and print the ratios that the design asks for
 	@cargo bench --workspace --bench event_log
