@@ -4,13 +4,14 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint api telemetry dashboards bench bench-gateway machine lint-tools
+.PHONY: help demo up test lint api contracts contracts-accept clients telemetry dashboards \
+  bench bench-gateway machine lint-tools
 
 # Passed on to the program: make demo ARGS=--exit
 ARGS ?=
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: machine ## bring everything up and watch an order's life (ARGS=--exit leaves afterwards)
 	@cargo build --workspace --bin hansang
@@ -40,6 +41,19 @@ lint: machine lint-tools ## check format, lints and dependencies
 api: TESTING := yes
 api: machine ## hold the REST API against its OpenAPI document, with schemathesis
 	@tests/schemathesis.sh $(ARGS)
+
+contracts: TESTING := yes
+contracts: machine ## lint the contracts, and compare them with those that landed last
+	@.ci/contracts
+
+contracts-accept: TESTING := yes
+contracts-accept: machine ## take the contracts as landed, unless they break their users
+	@.ci/contracts accept
+
+clients: TESTING := yes
+clients: machine contracts ## run the clients of examples/ and docs/grpcurl.md against a house that is up
+	@cargo build --quiet --workspace --bin hansang
+	@.ci/clients target/debug/hansang
 
 telemetry: TESTING := yes
 telemetry: machine ## send a house's telemetry to a collector that is not ours (rotel), and look at it
