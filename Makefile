@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint api bench bench-gateway machine lint-tools
+.PHONY: help demo up test lint api chart image workflows bench bench-gateway machine lint-tools
 
 # Passed on to the program: make demo ARGS=--exit
 ARGS ?=
@@ -40,6 +40,18 @@ lint: machine lint-tools ## check format, lints and dependencies
 api: TESTING := yes
 api: machine ## hold the REST API against its OpenAPI document, with schemathesis
 	@tests/schemathesis.sh $(ARGS)
+
+chart: TESTING := yes
+chart: machine ## hold the Helm chart against Helm, Kubernetes' schemas, checkov and the binary
+	@tests/delivery/chart.sh
+
+image: TESTING := yes
+image: machine ## build the images from local files, run them, and check the compose file
+	@tests/delivery/image.sh
+
+workflows: TESTING := yes
+workflows: machine ## check the workflows of .github/
+	@tests/delivery/workflows.sh
 
 bench: machine ## measure, and print the ratios that the design asks for
 	@cargo bench --workspace --bench event_log
