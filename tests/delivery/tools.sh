@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the checks of chart, image and workflows need, below target/, each once. To be sourced; offers
 # functions, installs nothing by itself.
 
@@ -32,11 +33,11 @@ node_packages() {
     command -v node >/dev/null || export PATH=$tools/node/bin:$PATH
 }
 
-# Programs that Debian and Ubuntu have: debian PROGRAM=PACKAGE…
+# Programs, or files, that packages of Debian and Ubuntu have: debian PROGRAM=PACKAGE…
 debian() {
     local missing=() sudo=()
     for pair in "$@"; do
-        command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+        command -v "${pair%%=*}" >/dev/null || [ -e "${pair%%=*}" ] || missing+=("${pair#*=}")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     [ "$(id -u)" -eq 0 ] || sudo=(sudo)
