@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Holds the Helm chart against Helm 3 and 4, Kubernetes' schemas, those of the custom resources, checkov, and
-# the binary. Installs what it needs below target/, and needs no cluster. HANSANG names a binary that is there.
+# the binary, and plays it with processes. Installs what it needs below target/, and needs no cluster. HANSANG
+# names a binary that is there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/delivery/tools.sh
@@ -23,4 +24,5 @@ failed=0
 cp tests/delivery/crds.mjs "$tools/crds"
 (cd "$tools/crds" && node crds.mjs "$out/custom.json") || failed=1
 "$tools/checkov/bin/checkov" --config-file helm/checkov.yaml --directory "$out/rendered" || failed=1
+"$tools/chart/bin/python3" tests/delivery/house.py "$helm4" "$HANSANG" || failed=1
 exit $failed
