@@ -279,10 +279,11 @@ def main():
                 gateway(*start, folder)
         custom += [object for object in objects if object["apiVersion"] not in OURS]
         count += len(objects)
-    reloading()
+    (OUT / "custom.json").write_text(json.dumps(custom))
     refused()
     schema()
-    (OUT / "custom.json").write_text(json.dumps(custom))
+    if not wrong:
+        reloading()
     for complaint in wrong:
         print(complaint, file=sys.stderr)
     print(f"{count} objects, {len(REFUSED)} refusals, Helm 3 and 4, Kubernetes {' and '.join(KUBERNETES)}: "
