@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo up test lint api contracts contracts-accept clients telemetry dashboards \
-  bench bench-gateway machine lint-tools
+  chart image workflows bench bench-gateway machine lint-tools
 
 # Passed on to the program: make demo ARGS=--exit
 ARGS ?=
@@ -62,6 +62,18 @@ telemetry: machine ## send a house's telemetry to a collector that is not ours (
 dashboards: TESTING := yes
 dashboards: machine ## have a real Prometheus scrape a house under load: rules, and all panels of the dashboards
 	@tests/dashboards.sh
+
+chart: TESTING := yes
+chart: machine ## hold the Helm chart against Helm, Kubernetes' schemas, checkov and the binary
+	@tests/delivery/chart.sh
+
+image: TESTING := yes
+image: machine ## build the images from local files, run them, and check the compose file
+	@tests/delivery/image.sh
+
+workflows: TESTING := yes
+workflows: machine ## check the workflows of .github/
+	@tests/delivery/workflows.sh
 
 bench: machine ## measure, and print the ratios that the design asks for
 	@cargo bench --workspace --bench event_log

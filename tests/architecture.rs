@@ -342,7 +342,18 @@ fn what_people_are_told_to_type_exists() {
         .collect();
     complain("no such target in the Makefile", &complaints);
     let ci = read(".ci/run");
-    let all = ["test", "lint", "demo", "api", "clients", "telemetry", "dashboards"];
+    let all = [
+        "test",
+        "lint",
+        "demo",
+        "api",
+        "clients",
+        "telemetry",
+        "dashboards",
+        "chart",
+        "image",
+        "workflows",
+    ];
     assert_eq!(targets(&ci), all, "what CI runs");
 }
 

@@ -28,10 +28,11 @@ app.kubernetes.io/component: {{ .part }}
 {{- toYaml $parts }}
 {{- end }}
 
+{{/* (dict "root" $ "image" .Values.image) */}}
 {{- define "hansang.image" -}}
-{{- with .Values.image }}
+{{- with .image }}
 {{- if .digest }}{{ printf "%s@%s" .repository .digest }}
-{{- else }}{{ printf "%s:%s" .repository (.tag | default $.Chart.AppVersion) }}{{ end }}
+{{- else }}{{ printf "%s:%s" .repository (.tag | default $.root.Chart.AppVersion) }}{{ end }}
 {{- end }}
 {{- end }}
 
@@ -40,55 +41,81 @@ app.kubernetes.io/component: {{ .part }}
 {{- else }}{{ .Values.serviceAccount.name | default "default" }}{{ end }}
 {{- end }}
 
-{{- define "hansang.databaseSecret" -}}
-{{- .Values.database.existingSecret | default (printf "%s-database" (include "hansang.fullname" .)) }}
+{{/* What all pods have in common: nobody's user, and no way to the API server. */}}
+{{- define "hansang.pod" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  # Files that are there keep their modes: Postgres refuses a directory that a group may write.
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: { type: RuntimeDefault }
 {{- end }}
 
-{{/* Nobody's user, nothing to write to, nothing to gain. */}}
-{{- define "hansang.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-fsGroup: 10001
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile: { type: RuntimeDefault }
-{{- end }}
-
+{{/* Nothing to write to, nothing to gain. */}}
 {{- define "hansang.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
 
-{{/* What every process is told besides its file: (dict "root" $ "part" "order") */}}
-{{- define "hansang.env" -}}
-- name: HANSANG__DATABASE__URL_FILE
-  value: /etc/hansang/database/url
-- name: HANSANG__PEERS__TEMPLATE
-  value: http://{{ include "hansang.fullname" .root }}-{service}:50051
-- name: HANSANG__AUTH__JWKS_FILE
-  value: /etc/hansang/keys/jwks.json
-{{- if ne .part "gateway" }}
-- name: HANSANG__AUTH__SERVICE_KEY_FILE
-  value: /etc/hansang/keys/service_key.pem
+{{/*
+Seconds from the signal until the process is killed: it serves on for a while, finishes what is under way,
+and has some seconds more to close.
+*/}}
+{{- define "hansang.grace" -}}
+{{- with .Values.config.deadline }}{{ div (add .drain_ms .shutdown_ms 999) 1000 | add 5 }}{{ end }}
 {{- end }}
-{{- if eq .part "member" }}
-- name: HANSANG__AUTH__SIGNING_KEY_FILE
-  value: /etc/hansang/keys/signing_key.pem
+
+{{/* Of the process alone in `liveness`: a database that is away is no reason to start anew. */}}
+{{- define "hansang.probes" -}}
+# Migrations, and a database that is still coming up, have three minutes.
+startupProbe:
+  grpc: { port: 50051, service: readiness }
+  periodSeconds: 2
+  timeoutSeconds: 2
+  failureThreshold: 90
+readinessProbe:
+  grpc: { port: 50051, service: readiness }
+  periodSeconds: 3
+  timeoutSeconds: 2
+  failureThreshold: 2
+livenessProbe:
+  grpc: { port: 50051, service: liveness }
+  periodSeconds: 10
+  timeoutSeconds: 3
+  failureThreshold: 3
+{{- end }}
+
+{{/* Helm's numbers are floats; the configuration's are not. Changes what it is given: (dict "of" $dict) */}}
+{{- define "hansang.whole" -}}
+{{- $of := .of }}
+{{- range $key, $value := $of }}
+{{- if kindIs "map" $value }}{{ include "hansang.whole" (dict "of" $value) }}
+{{- else if kindIs "float64" $value }}
+{{- if eq (floor $value) $value }}{{ $_ := set $of $key (int64 $value) }}{{ end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
-{{/* Each process gets the keys that it needs, and no other. */}}
-{{- define "hansang.keys" -}}
-secret:
-  secretName: {{ .root.Values.auth.existingSecret }}
-  defaultMode: 0440
-  items:
-    - { key: jwks.json, path: jwks.json }
-    {{- if ne .part "gateway" }}
-    - { key: service_key.pem, path: service_key.pem }
-    {{- end }}
-    {{- if eq .part "member" }}
-    - { key: signing_key.pem, path: signing_key.pem }
-    {{- end }}
+{{/* The Secret with a service's `url`: (dict "root" $ "part" "order" "own" $own) */}}
+{{- define "hansang.databaseSecret" -}}
+{{- $database := .root.Values.database }}
+{{- $name := include "hansang.fullname" .root }}
+{{- if .own.database.existingSecret }}{{ .own.database.existingSecret }}
+{{- else if $database.cloudNativePG.enabled }}{{ printf "%s-postgres-%s" $name .part }}
+{{- else if $database.existingSecret }}{{ $database.existingSecret }}
+{{- else if $database.url }}{{ printf "%s-database" $name }}
+{{- else }}{{ fail "mode `services` needs one of database.url, database.existingSecret and database.cloudNativePG.enabled" }}
+{{- end }}
+{{- end }}
+
+{{- define "hansang.exportsClaim" -}}
+{{- .Values.exports.existingClaim | default (printf "%s-exports" (include "hansang.fullname" .)) }}
 {{- end }}

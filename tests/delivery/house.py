@@ -1,0 +1,233 @@
+"""Plays the chart's mode `services` with processes, where there is no cluster: keys, databases and roles as
+docs/operate.md has them made, the migrations' Job, then every Deployment's container with its own arguments,
+environment and files. An order goes through, the policies change, `verify` holds, and all stop well.
+
+python3 house.py HELM HANSANG; keeps what it wrote, and the logs, when something is wrong.
+"""
+
+import glob
+import json
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+import yaml
+
+ROOT = pathlib.Path(__file__).parents[2]
+HELM, HANSANG = sys.argv[1:3]
+MANUAL = (ROOT / "docs/operate.md").read_text()
+PATIENCE = 60 * int(os.environ.get("HANSANG_PATIENCE", "1"))
+DEPLOYED = {"policies.concurrency": "500", "database.existingSecret": "hansang-database"}
+
+
+def port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def manual(language, begin):
+    """The lines of the manual's code of a language, from one that begins so to the end of its block."""
+    for block in re.findall(rf"```{language}\n(.*?)```", MANUAL, re.S):
+        if begin in block:
+            return block[block.index(begin):].replace("…", "secret")
+    sys.exit(f"docs/operate.md: no {language} that says {begin!r}")
+
+
+def until(what, holds):
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError(what)
+        time.sleep(0.1)
+
+
+class Postgres:
+    """A server that anyone may reach by password, as a managed one."""
+
+    def __init__(self, folder):
+        self.port, self.folder = port(), folder
+        programs = sorted(glob.glob("/usr/lib/postgresql/*/bin")) or [os.path.dirname(shutil.which("initdb"))]
+        # It does not run as root.
+        self.user = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
+        if self.user:
+            owner = pwd.getpwnam("postgres")
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+        (folder / "password").write_text("admin")
+        command = [f"{programs[-1]}/initdb", "-D", folder / "data", "-U", "postgres", "-A", "scram-sha-256"]
+        command += [f"--pwfile={folder}/password", "--no-sync"]
+        subprocess.run(command, check=True, capture_output=True, cwd="/", **self.user)
+        command = [f"{programs[-1]}/postgres", "-D", folder / "data", "-p", str(self.port), "-k", "", "-c"]
+        log = open(folder / "log", "w")
+        self.process = subprocess.Popen([*command, "max_connections=400"], stderr=log, cwd="/", **self.user)
+        until("Postgres", lambda: self.ask("postgres", "select 1", check=False).returncode == 0)
+
+    def ask(self, database, sql, check=True):
+        url = f"postgres://postgres:admin@127.0.0.1:{self.port}/{database}"
+        command = ["psql", "-qAt", "--set=ON_ERROR_STOP=1", url]
+        done = subprocess.run(command, input=sql, text=True, capture_output=True)
+        if check and done.returncode != 0:
+            sys.exit(f"{database}: {sql}: {done.stderr}")
+        return done
+
+    def url(self, user, password="secret"):
+        return f"postgres://{user}:{password}@127.0.0.1:{self.port}/hansang_{{service}}"
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait()
+
+
+class House:
+    def __init__(self, folder, postgres):
+        flags = [flag for pair in DEPLOYED.items() for flag in ("--set", "=".join(pair))]
+        text = subprocess.check_output([HELM, "template", "shop", ROOT / "helm/hansang", *flags], text=True)
+        self.objects = [object for object in yaml.safe_load_all(text) if object]
+        self.folder, self.postgres, self.processes = folder, postgres, {}
+        self.services = [o["metadata"]["name"].removeprefix("shop-hansang-") for o in self.of("Deployment")]
+        self.services.remove("gateway")
+        self.ports = {part: port() for part in [*self.services, "gateway"]}
+        self.http = port()
+        # In a cluster, names lead to the others.
+        self.peers = {f"HANSANG__PEERS__OVERRIDES__{s.upper()}": f"http://127.0.0.1:{self.ports[s]}" for s in self.services}
+
+    def of(self, kind):
+        return [object for object in self.objects if object["kind"] == kind]
+
+    def furnish(self):
+        for kind, file in (("config", "hansang.toml"), ("policies", "policies.toml")):
+            [made] = [o["data"][file] for o in self.of("ConfigMap") if o["metadata"]["name"].endswith(f"-{kind}")]
+            self.write(f"{kind}/{file}", made)
+        self.write("keys/make.sh", "set -e\n" + manual("sh", "openssl genpkey").split("kubectl")[0])
+        subprocess.run(["bash", "make.sh"], cwd=self.folder / "keys", check=True, capture_output=True)
+        self.write("database/url", self.postgres.url("hansang_{service}"))
+        for service in self.services:
+            self.postgres.ask("postgres", manual("sql", "create role hansang_order").replace("order", service))
+
+    def write(self, path, text):
+        (self.folder / path).parent.mkdir(exist_ok=True)
+        (self.folder / path).write_text(text)
+
+    def here(self, text):
+        return text.replace("/etc/hansang", str(self.folder))
+
+    def env(self, container):
+        return {**{e["name"]: self.here(e["value"]) for e in container["env"]}, **self.peers}
+
+    def migrate(self):
+        for container in self.of("Job")[0]["spec"]["template"]["spec"]["containers"]:
+            command = [HANSANG, *container["args"]]
+            done = subprocess.run(command, env=self.env(container), capture_output=True, text=True)
+            if done.returncode != 0:
+                raise RuntimeError(f"{container['args']}: {done.stderr}")
+
+    def start(self):
+        for deployment in self.of("Deployment"):
+            [container] = deployment["spec"]["template"]["spec"]["containers"]
+            part = container["args"][1].removeprefix("--run=")
+            ports = {"--grpc=0.0.0.0:50051": self.ports[part], "--http=0.0.0.0:8080": self.http}
+            args = [f"{a.split('=')[0]}=127.0.0.1:{ports[a]}" if a in ports else self.here(a) for a in container["args"]]
+            with open(self.folder / f"{part}.log", "w") as log:
+                self.processes[part] = subprocess.Popen([HANSANG, *args], env=self.env(container), stderr=log)
+        for part, at in self.ports.items():
+            ask = [HANSANG, "healthcheck", "--grpc", f"127.0.0.1:{at}"]
+            until(f"{part} is ready", lambda: subprocess.run(ask, capture_output=True).returncode == 0)
+
+    def call(self, method, path, body=None, token=""):
+        headers = {"content-type": "application/json", **({"authorization": f"Bearer {token}"} if token else {})}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode()}") from error
+
+    def person(self, email, then):
+        login = {"email": email, "password": "correct horse"}
+        then(self.call("POST", "/v1/members", {**login, "displayName": "Me"})["id"])
+        return self.call("POST", "/v1/sessions", login)["accessToken"]
+
+    def order(self):
+        make_admin = manual("sql", "update member set roles")
+        admin = self.person("me@example.com", lambda _: self.postgres.ask("hansang_member", make_admin))
+        grant = lambda id: self.call("POST", f"/v1/members/{id}:grantRole", {"role": "SELLER"}, admin)
+        seller = self.person("seller@example.com", grant)
+        price = {"currencyCode": "KRW", "units": "1000"}
+        product = self.call("POST", "/v1/products", {"displayName": "Table", "price": price, "stock": 9}, seller)["id"]
+        order = {"paymentMethod": "CARD", "cardToken": "tok_visa", "lines": [{"productId": product, "quantity": 2}]}
+        order = self.call("POST", "/v1/orders", order, admin)["id"]
+        state = lambda: self.call("GET", f"/v1/orders/{order}", token=admin)["state"]
+        until("the order is delivered", lambda: state() == "DELIVERING")
+
+    def reload(self):
+        metrics = f"http://127.0.0.1:{self.ports['gateway']}/metrics"
+        taken = lambda: 'policies_changes_total{outcome="taken"} 1' in urllib.request.urlopen(metrics).read().decode()
+        self.write("policies/policies.toml", "concurrency = 7\n")
+        until("changed policies are taken", taken)
+
+    def verify(self):
+        role = manual("sql", "create role hansang_verify")
+        self.postgres.ask("postgres", role.split("-- ")[0])
+        for service in self.services:
+            grants = role.split("-- \\c hansang_order\n")[1].replace("order", service)
+            self.postgres.ask(f"hansang_{service}", grants)
+        env = {"HANSANG__DATABASE__URL": self.postgres.url("hansang_verify")}
+        done = subprocess.run([HANSANG, "verify"], env=env, cwd=self.folder, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"verify: {done.stdout}{done.stderr}")
+        return len(done.stdout.splitlines())
+
+    def stop(self):
+        for process in self.processes.values():
+            process.terminate()
+        ended = {part: process.wait(PATIENCE) for part, process in self.processes.items()}
+        if any(ended.values()):
+            raise RuntimeError(f"stopped: {ended}")
+
+    def kill(self):
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+
+
+def main():
+    began = time.monotonic()
+    # Postgres's own user has to pass through.
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="hansang-house-"))
+    folder.chmod(0o711)
+    (folder / "postgres").mkdir()
+    postgres = Postgres(folder / "postgres")
+    house = House(folder, postgres)
+    try:
+        house.furnish()
+        house.migrate()
+        house.start()
+        house.order()
+        house.reload()
+        held = house.verify()
+        house.stop()
+    except Exception as error:
+        print(f"the chart's house does not stand: {error!r}; see {folder}", file=sys.stderr)
+        return 1
+    finally:
+        house.kill()
+        postgres.stop()
+    shutil.rmtree(folder)
+    print(f"{len(house.processes)} pods as processes: an order delivered, {held} invariants hold, "
+          f"{time.monotonic() - began:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
