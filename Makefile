@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint api contracts contracts-accept clients telemetry dashboards \
+.PHONY: help demo up test lint api fuzz contracts contracts-accept clients telemetry dashboards \
   chart image workflows bench bench-gateway machine lint-tools
 
 # Passed on to the program: make demo ARGS=--exit
@@ -41,6 +41,13 @@ lint: machine lint-tools ## check format, lints and dependencies
 api: TESTING := yes
 api: machine ## hold the REST API against its OpenAPI document, with schemathesis
 	@tests/schemathesis.sh $(ARGS)
+
+# Without a sanitizer the pinned compiler will do: there is no unsafe code to watch.
+fuzz: machine ## look for input that makes the gateway panic (SECONDS=60 for each target)
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked --quiet cargo-fuzz
+	@cd gateway && for target in request response; do \
+	  cargo fuzz run --sanitizer none $$target -- -max_total_time=$(or $(SECONDS),60) -print_final_stats=1; \
+	done
 
 contracts: TESTING := yes
 contracts: machine ## lint the contracts, and compare them with those that landed last
