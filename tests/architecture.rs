@@ -342,19 +342,8 @@ fn what_people_are_told_to_type_exists() {
         .collect();
     complain("no such target in the Makefile", &complaints);
     let ci = read(".ci/run");
-    let all = [
-        "test",
-        "lint",
-        "demo",
-        "api",
-        "clients",
-        "telemetry",
-        "dashboards",
-        "chart",
-        "image",
-        "workflows",
-    ];
-    assert_eq!(targets(&ci), all, "what CI runs");
+    let all = "test lint demo api clients telemetry dashboards chart image workflows";
+    assert_eq!(targets(&ci).join(" "), all, "what CI runs");
 }
 
 #[test]
