@@ -1,28 +1,24 @@
 //! A whole house for one test: databases of its own, each service a process of its
 //! own, and a gateway. Everything ends with the test; the logs stay when it failed.
 
+#[path = "../parts.rs"]
+mod parts;
+
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    net::{SocketAddr, TcpListener},
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    net::SocketAddr,
+    process::ExitStatus,
     time::{Duration, Instant, SystemTime},
 };
 
-use app::{
-    keys::Keys,
-    logins::{self, Login},
-    provision::{self, Entry},
-    rest::Rest,
-    run::SERVICES,
-};
+use app::{rest::Rest, run::SERVICES};
 use kit::{
     auth::{Identity, Issuer, Role},
     clock::v1::{AdvanceRequest, clock_service_client::ClockServiceClient},
-    config::{AuthSettings, Secret, Settings},
+    config::{AuthSettings, Secret},
 };
-use nix::{sys::signal::Signal, unistd::Pid};
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tokio_postgres::{Config, NoTls};
 use tonic::{
@@ -30,16 +26,12 @@ use tonic::{
     metadata::{Ascii, MetadataValue},
     transport::{Channel, Endpoint},
 };
-use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-};
+
+pub(crate) use self::parts::STARTED;
+use self::parts::{Ground, Process, free_address, serving};
 
 /// "Eventually" in the stories' own words.
 const EVENTUALLY: Duration = Duration::from_secs(5);
-/// A process starts, migrates and serves within this.
-pub(crate) const STARTED: Duration = Duration::from_secs(30);
-/// A process that is told to stop does so within this.
-const STOPPED: Duration = Duration::from_secs(15);
 /// After a story everything comes to rest within this.
 const SETTLED: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
@@ -47,10 +39,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// A running house.
 pub(crate) struct House {
     parts: BTreeMap<&'static str, Part>,
-    pub(crate) logins: Vec<Login>,
-    keys: Keys,
-    pub(crate) database_url: String,
-    logs: PathBuf,
+    pub(crate) ground: Ground,
     _dir: TempDir,
 }
 
@@ -58,7 +47,7 @@ pub(crate) struct House {
 struct Part {
     grpc: SocketAddr,
     http: SocketAddr,
-    process: Option<Child>,
+    process: Option<Process>,
     /// Where the next process of a part that is replaced listens.
     next: Option<(SocketAddr, SocketAddr)>,
     /// Until the part is gone, no other house gets its ports.
@@ -81,22 +70,10 @@ impl House {
         admin.dbname("postgres");
         // Databases and roles of its own, as `up` makes them: stories share the server alone.
         let prefix = format!("story_{}_", uuid::Uuid::now_v7().simple());
-        let names = SERVICES.iter().map(|service| service.name);
-        let database_url = provision::provision(&admin, &prefix, names.clone(), &Entry::Socket)
-            .await
-            .expect("databases");
-        let logs = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(story);
-        let _ = fs::remove_dir_all(&logs);
-        fs::create_dir_all(&logs).expect("a folder for logs");
-        let parts = names.chain(["gateway"]).map(|name| (name, Part::new())).collect();
-        let mut house = Self {
-            parts,
-            logins: logins::ensure(dir.path()).expect("logins"),
-            keys: Keys::ensure(dir.path()).expect("keys"),
-            database_url,
-            logs,
-            _dir: dir,
-        };
+        let ground = Ground::lay(&admin, &prefix, dir.path(), story).await;
+        let names = SERVICES.iter().map(|service| service.name).chain(["gateway"]);
+        let parts = names.map(|name| (name, Part::new())).collect();
+        let mut house = Self { parts, ground, _dir: dir };
         let all: Vec<_> = house.parts.keys().copied().collect();
         for part in &all {
             house.spawn(part, told);
@@ -104,15 +81,13 @@ impl House {
         for part in &all {
             house.ready(part).await;
         }
-        let mut settings = Settings::default();
-        settings.database.url = Secret::new(&house.database_url);
-        logins::seed(&settings, &house.logins).await.expect("an admin and a seller");
+        house.ground.seed().await;
         house
     }
 
     /// What a process has logged so far.
     pub(crate) fn log(&self, part: &str) -> String {
-        fs::read_to_string(self.logs.join(format!("{part}.log"))).expect("a log")
+        fs::read_to_string(self.ground.logs.join(format!("{part}.log"))).expect("a log")
     }
 
     /// A client of the gateway, not signed in.
@@ -127,15 +102,12 @@ impl House {
 
     /// Ends a process as a power cut would.
     pub(crate) fn kill(&mut self, part: &str) {
-        let part = self.parts.get_mut(part).expect("there is such a part");
-        part.end();
+        self.parts.get_mut(part).expect("there is such a part").process = None;
     }
 
     /// How a process ended by itself; nothing while it runs.
     pub(crate) fn ended(&mut self, part: &str) -> Option<ExitStatus> {
-        let part = self.parts.get_mut(part).expect("there is such a part");
-        let process = part.process.as_mut().expect("it was started");
-        process.try_wait().expect("a child")
+        self.process(part).ended()
     }
 
     /// Starts a killed process again, and waits until it is ready.
@@ -161,18 +133,8 @@ impl House {
 
     /// Waits until a process that was told to stop has ended, in good order.
     pub(crate) async fn stopped(&mut self, part: &str) {
-        let began = Instant::now();
-        let process = &mut self.parts.get_mut(part).expect("there is such a part").process;
-        loop {
-            let running = process.as_mut().expect("it was started");
-            if let Some(status) = running.try_wait().expect("a child") {
-                assert!(status.success(), "{part} ended: {status}");
-                break;
-            }
-            assert!(began.elapsed() < STOPPED, "{part} does not stop");
-            tokio::time::sleep(POLL).await;
-        }
-        *process = None;
+        self.process(part).stopped().await;
+        self.kill(part);
     }
 
     /// Gives each part a second place to listen, and has all callers know both.
@@ -193,14 +155,13 @@ impl House {
     /// to stop. `switch` hears where the next one's REST is, between the two.
     pub(crate) async fn replace(&mut self, name: &str, switch: impl FnOnce(String)) {
         let part = self.parts.get_mut(name).expect("there is such a part");
-        let (old, before) = (part.process.take(), (part.grpc, part.http));
+        let mut old = part.process.take().expect("it was started");
+        let before = (part.grpc, part.http);
         (part.grpc, part.http) = part.next.replace(before).expect("there is room");
         self.start(name).await;
         switch(format!("http://{}", self.parts[name].http));
-        let new = std::mem::replace(&mut self.parts.get_mut(name).expect("as before").process, old);
-        self.tell_to_stop(name);
-        self.stopped(name).await;
-        self.parts.get_mut(name).expect("as before").process = new;
+        old.signal(Signal::SIGTERM);
+        old.stopped().await;
     }
 
     /// Whether a process says that it is ready.
@@ -219,9 +180,12 @@ impl House {
     }
 
     fn signal(&self, part: &str, signal: Signal) {
-        let process = self.parts[part].process.as_ref().expect("it was started");
-        let pid = i32::try_from(process.id()).expect("a process id");
-        nix::sys::signal::kill(Pid::from_raw(pid), signal).expect("a signal is sent");
+        self.parts[part].process.as_ref().expect("it was started").signal(signal);
+    }
+
+    fn process(&mut self, part: &str) -> &mut Process {
+        let part = self.parts.get_mut(part).expect("there is such a part");
+        part.process.as_mut().expect("it was started")
     }
 
     /// A connection to a service.
@@ -232,7 +196,7 @@ impl House {
 
     /// An operator's token, as the value of an `authorization` header.
     pub(crate) fn operator(&self) -> MetadataValue<Ascii> {
-        let key = fs::read_to_string(&self.keys.service_key).expect("a key");
+        let key = fs::read_to_string(&self.ground.keys.service_key).expect("a key");
         let auth = AuthSettings { service_key: Secret::new(key), ..AuthSettings::default() };
         let operator = Identity::operator("story", &auth).expect("an identity");
         operator.bearer(SystemTime::now()).expect("a token")
@@ -240,7 +204,7 @@ impl House {
 
     /// So much time passes for a part that was started with a clock.
     pub(crate) async fn time_passes(&self, part: &str, time: Duration) {
-        let key = fs::read_to_string(&self.keys.signing_key).expect("a key");
+        let key = fs::read_to_string(&self.ground.keys.signing_key).expect("a key");
         let auth = AuthSettings { signing_key: Secret::new(key), ..AuthSettings::default() };
         let issuer = Issuer::new(&auth).expect("an issuer");
         let admin = issuer.issue(uuid::Uuid::now_v7(), vec![Role::Admin], SystemTime::now());
@@ -263,7 +227,7 @@ impl House {
 
     /// A connection to a service's database.
     pub(crate) async fn database(&self, service: &str) -> tokio_postgres::Client {
-        let url = self.database_url.replace("{service}", service);
+        let url = self.ground.database_url.replace("{service}", service);
         let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("Postgres");
         tokio::spawn(connection);
         client
@@ -271,7 +235,7 @@ impl House {
 
     /// The end of every story: what must always hold does, once nothing moves any more. All parts run.
     pub(crate) async fn all_holds(&self) {
-        let findings = app::verify::verify(&self.database_url, SETTLED).await;
+        let findings = app::verify::verify(&self.ground.database_url, SETTLED).await;
         let broken: Vec<_> = findings
             .expect("the databases can be read")
             .iter()
@@ -282,67 +246,31 @@ impl House {
     }
 
     fn spawn(&mut self, name: &str, told: &[(&str, String)]) {
-        let log =
-            File::options().create(true).append(true).open(self.logs.join(format!("{name}.log")));
-        let log = log.expect("a log file");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hansang"));
-        for (variable, _) in std::env::vars() {
-            if variable.starts_with("HANSANG__") {
-                command.env_remove(variable);
-            }
-        }
         let part = &self.parts[name];
-        command
-            .args(["serve", "--run", name])
-            .args(["--grpc", &part.grpc.to_string(), "--http", &part.http.to_string()])
-            .env("HANSANG__DATABASE__URL", &self.database_url)
-            .env("HANSANG__AUTH__JWKS_FILE", &self.keys.jwks)
-            .env("HANSANG__AUTH__SERVICE_KEY_FILE", &self.keys.service_key)
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a log file"))
-            .stderr(log);
-        if name == "member" {
-            command.env("HANSANG__AUTH__SIGNING_KEY_FILE", &self.keys.signing_key);
-        }
-        for (peer, other) in &self.parts {
-            let variable = format!("HANSANG__PEERS__OVERRIDES__{}", peer.to_uppercase());
-            let next = other.next.map(|(grpc, _)| format!(",http://{grpc}")).unwrap_or_default();
-            command.env(variable, format!("http://{}{next}", other.grpc));
-        }
+        let peers = self.parts.iter().map(|(peer, other)| {
+            let next = other.next.map(|(grpc, _)| grpc);
+            (*peer, [other.grpc].into_iter().chain(next).collect())
+        });
+        let mut command = self.ground.serve(name, (part.grpc, part.http), peers);
         if part.next.is_some() {
             // As where processes are replaced: long enough for clients to let go of connections.
             command.env("HANSANG__DEADLINE__DRAIN_MS", "400");
         }
         command.envs(told.iter().map(|(variable, value)| (variable, value)));
-        let process = command.spawn().expect("hansang starts");
+        let process = self.ground.start(name, command);
         self.parts.get_mut(name).expect("there is such a part").process = Some(process);
     }
 
     async fn ready(&mut self, name: &str) {
-        let began = Instant::now();
-        loop {
-            let part = self.parts.get_mut(name).expect("there is such a part");
-            let process = part.process.as_mut().expect("it was started");
-            if let Some(status) = process.try_wait().expect("a child") {
-                panic!("{name} ended ({status}): see {}", self.logs.display());
-            }
-            if serving(part.grpc).await {
-                return;
-            }
-            assert!(began.elapsed() < STARTED, "{name} is not ready: see {}", self.logs.display());
-            tokio::time::sleep(POLL).await;
-        }
+        let grpc = self.parts[name].grpc;
+        self.process(name).ready(grpc).await;
     }
 }
 
 impl Drop for House {
     fn drop(&mut self) {
-        for part in self.parts.values_mut() {
-            part.end();
-        }
         if std::thread::panicking() {
-            eprintln!("the processes' logs are in {}", self.logs.display());
+            eprintln!("the processes' logs are in {}", self.ground.logs.display());
         }
     }
 }
@@ -351,38 +279,6 @@ impl Part {
     fn new() -> Self {
         let ((grpc, one), (http, other)) = (free_address(), free_address());
         Self { grpc, http, process: None, next: None, ports: vec![one, other] }
-    }
-
-    fn end(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().expect("SIGKILL");
-            process.wait().expect("a child");
-        }
-    }
-}
-
-/// A port that stays free while its process is dead: outside the range that the system gives to
-/// outgoing connections, any of which could take it meanwhile; and the lock that keeps it from
-/// other houses.
-fn free_address() -> (SocketAddr, File) {
-    let locks = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ports");
-    fs::create_dir_all(&locks).expect("a folder for locks");
-    loop {
-        let address = SocketAddr::from(([127, 0, 0, 1], rand::random_range(16_000..32_000)));
-        let lock = File::create(locks.join(address.port().to_string())).expect("a lock file");
-        if lock.try_lock().is_ok() && TcpListener::bind(address).is_ok() {
-            return (address, lock);
-        }
-    }
-}
-
-async fn serving(address: SocketAddr) -> bool {
-    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"));
-    let Ok(channel) = endpoint.expect("an address").connect().await else { return false };
-    let request = HealthCheckRequest { service: "readiness".to_owned() };
-    match HealthClient::new(channel).check(request).await {
-        Ok(answer) => answer.into_inner().status() == ServingStatus::Serving,
-        Err(_) => false,
     }
 }
 

@@ -58,7 +58,7 @@ impl House {
     }
 
     async fn signed_in(&self, role: &str) -> Rest {
-        let login = self.logins.iter().find(|login| login.role == role).expect("a login");
+        let login = self.ground.logins.iter().find(|login| login.role == role).expect("a login");
         sign_in(&self.rest(), &login.email, &login.password).await
     }
 
