@@ -5,6 +5,8 @@
 //! Orders come over REST from 64 members at once; a round ends when the last order is
 //! being delivered on My Page. Counts whole sagas, not answers.
 
+#[path = "../shop.rs"]
+mod shop;
 #[path = "../up.rs"]
 mod up;
 
@@ -17,7 +19,7 @@ use std::{
 };
 
 use app::{embedded, rest::Rest};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, Config, NoTls};
 
@@ -41,8 +43,8 @@ async fn main() {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
     let (up, anyone, _) = up::start(dir.path()).await;
     let postgres = embedded::running(dir.path()).expect("it runs");
-    let products = products(&anyone, dir.path()).await;
-    let members = members(&anyone).await;
+    let products = shop::products(&anyone, dir.path(), PRODUCTS).await;
+    let members = shop::members(&anyone, MEMBERS).await;
     let pages = connect(&postgres, "hansang_mypage").await;
     let reference = Reference::create(&postgres, dir.path()).await;
 
@@ -64,58 +66,12 @@ async fn main() {
     up::stop(up);
 }
 
-/// What is on sale.
-async fn products(anyone: &Rest, dir: &Path) -> Vec<String> {
-    let logins = fs::read_to_string(dir.join("logins.json")).expect("logins");
-    let logins: Value = serde_json::from_str(&logins).expect("JSON");
-    let all = logins.as_array().expect("a list");
-    let login = all.iter().find(|login| login["role"] == "SELLER").expect("a seller");
-    let seller = sign_in(anyone, &login["email"], &login["password"]).await;
-    let mut products = Vec::new();
-    for number in 0..PRODUCTS {
-        let price = json!({ "currencyCode": "KRW", "units": "1000" });
-        let name = format!("Bibimbap {number}");
-        let body = json!({ "displayName": name, "price": price, "stock": 100_000_000 });
-        products.push(made(&seller, "/v1/products", body).await);
-    }
-    products
-}
-
-/// Members who can buy for a long time.
-async fn members(anyone: &Rest) -> Vec<Rest> {
-    let mut members = Vec::new();
-    for number in 0..MEMBERS {
-        let (email, password) = (json!(format!("{number}@example.com")), json!("correct horse"));
-        let body = json!({ "email": email, "password": password, "displayName": "Kim" });
-        let id = made(anyone, "/v1/members", body).await;
-        let member = sign_in(anyone, &email, &password).await;
-        let amount = json!({ "amount": { "currencyCode": "KRW", "units": "1000000000" } });
-        let path = format!("/v1/members/{id}/wallet:topUp");
-        let answer = member.post(&path, amount).await.expect("an answer");
-        assert!(answer.status.is_success(), "{answer}");
-        members.push(member);
-    }
-    members
-}
-
-async fn sign_in(anyone: &Rest, email: &Value, password: &Value) -> Rest {
-    let body = json!({ "email": email, "password": password });
-    let answer = anyone.post("/v1/sessions", body).await.expect("an answer");
-    anyone.with_token(answer.text("accessToken"))
-}
-
-async fn made(rest: &Rest, path: &str, body: Value) -> String {
-    let answer = rest.post(path, body).await.expect("an answer");
-    assert_eq!(answer.status, 201, "{answer}");
-    answer.text("id")
-}
-
 /// One round: orders by all members at once, until the last of them is being delivered.
-async fn sagas_a_second(members: &[Rest], products: &[String], pages: &Client) -> f64 {
+async fn sagas_a_second(members: &[(String, Rest)], products: &[String], pages: &Client) -> f64 {
     let before = delivering(pages).await;
     let begun = Instant::now();
     let mut buyers = JoinSet::new();
-    for (number, member) in members.iter().enumerate() {
+    for (number, (_, member)) in members.iter().enumerate() {
         let (member, products) = (member.clone(), products.to_vec());
         buyers.spawn(async move {
             let mut placed = 0;
