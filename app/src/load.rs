@@ -236,7 +236,8 @@ async fn ask(target: &Target, open: &mut Option<SendRequest<Full<Bytes>>>) -> Re
 }
 
 impl Report {
-    fn new() -> Result<Self> {
+    /// Nothing asked yet.
+    pub fn new() -> Result<Self> {
         Ok(Self {
             statuses: BTreeMap::new(),
             lost: 0,
@@ -246,7 +247,8 @@ impl Report {
         })
     }
 
-    fn answer(&mut self, status: u16, after: Duration) {
+    /// Counts an answer that came so long after its request was due.
+    pub fn answer(&mut self, status: u16, after: Duration) {
         *self.statuses.entry(status).or_default() += 1;
         self.latency.saturating_record(u64::try_from(after.as_micros()).unwrap_or(u64::MAX));
     }
