@@ -238,7 +238,7 @@ async fn small_story() -> House {
 fn verify(house: &House) -> (bool, Vec<String>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_hansang"))
         .args(["verify", "--within", "0"])
-        .env("HANSANG__DATABASE__URL", &house.database_url)
+        .env("HANSANG__DATABASE__URL", &house.ground.database_url)
         .output()
         .expect("hansang runs");
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -250,7 +250,7 @@ fn verify(house: &House) -> (bool, Vec<String>, String) {
 }
 
 fn database(house: &House, service: &str) -> String {
-    let url = house.database_url.replace("{service}", service);
+    let url = house.ground.database_url.replace("{service}", service);
     let config: Config = url.parse().expect("a URL");
     config.get_dbname().expect("a database").to_owned()
 }

@@ -2,7 +2,7 @@
 //! own, and a gateway. Everything ends with the test; the logs stay when it failed.
 
 #[path = "../parts.rs"]
-mod parts;
+pub(crate) mod parts;
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,6 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-pub(crate) use self::parts::STARTED;
 use self::parts::{Ground, Process, free_address, serving};
 
 /// "Eventually" in the stories' own words.

@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    house::{House, STARTED, eventually},
+    house::{House, eventually, parts::STARTED},
     people::{Member, Product, same, states, with_status, won},
 };
 
