@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint api fuzz contracts contracts-accept clients telemetry dashboards \
+.PHONY: help demo up test lint api fuzz contracts contracts-accept clients telemetry dashboards ops \
   chart image workflows bench bench-gateway bench-rolling machine lint-tools
 
 # Passed on to the program: make demo ARGS=--exit
@@ -69,6 +69,10 @@ telemetry: machine ## send a house's telemetry to a collector that is not ours (
 dashboards: TESTING := yes
 dashboards: machine ## have a real Prometheus scrape a house under load: rules, and all panels of the dashboards
 	@tests/dashboards.sh
+
+ops: TESTING := yes
+ops: machine ## look at /ops of a house that is up, with Chromium: figures, rates, an order's history
+	@tests/ops.sh
 
 chart: TESTING := yes
 chart: machine ## hold the Helm chart against Helm, Kubernetes' schemas, checkov and the binary

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use kit::config::{Secret, Settings};
+use kit::config::{Ops, Secret, Settings};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -74,6 +74,9 @@ where
 {
     let started = Instant::now();
     let mut settings = load(&options)?;
+    if settings.http.ops == Ops::Auto && settings.http.is_for_this_machine() {
+        settings.http.ops = Ops::Open;
+    }
     kit::telemetry::init(&settings.telemetry, "hansang")?;
     let data_dir = DataDir::open(&options.data_dir)?;
     let listeners = Listeners::bind(&settings, true).await?;
@@ -202,6 +205,7 @@ fn welcome(address: &Address, services: &str, databases: &str, data_dir: &Path) 
     let Address { http, logins, .. } = address;
     let mut lines = vec![
         format!("  REST    curl http://{http}/v1/products"),
+        format!("  look    http://{http}/ops"),
         format!("  gRPC    {services}"),
         format!("  SQL     {databases}"),
         format!("  data    {}", data_dir.display()),

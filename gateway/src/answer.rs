@@ -61,6 +61,9 @@ impl Gateway {
         if let Some(response) = self.own(&parts) {
             return response.map(Body::new);
         }
+        if let Some(response) = self.ops(&parts).await {
+            return response.map(Body::new);
+        }
         let (begun, _active) = (Instant::now(), observe::Active::one());
         let found = self.router.find(&parts.method, parts.uri.path());
         let route = found.as_ref().map_or("", |(route, _)| route.path);

@@ -5,8 +5,8 @@
 //! A request's path, a room each:
 //!
 //! 1. `serve` takes the connection, with limits on its headers.
-//! 2. `answer` sees to the rest: it answers `/healthz`, `/openapi.json`, `/docs` and
-//!    `/.well-known/jwks.json` itself, and opens the trace's span.
+//! 2. `answer` sees to the rest: it answers `/healthz`, `/openapi.json`, `/docs`, `/ops`
+//!    and `/.well-known/jwks.json` itself, and opens the trace's span.
 //! 3. `route` finds the row for verb and path: 404, or 405 with `Allow`; `policies`
 //!    has what an operator says of its method. `admission` lets the request in, or
 //!    not: 429, 503. `deadline` sets the one that holds for all that follows.
@@ -41,6 +41,7 @@ mod headers;
 mod library;
 mod observe;
 mod openapi;
+mod ops;
 #[cfg(test)]
 mod oracle;
 mod policies;
@@ -84,6 +85,7 @@ use tower_http::cors::CorsLayer;
 
 use crate::{
     admission::Admission,
+    ops::Ops,
     policies::Policies,
     route::{ROUTES, Route, Router},
 };
@@ -116,6 +118,7 @@ pub struct Gateway {
     jwks: Bytes,
     cors: Option<CorsLayer>,
     openapi: Bytes,
+    ops: Ops,
     deadline: Duration,
     shutdown: Duration,
     stop: Stop,
@@ -141,6 +144,7 @@ impl Gateway {
         Ok(Self {
             router: Router::new(ROUTES)?,
             methods: ROUTES.iter().map(|route| (route.method, route)).collect(),
+            ops: Ops::new(settings, peers.keys().copied()),
             peers,
             policies: policies::follow(&settings.http.policies)?,
             admission: Admission::new(settings.http.proxies),

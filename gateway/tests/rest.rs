@@ -3,6 +3,8 @@
 
 #[path = "rest/browser.rs"]
 mod browser;
+#[path = "rest/ops.rs"]
+mod ops;
 #[path = "rest/streams.rs"]
 mod streams;
 

@@ -10,6 +10,7 @@
 //! `HANSANG__SERVICE__<NAME>__<KEY>`. It reads it with
 //! [`House::own_settings`](crate::House::own_settings).
 
+mod http;
 mod telemetry;
 
 use std::{collections::BTreeMap, fmt, fs, net::SocketAddr, path::Path, time::Duration};
@@ -19,7 +20,10 @@ use serde_json::{Map, Value};
 
 use crate::{Error, error::Kind};
 
-pub use self::telemetry::{LogFormat, OtlpSettings, TelemetrySettings};
+pub use self::{
+    http::{HttpSettings, Ops},
+    telemetry::{LogFormat, OtlpSettings, TelemetrySettings},
+};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -82,29 +86,6 @@ pub struct GrpcSettings {
 impl Default for GrpcSettings {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([127, 0, 0, 1], 50051)) }
-    }
-}
-
-/// The gateway's REST listener.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HttpSettings {
-    /// Address and port.
-    pub listen: SocketAddr,
-    /// The origins whose pages may call from a browser, separated by commas; `*` is any, empty none.
-    pub cors_origins: String,
-    /// A file with how the gateway treats each method, in the form of `gateway/policies.toml`; read
-    /// again when it changes. None: empty.
-    pub policies: String,
-    /// How many proxies stand in front, each adding to `X-Forwarded-For` who called it; 0: clients
-    /// call directly, and the header is not believed.
-    pub proxies: usize,
-}
-
-impl Default for HttpSettings {
-    fn default() -> Self {
-        let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
-        Self { listen, cors_origins: String::new(), policies: String::new(), proxies: 0 }
     }
 }
 
@@ -345,6 +326,9 @@ impl Settings {
         }
         if self.peers.connections == 0 {
             return Err(invalid("peers.connections: must be 1 or more"));
+        }
+        if self.http.ops == Ops::Open && !self.http.is_for_this_machine() {
+            return Err(invalid("http.ops: may be open only on loopback, and without proxies"));
         }
         Ok(self)
     }

@@ -45,7 +45,7 @@ pub use self::{
         CALL_BUCKETS, Counters, Gauges, Histograms, Labels, Seconds, accepts_open_metrics,
         counters, durations, gauges, histograms, metrics, plain_metrics, sample, seconds,
     },
-    reading::{Exemplar, Kind, Point, Reading, Value, readings},
+    reading::{Exemplar, Kind, Point, Reading, Value, read, readings},
     spans::{context_headers, describe, is_sampled, remote_context, trace_id},
 };
 

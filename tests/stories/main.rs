@@ -11,6 +11,7 @@ mod house;
 mod killed;
 mod mall;
 mod mealkit;
+mod ops;
 mod people;
 mod races;
 mod rolling;

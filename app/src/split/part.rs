@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use kit::config::Settings;
+use kit::config::{Ops, Settings};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -52,6 +52,8 @@ pub(super) struct Recipe {
     config: Option<PathBuf>,
     env: BTreeMap<String, String>,
     keys: Vec<KeyFile>,
+    /// For the gateway.
+    ops: Ops,
 }
 
 /// A part that runs. Dropped, it is killed.
@@ -93,7 +95,8 @@ impl Recipe {
             env.insert(key, format!("http://{address}"));
         }
         let program = std::env::current_exe().context("cannot find this program")?;
-        Ok(Self { program, config: config.map(Path::to_path_buf), env, keys })
+        let config = config.map(Path::to_path_buf);
+        Ok(Self { program, config, env, keys, ops: settings.http.ops })
     }
 
     pub(super) fn start(&self, part: &Part) -> Result<Process> {
@@ -103,6 +106,9 @@ impl Recipe {
         command.args(["serve", "--lifeline", "--run", name, "--grpc", &grpc.to_string()]);
         if let Some(http) = http {
             command.args(["--http", &http.to_string()]);
+            if self.ops == Ops::Open {
+                command.env(variable("http.ops"), "open");
+            }
         }
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);

@@ -25,6 +25,7 @@ mod deadline;
 mod failure;
 mod gauge;
 mod messages;
+pub mod outside;
 mod peer;
 mod pool;
 mod retry;

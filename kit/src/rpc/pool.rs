@@ -198,7 +198,7 @@ impl Pool {
     }
 }
 
-fn authority(service: &str, address: &str) -> Result<Authority, Error> {
+pub(super) fn authority(service: &str, address: &str) -> Result<Authority, Error> {
     let wrong = |why: &dyn std::fmt::Display| {
         config::invalid(format!("peers: the address of {service}, {address}: {why}"))
     };

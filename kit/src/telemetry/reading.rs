@@ -1,6 +1,7 @@
 //! The registry, read: what `/metrics` says, as values. It is read from that text,
 //! as the registry has no other door; so what is sent over OTLP and what a page in
-//! this process shows cannot differ from what Prometheus sees.
+//! this process shows cannot differ from what Prometheus sees. Another process's
+//! text is read in the same way.
 
 use super::metrics::{conventional, metrics};
 
@@ -75,12 +76,26 @@ impl Point {
     }
 }
 
+impl Reading {
+    /// `http_server_request_duration`: its name, whether this process has it or another, and without
+    /// the unit.
+    pub fn plain_name(&self) -> String {
+        let name = self.name.replace('.', "_");
+        match name.strip_suffix(self.unit.as_str()).and_then(|name| name.strip_suffix('_')) {
+            Some(name) if !self.unit.is_empty() => name.to_owned(),
+            _ => name,
+        }
+    }
+}
+
 /// All metrics of this process as they are now.
 pub fn readings() -> Vec<Reading> {
     read(&metrics())
 }
 
-fn read(text: &str) -> Vec<Reading> {
+/// What `/metrics` of a process says in the `OpenMetrics` format. A metric that this process does not
+/// have keeps the name that Prometheus knows.
+pub fn read(text: &str) -> Vec<Reading> {
     let mut readings: Vec<(&str, Reading)> = Vec::new();
     for line in text.lines() {
         let said = line.strip_prefix("# ").and_then(|said| {
@@ -98,7 +113,7 @@ fn read(text: &str) -> Vec<Reading> {
             }
             (Some(("UNIT", _, unit)), Some((_, reading))) => unit.clone_into(&mut reading.unit),
             (None, Some((name, reading))) => {
-                // Written by our own registry; what is not understood is left out.
+                // Written by a registry like ours; what is not understood is left out.
                 let _ = take(name, reading, line);
             }
             _ => {}
@@ -220,6 +235,18 @@ mod tests {
         let buckets = vec![(2.0, 1), (4.0, 2), (f64::INFINITY, 3)];
         let spread = Value::Spread { sum: 13.0, count: 3, buckets, examples: Vec::new() };
         assert_eq!(find("kitchen.table.size").points[0].value, spread);
+    }
+
+    #[test]
+    fn a_metric_has_one_plain_name_wherever_it_comes_from() {
+        let text = "# HELP a_b_seconds A.\n# TYPE a_b_seconds gauge\n# UNIT a_b_seconds seconds\n\
+                    a_b_seconds 1\n# HELP c_d C.\n# TYPE c_d counter\nc_d_total 2\n# EOF\n";
+        let read = read(text);
+        let names: Vec<_> = read.iter().map(Reading::plain_name).collect();
+        assert_eq!(names, ["a_b", "c_d"]);
+        assert_eq!(read[1].points[0].value, Value::Number(2.0));
+        let own = Reading { name: "a.b".into(), unit: "seconds".into(), ..read[0].clone() };
+        assert_eq!(own.plain_name(), "a_b");
     }
 
     #[test]

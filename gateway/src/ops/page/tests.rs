@@ -1,0 +1,98 @@
+//! What the page shows of a house, and what can be put into it from elsewhere.
+
+use std::{
+    fmt::Write as _,
+    time::{Duration, SystemTime},
+};
+
+use kit::telemetry::read;
+use serde_json::json;
+
+use super::*;
+use crate::ops::house::{Health, Look, Place, Process};
+
+/// What somebody would write who could have their way with a label, a refusal, an id.
+const EVIL: &str = "\"><script>alert('&')</script>";
+const TAMED: &str = "&quot;&gt;&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;";
+
+/// A house in which everything that comes from elsewhere is evil.
+fn evil() -> Figures {
+    let label = EVIL.replace('"', "\\\"");
+    let mut text = String::new();
+    for (name, labels) in [
+        ("hansang_rpc_breaker_state", ["upstream", "class"]),
+        ("hansang_consumer_parked", ["consumer", "source"]),
+        ("hansang_order_in_progress", ["order_state", "x"]),
+        ("hansang_task_waiting", ["service", "x"]),
+    ] {
+        let [one, other] = labels;
+        writeln!(text, "# HELP {name} H.\n# TYPE {name} gauge").expect("a string takes it");
+        writeln!(text, "{name}{{{one}=\"{label}\",{other}=\"{label}\"}} 2")
+            .expect("a string takes it");
+    }
+    let name = "http_server_request_duration";
+    let labels = format!("http_request_method=\"{label}\",http_route=\"{label}\"");
+    writeln!(text, "# HELP {name} H.\n# TYPE {name} histogram\n{name}_sum{{{labels}}} 1")
+        .expect("a string takes it");
+    writeln!(text, "{name}_count{{{labels}}} 1").expect("a string takes it");
+    writeln!(text, "{name}_bucket{{le=\"+Inf\",{labels}}} 1 # {{trace_id=\"{label}\"}} 0.5 7")
+        .expect("a string takes it");
+    let (evil, version) = (EVIL.to_owned(), EVIL.to_owned());
+    let processes = vec![Process { name: evil, version, readings: read(&text) }];
+    let health = Health::Away(EVIL.to_owned());
+    let services = vec![Place { service: EVIL.to_owned(), endpoint: None, health }];
+    Figures::of(&Look { at: SystemTime::UNIX_EPOCH + Duration::from_secs(9), services, processes })
+}
+
+#[test]
+fn nothing_that_comes_from_elsewhere_becomes_markup() {
+    let figures = evil();
+    let order = json!({ "id": EVIL, "state": EVIL, "cancelReason": EVIL, "memberId": EVIL,
+        "total": { "units": EVIL, "currencyCode": EVIL }, "paymentMethod": EVIL });
+    let view = json!({ "paymentState": EVIL, "deliveryState": EVIL,
+        "history": [{ "at": EVIL, "state": EVIL, "label": EVIL }] });
+    for (found, most) in [
+        (Ok(History { order: order.clone(), page: Ok(view) }), 30),
+        (Ok(History { order, page: Err(EVIL.to_owned()) }), 25),
+        (Err(EVIL.to_owned()), 20),
+    ] {
+        let page = page(&figures, Viewer::Local, Some(&(EVIL.to_owned(), found)), "n");
+        assert!(!page.contains(EVIL), "{page}");
+        assert_eq!(page.matches("<script").count(), 1, "its own: {page}");
+        let tamed = page.matches(TAMED).count();
+        assert!(tamed >= most, "all of it is shown: {tamed}\n{page}");
+    }
+}
+
+#[test]
+fn what_is_wrong_stands_out() {
+    let page = page(&evil(), Viewer::Admin, None, "n");
+    for shown in [
+        "<b id=\"services-up\" class=\"bad\">0 / 1</b>",
+        "<b id=\"open-breakers\" class=\"bad\">1</b>",
+        "<b id=\"parked\" class=\"bad\">2</b>",
+        "<span class=\"bad\">unreachable</span>",
+        "<td class=\"bad\">open</td>",
+        "<section id=\"door\" class=\"card\" hidden>",
+    ] {
+        assert!(page.contains(shown), "{shown}: {page}");
+    }
+}
+
+#[test]
+fn figures_are_written_for_people() {
+    assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+    let times = [None, Some(0.0042), Some(0.25), Some(1.25), Some(600.0)].map(duration);
+    assert_eq!(times, ["–", "4.2 ms", "250 ms", "1.25 s", "10 min"]);
+}
+
+#[test]
+fn the_page_loads_nothing_and_sets_nothing_in_place() {
+    let (figures, sign_in) = (evil(), sign_in("n"));
+    for page in [page(&figures, Viewer::Local, None, "n"), sign_in] {
+        for never in ["http://", "https://", " src=", "@import", " style=\"", " onclick"] {
+            assert!(!page.contains(never), "{never}: {page}");
+        }
+        assert!(page.contains("<script type=\"module\" nonce=\"n\">"));
+    }
+}

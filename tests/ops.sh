@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# Looks at /ops of a house that is up as a person does, with Chromium: what its script makes of the page, that
+# the page's policy lets it, how it looks; and signs in where it is not open, to see how an order came along.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then
+    sudo=()
+    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
+    "${sudo[@]}" apt-get update -qq
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null
+fi
+
+cargo build --quiet --workspace --bin hansang
+hansang=$PWD/target/debug/hansang
+shots=$PWD/target/tmp/ops
+mkdir -p "$shots"
+dir=$(mktemp -d -t hansang-ops-XXXXXX)
+# Postgres's own user has to pass through.
+chmod 711 "$dir"
+free() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+api=http://127.0.0.1:$(free) grpc=127.0.0.1:$(free) admins=127.0.0.1:$(free) driver=127.0.0.1:$(free)
+trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$dir"' EXIT
+
+"$hansang" up --data-dir "$dir/data" --http "${api#http://}" --grpc "$grpc" >"$dir/up.log" 2>&1 &
+chromedriver --port="${driver#*:}" >"$dir/driver.log" 2>&1 &
+up() {
+    until curl -sf "$1" >/dev/null; do
+        kill -0 %1 %2 || { cat "$dir"/*.log; exit 1; }
+        sleep 0.1
+    done
+}
+up "$api/v1/products"
+
+# As in the README.
+call() { curl -sSf -H 'content-type: application/json' -H "authorization:${1:+ Bearer $1}" "$api$2" "${@:3}"; }
+login() { call '' /v1/sessions -d "{\"email\":\"$1\",\"password\":\"$2\"}" | jq -r .accessToken; }
+password() { jq -r ".[] | select(.role == \"$1\").password" "$dir/data/logins.json"; }
+won() { echo "{\"currencyCode\":\"KRW\",\"units\":\"$1\"}"; }
+seller=$(login seller@hansang.local "$(password SELLER)")
+me=$(call '' /v1/members -d '{"email":"me@example.com","password":"correct horse","displayName":"Me"}' | jq -r .id)
+token=$(login me@example.com 'correct horse')
+product=$(call "$seller" /v1/products -d "{\"displayName\":\"Table\",\"price\":$(won 1000),\"stock\":99}" | jq -r .id)
+call "$token" "/v1/members/$me/wallet:topUp" -d "{\"amount\":$(won 99999)}" >/dev/null
+order=$(call "$token" /v1/orders -d "{\"paymentMethod\":\"WALLET\",\"lines\":[{\"productId\":\"$product\",\"quantity\":1}]}" | jq -r .id)
+until [ "$(call "$token" "/v1/orders/$order" | jq -r .state)" = DELIVERING ]; do sleep 0.1; done
+
+failed() { echo "ops: $1"; exit 1; }
+# Two looks, for which virtual time passes: what the script alone can know is there.
+browser=(chromium --headless --no-sandbox --disable-gpu --user-data-dir="$dir/profile" --window-size=1280,1800)
+"${browser[@]}" --virtual-time-budget=8000 --enable-logging=stderr --dump-dom "$api/ops" >"$dir/page" 2>"$dir/chromium.log"
+for shown in 'id="services-up">9 / 9<' 'requests per second' 'Rates and times of the last' 'As of ' \
+    'data-route="POST /v1/orders"' 'data-consumer="mypage" data-source="order"' 'data-service="notification"'; do
+    grep -qF "$shown" "$dir/page" || failed "no $shown in $(cat "$dir/page")"
+done
+if grep -E 'CONSOLE.*(Refused|Uncaught|Error|violates)' "$dir/chromium.log"; then failed 'the console complains'; fi
+
+# Of more than one colour, and by more than a stripe.
+shot() {
+    python3 - "$1" <<'PYTHON'
+import struct, sys, zlib
+data = open(sys.argv[1], "rb").read()
+width, height = struct.unpack(">II", data[16:24])
+at, packed = 8, b""
+while at < len(data):
+    length, kind = struct.unpack(">I4s", data[at:at + 8])
+    packed += data[at + 8:at + 8 + length] if kind == b"IDAT" else b""
+    at += length + 12
+raw = zlib.decompress(packed)
+stride = len(raw) // height
+written = sum(len(set(raw[row * stride + 1:(row + 1) * stride])) > 8 for row in range(height))
+if width < 1000 or written < height // 5:
+    sys.exit(f"ops: {sys.argv[1]} is blank: {width} by {height}, {written} lines with something on them")
+print(f"ops: {sys.argv[1]}: {width} by {height}, {written} lines with something on them")
+PYTHON
+}
+"${browser[@]}" --hide-scrollbars --virtual-time-budget=8000 --screenshot="$shots/light.png" "$api/ops" 2>/dev/null
+"${browser[@]}" --hide-scrollbars --virtual-time-budget=8000 --blink-settings=preferredColorScheme=0 \
+    --screenshot="$shots/dark.png" "$api/ops" 2>/dev/null
+shot "$shots/light.png"
+shot "$shots/dark.png"
+cmp -s "$shots/light.png" "$shots/dark.png" && failed 'light is dark'
+
+# A gateway that is for admins, in front of the same services.
+HANSANG__AUTH__JWKS_FILE=$dir/data/keys/jwks.json HANSANG__PEERS__TEMPLATE=http://$grpc \
+    "$hansang" serve --run gateway --http "$admins" --grpc "127.0.0.1:$(free)" >"$dir/gateway.log" 2>&1 &
+up "http://$admins/healthz"
+[ "$(curl -s -o "$dir/refused" -w '%{http_code}' "http://$admins/ops")" = 401 ] || failed 'it is open'
+jq -e '.reason == "UNAUTHENTICATED"' "$dir/refused" >/dev/null
+
+# Signs in and looks an order up, as a person at the keyboard does.
+drive() { curl -sS "http://$driver/session${session:+/$session}$1" "${@:2}"; }
+until curl -sf "http://$driver/status" | jq -e .value.ready >/dev/null; do sleep 0.1; done
+options='["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1280,2400"]'
+session=$(drive '' -d "{\"capabilities\":{\"alwaysMatch\":{\"goog:chromeOptions\":{\"args\":$options}}}}" | jq -r .value.sessionId)
+trap 'drive "" -X DELETE >/dev/null; kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$dir"' EXIT
+element() { drive /element -d "{\"using\":\"css selector\",\"value\":\"$1\"}" | jq -r '.value | to_entries[0].value'; }
+types() { drive "/element/$(element "$1")/value" -d "$(jq -n --arg text "$2" '{$text}')" >/dev/null; }
+shows() {
+    local until=$((SECONDS + 20))
+    until drive /source | jq -r .value | grep -qF "$1"; do
+        [ $SECONDS -lt $until ] || failed "no $1 in $(drive /source)"
+        sleep 0.2
+    done
+}
+drive /url -d "{\"url\":\"http://$admins/ops\"}" >/dev/null
+types '[name=email]' admin@hansang.local
+types '[name=password]' "$(password ADMIN)"$'\n'
+shows 'id="services-up">9 / 9<'
+types '[name=order]' "$order"$'\n'
+shows '<dd>DELIVERING</dd>'
+shows '<td>배송중</td>'
+drive /screenshot | jq -r .value | base64 -d >"$shots/order.png"
+shot "$shots/order.png"
+echo "ops: figures without Grafana, two looks, an order's history"
