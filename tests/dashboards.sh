@@ -91,4 +91,5 @@ curl -sS "http://$prometheus/api/v1/query_exemplars" -d "start=$(($(date +%s) - 
     -d query=http_server_request_duration_seconds_bucket |
     jq -e --arg trace "$trace" 'any(.data[].exemplars[]; .labels.trace_id == $trace)' >/dev/null ||
     { echo "dashboards: Prometheus has no example of the trace"; exit 1; }
-echo "dashboards: $(wc -l <"$dir/panels") expressions of $(ls helm/hansang/dashboards | wc -l) dashboards return data"
+dashboards=(helm/hansang/dashboards/*)
+echo "dashboards: $(wc -l <"$dir/panels") expressions of ${#dashboards[@]} dashboards return data"

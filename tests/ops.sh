@@ -48,7 +48,7 @@ until [ "$(call "$token" "/v1/orders/$order" | jq -r .state)" = DELIVERING ]; do
 
 failed() { echo "ops: $1"; exit 1; }
 # Two looks, for which virtual time passes: what the script alone can know is there.
-browser=(chromium --headless --no-sandbox --disable-gpu --user-data-dir="$dir/profile" --window-size=1280,1800)
+browser=(chromium --headless --no-sandbox --disable-gpu --user-data-dir="$dir/profile" --window-size="1280,1800")
 "${browser[@]}" --virtual-time-budget=8000 --enable-logging=stderr --dump-dom "$api/ops" >"$dir/page" 2>"$dir/chromium.log"
 for shown in 'id="services-up">9 / 9<' 'requests per second' 'Rates and times of the last' 'As of ' \
     'data-route="POST /v1/orders"' 'data-consumer="mypage" data-source="order"' 'data-service="notification"'; do

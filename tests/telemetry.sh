@@ -34,7 +34,7 @@ up=$!
 until_() {
     for _ in $(seq 300); do
         if "$@" >/dev/null 2>&1; then return; fi
-        kill -0 $up && kill -0 $rotel_pid || break
+        if ! { kill -0 $up && kill -0 $rotel_pid; }; then break; fi
         sleep 0.2
     done
     echo "telemetry: not within a minute: $*"
