@@ -59,8 +59,7 @@ contracts-accept: machine ## take the contracts as landed, unless they break the
 
 clients: TESTING := yes
 clients: machine contracts ## run the clients of examples/ and docs/grpcurl.md against a house that is up
-	@cargo build --quiet --workspace --bin hansang
-	@.ci/clients target/debug/hansang
+	@.ci/clients
 
 telemetry: TESTING := yes
 telemetry: machine ## send a house's telemetry to a collector that is not ours (rotel), and look at it

@@ -16,49 +16,28 @@ PATH=$PATH:$tools/usr/bin
 promtool check rules helm/hansang/rules/hansang.rules.yaml
 promtool test rules tests/rules.test.yaml
 
-cargo build --quiet --workspace --bin hansang
-hansang=$root/target/debug/hansang
-dir=$(mktemp -d -t hansang-dashboards-XXXXXX)
-# Postgres's own user has to pass through.
-chmod 711 "$dir"
-free() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-api=http://127.0.0.1:$(free) grpc=127.0.0.1:$(free) prometheus=127.0.0.1:$(free)
-trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$dir"' EXIT
-
-"$hansang" up --data-dir "$dir/data" --http "${api#http://}" --grpc "$grpc" >"$dir/up.log" 2>&1 &
+. tests/house.sh
+house
 cat >"$dir/prometheus.yml" <<YAML
 global: { scrape_interval: 1s, evaluation_interval: 1s }
 rule_files: [$root/helm/hansang/rules/hansang.rules.yaml]
 scrape_configs: [{ job_name: hansang, static_configs: [{ targets: ["$grpc"] }] }]
 YAML
-prometheus --config.file "$dir/prometheus.yml" --storage.tsdb.path "$dir/tsdb" \
-    --enable-feature exemplar-storage --web.listen-address "$prometheus" >"$dir/prometheus.log" 2>&1 &
-until curl -sf "$api/v1/products" >/dev/null; do
-    kill -0 %1 %2 || { cat "$dir"/*.log; exit 1; }
-    sleep 0.2
-done
-
-# As in the README.
-call() { curl -sSf -H 'content-type: application/json' -H "authorization:${1:+ Bearer $1}" "$api$2" "${@:3}"; }
-login() { call '' /v1/sessions -d "{\"email\":\"$1\",\"password\":\"$2\"}" | jq -r .accessToken; }
-won() { echo "{\"currencyCode\":\"KRW\",\"units\":\"$1\"}"; }
-seller=$(login seller@hansang.local "$(jq -r '.[] | select(.role == "SELLER").password' "$dir/data/logins.json")")
-me=$(call '' /v1/members -d '{"email":"me@example.com","password":"correct horse","displayName":"Me"}' | jq -r .id)
-token=$(login me@example.com 'correct horse')
-product=$(call "$seller" /v1/products -d "{\"displayName\":\"Table\",\"price\":$(won 1000),\"stock\":9999}" | jq -r .id)
-call "$token" "/v1/members/$me/wallet:topUp" -d "{\"amount\":$(won 9999999)}" >/dev/null
-order() { echo "{\"paymentMethod\":\"$1\",\"cardToken\":\"$2\",\"lines\":[{\"productId\":\"$product\",\"quantity\":${3:-1}}]}"; }
+prometheus=127.0.0.1:$(free)
+start prometheus prometheus --config.file "$dir/prometheus.yml" --storage.tsdb.path "$dir/tsdb" \
+    --enable-feature exemplar-storage --web.listen-address "$prometheus"
+shop
 
 trace=4bf92f3577b34da6a3ce929d0e0e4736
 
 # Reads, writes and refusals, until all has been asked.
 "$hansang" load "$api/v1/products" --rate 20 --for 600 >/dev/null 2>&1 &
-"$hansang" load "$api/v1/orders" --rate 3 --for 600 --token "$token" --body "$(order WALLET '')" >/dev/null 2>&1 &
-"$hansang" load "$api/v1/orders" --rate 1 --for 600 --token "$token" --body "$(order CARD tok_visa)" >/dev/null 2>&1 &
-"$hansang" load "$api/v1/orders" --rate 1 --for 600 --token "$token" --body "$(order BANK_TRANSFER '' 99999)" >/dev/null 2>&1 &
+"$hansang" load "$api/v1/orders" --rate 3 --for 600 --token "$token" --body "$(order WALLET)" >/dev/null 2>&1 &
+"$hansang" load "$api/v1/orders" --rate 1 --for 600 --token "$token" --body "$(order CARD)" >/dev/null 2>&1 &
+"$hansang" load "$api/v1/orders" --rate 1 --for 600 --token "$token" --body "$(order BANK_TRANSFER 99999)" >/dev/null 2>&1 &
 some() {
     call '' /v1/members -d "{\"email\":\"$RANDOM$RANDOM@example.com\",\"password\":\"correct horse\",\"displayName\":\"Kim\"}" >/dev/null
-    id=$(call "$token" /v1/orders -d "$(order CARD tok_visa)" | jq -r .id)
+    id=$(call "$token" /v1/orders -d "$(order CARD)" | jq -r .id)
     call "$token" "/v1/orders/$id:cancel" -d '{}' >/dev/null
     curl -s "$api/v1/nothing" >/dev/null
     # Somebody who keeps a trace: the example in the histogram.
@@ -82,14 +61,13 @@ while :; do
     done <"$dir/panels"
     [ -s "$dir/missing" ] || break
     if [ $((SECONDS - began)) -gt 120 ]; then
-        echo "dashboards: nothing, after two minutes, for"
         cat "$dir/missing"
-        exit 1
+        failed 'nothing of this after two minutes'
     fi
 done
 curl -sS "http://$prometheus/api/v1/query_exemplars" -d "start=$(($(date +%s) - 600))" -d "end=$(date +%s)" \
     -d query=http_server_request_duration_seconds_bucket |
     jq -e --arg trace "$trace" 'any(.data[].exemplars[]; .labels.trace_id == $trace)' >/dev/null ||
-    { echo "dashboards: Prometheus has no example of the trace"; exit 1; }
+    failed 'Prometheus has no example of the trace'
 dashboards=(helm/hansang/dashboards/*)
 echo "dashboards: $(wc -l <"$dir/panels") expressions of ${#dashboards[@]} dashboards return data"

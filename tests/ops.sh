@@ -12,41 +12,15 @@ if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; the
         apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null
 fi
 
-cargo build --quiet --workspace --bin hansang
-hansang=$PWD/target/debug/hansang
 shots=$PWD/target/tmp/ops
 mkdir -p "$shots"
-dir=$(mktemp -d -t hansang-ops-XXXXXX)
-# Postgres's own user has to pass through.
-chmod 711 "$dir"
-free() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-api=http://127.0.0.1:$(free) grpc=127.0.0.1:$(free) admins=127.0.0.1:$(free) driver=127.0.0.1:$(free)
-trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$dir"' EXIT
+. tests/house.sh
+house
+shop
+order=$(call "$token" /v1/orders -d "$(order WALLET)" | jq -r .id)
+under_way() { [ "$(call "$token" "/v1/orders/$order" | jq -r .state)" = DELIVERING ]; }
+until_ under_way
 
-"$hansang" up --data-dir "$dir/data" --http "${api#http://}" --grpc "$grpc" >"$dir/up.log" 2>&1 &
-chromedriver --port="${driver#*:}" >"$dir/driver.log" 2>&1 &
-up() {
-    until curl -sf "$1" >/dev/null; do
-        kill -0 %1 %2 || { cat "$dir"/*.log; exit 1; }
-        sleep 0.1
-    done
-}
-up "$api/v1/products"
-
-# As in the README.
-call() { curl -sSf -H 'content-type: application/json' -H "authorization:${1:+ Bearer $1}" "$api$2" "${@:3}"; }
-login() { call '' /v1/sessions -d "{\"email\":\"$1\",\"password\":\"$2\"}" | jq -r .accessToken; }
-password() { jq -r ".[] | select(.role == \"$1\").password" "$dir/data/logins.json"; }
-won() { echo "{\"currencyCode\":\"KRW\",\"units\":\"$1\"}"; }
-seller=$(login seller@hansang.local "$(password SELLER)")
-me=$(call '' /v1/members -d '{"email":"me@example.com","password":"correct horse","displayName":"Me"}' | jq -r .id)
-token=$(login me@example.com 'correct horse')
-product=$(call "$seller" /v1/products -d "{\"displayName\":\"Table\",\"price\":$(won 1000),\"stock\":99}" | jq -r .id)
-call "$token" "/v1/members/$me/wallet:topUp" -d "{\"amount\":$(won 99999)}" >/dev/null
-order=$(call "$token" /v1/orders -d "{\"paymentMethod\":\"WALLET\",\"lines\":[{\"productId\":\"$product\",\"quantity\":1}]}" | jq -r .id)
-until [ "$(call "$token" "/v1/orders/$order" | jq -r .state)" = DELIVERING ]; do sleep 0.1; done
-
-failed() { echo "ops: $1"; exit 1; }
 # Two looks, for which virtual time passes: what the script alone can know is there.
 browser=(chromium --headless --no-sandbox --disable-gpu --user-data-dir="$dir/profile" --window-size="1280,1800")
 "${browser[@]}" --virtual-time-budget=8000 --enable-logging=stderr --dump-dom "$api/ops" >"$dir/page" 2>"$dir/chromium.log"
@@ -83,27 +57,26 @@ shot "$shots/dark.png"
 cmp -s "$shots/light.png" "$shots/dark.png" && failed 'light is dark'
 
 # A gateway that is for admins, in front of the same services.
-HANSANG__AUTH__JWKS_FILE=$dir/data/keys/jwks.json HANSANG__PEERS__TEMPLATE=http://$grpc \
-    "$hansang" serve --run gateway --http "$admins" --grpc "127.0.0.1:$(free)" >"$dir/gateway.log" 2>&1 &
-up "http://$admins/healthz"
+admins=127.0.0.1:$(free)
+export HANSANG__AUTH__JWKS_FILE=$dir/data/keys/jwks.json HANSANG__PEERS__TEMPLATE=http://$grpc
+start gateway "$hansang" serve --run gateway --http "$admins" --grpc "127.0.0.1:$(free)"
+until_ curl -sf "http://$admins/healthz"
 [ "$(curl -s -o "$dir/refused" -w '%{http_code}' "http://$admins/ops")" = 401 ] || failed 'it is open'
 jq -e '.reason == "UNAUTHENTICATED"' "$dir/refused" >/dev/null
 
 # Signs in and looks an order up, as a person at the keyboard does.
 drive() { curl -sS "http://$driver/session${session:+/$session}$1" "${@:2}"; }
-until curl -sf "http://$driver/status" | jq -e .value.ready >/dev/null; do sleep 0.1; done
+driver=127.0.0.1:$(free)
+start driver chromedriver --port="${driver#*:}"
+ready() { curl -sf "http://$driver/status" | jq -e .value.ready; }
+until_ ready
 options='["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1280,2400"]'
 session=$(drive '' -d "{\"capabilities\":{\"alwaysMatch\":{\"goog:chromeOptions\":{\"args\":$options}}}}" | jq -r .value.sessionId)
 trap 'drive "" -X DELETE >/dev/null; kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$dir"' EXIT
 element() { drive /element -d "{\"using\":\"css selector\",\"value\":\"$1\"}" | jq -r '.value | to_entries[0].value'; }
 types() { drive "/element/$(element "$1")/value" -d "$(jq -n --arg text "$2" '{$text}')" >/dev/null; }
-shows() {
-    local until=$((SECONDS + 20))
-    until drive /source | jq -r .value | grep -qF "$1"; do
-        [ $SECONDS -lt $until ] || failed "no $1 in $(drive /source)"
-        sleep 0.2
-    done
-}
+shown() { drive /source | jq -r .value | grep -qF "$1"; }
+shows() { until_ shown "$1"; }
 drive /url -d "{\"url\":\"http://$admins/ops\"}" >/dev/null
 types '[name=email]' admin@hansang.local
 types '[name=password]' "$(password ADMIN)"$'\n'
@@ -111,6 +84,7 @@ shows 'id="services-up">9 / 9<'
 types '[name=order]' "$order"$'\n'
 shows '<dd>DELIVERING</dd>'
 shows '<td>배송중</td>'
+drive /source | jq -r .value | grep -qE '<td class="trace">[0-9a-f]{32}<' || failed 'the history has no traces'
 drive /screenshot | jq -r .value | base64 -d >"$shots/order.png"
 shot "$shots/order.png"
 echo "ops: figures without Grafana, two looks, an order's history"

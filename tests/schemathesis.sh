@@ -14,27 +14,12 @@ if [ ! -e "$python/done" ]; then
     touch "$python/done"
 fi
 
-cargo build --quiet --workspace --bin hansang
-hansang=$PWD/target/debug/hansang
-dir=$(mktemp -d -t hansang-schemathesis-XXXXXX)
-# Postgres's own user has to pass through.
-chmod 711 "$dir"
-free() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-api=http://127.0.0.1:$(free)
+. tests/house.sh
+house
 # Schemathesis keeps notes where it is.
 cd "$dir"
-"$hansang" up --data-dir "$dir/data" --http "${api#http://}" --grpc "127.0.0.1:$(free)" >"$dir/up.log" &
-up=$!
-trap 'kill $up; wait $up || true; rm -rf "$dir"' EXIT
-until curl -sf "$api/v1/products" >/dev/null; do
-    kill -0 $up || { cat "$dir/up.log"; exit 1; }
-    sleep 0.2
-done
-
-post() { curl -sSf -H 'content-type: application/json' "$api$1" -d "$2"; }
-login() { post /v1/sessions "{\"email\":\"$1\",\"password\":\"$2\"}" | jq -r .accessToken; }
-staff() { login "$1@hansang.local" "$(jq -r ".[] | select(.email == \"$1@hansang.local\").password" "$dir/data/logins.json")"; }
-post /v1/members '{"email":"me@example.com","password":"correct horse","displayName":"Me"}' >"$dir/me"
+staff() { login "$1@hansang.local" "$(password "${1^^}")"; }
+call '' /v1/members -d '{"email":"me@example.com","password":"correct horse","displayName":"Me"}' >/dev/null
 
 # The document has no lengths and ranges: what it allows may be refused with 400. A watch has no end to
 # wait for. Whoever withdraws, or has others withdraw, is nobody afterwards: that comes last.
