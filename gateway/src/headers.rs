@@ -33,11 +33,7 @@ pub(crate) fn metadata(sent: &HeaderMap, route: &Route) -> Result<MetadataMap, E
     if let Some(etag) = sent.get(header::IF_MATCH) {
         metadata.insert(header::IF_MATCH, unquoted("If-Match", etag)?);
     }
-    for (key, value) in telemetry::context_headers() {
-        if let (Ok(key), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
-            metadata.insert(key, value);
-        }
-    }
+    telemetry::inject(&mut metadata);
     Ok(MetadataMap::from_headers(metadata))
 }
 

@@ -17,7 +17,7 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 use kit::{
     Error,
     error::Kind,
-    rpc::{self, Class},
+    rpc::{self, BreakerLimits, Class},
     telemetry::{self, Counters},
 };
 use prometheus_client::encoding::EncodeLabelSet;
@@ -92,6 +92,7 @@ struct Table {
     backoff_ms: Option<u32>,
     max_backoff_ms: Option<u32>,
     class: Option<String>,
+    breaker: Breaker,
     priority: Option<Priority>,
     concurrency: Option<NonZeroUsize>,
     member_rate: Option<Rate>,
@@ -101,6 +102,42 @@ struct Table {
     members: OnceLock<Arc<Rates<Uuid>>>,
     #[serde(skip)]
     addresses: OnceLock<Arc<Rates<IpAddr>>>,
+}
+
+/// What it says of the circuit breaker.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Breaker {
+    window_ms: Option<NonZeroU32>,
+    least_calls: Option<NonZeroU32>,
+    failed_percent: Option<NonZeroU32>,
+    slow_ms: Option<NonZeroU32>,
+    slow_percent: Option<NonZeroU32>,
+    open_ms: Option<NonZeroU32>,
+    probes: Option<NonZeroU32>,
+}
+
+impl Breaker {
+    /// The limits that the narrowest of the tables says, for each.
+    fn limits(tables: &[&Table]) -> BreakerLimits {
+        let usual = BreakerLimits::default();
+        let number = |get: fn(&Self) -> Option<NonZeroU32>, usual| {
+            tables.iter().find_map(|table| get(&table.breaker)).map_or(usual, NonZeroU32::get)
+        };
+        let millis = |get: fn(&Self) -> Option<NonZeroU32>, usual| {
+            let millis = tables.iter().find_map(|table| get(&table.breaker));
+            millis.map_or(usual, |millis| Duration::from_millis(millis.get().into()))
+        };
+        BreakerLimits {
+            window: millis(|breaker| breaker.window_ms, usual.window),
+            least_calls: number(|breaker| breaker.least_calls, usual.least_calls),
+            failed_percent: number(|breaker| breaker.failed_percent, usual.failed_percent),
+            slow: millis(|breaker| breaker.slow_ms, usual.slow),
+            slow_percent: number(|breaker| breaker.slow_percent, usual.slow_percent),
+            open: millis(|breaker| breaker.open_ms, usual.open),
+            probes: number(|breaker| breaker.probes, usual.probes),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -204,6 +241,7 @@ impl Policy {
                     .iter()
                     .find_map(|table| table.class.as_deref())
                     .map_or(class, Class::named),
+                breaker: Breaker::limits(&tables),
             },
             priority: tables.iter().find_map(|table| table.priority).unwrap_or(Priority::Normal),
             concurrency: tables.iter().find_map(|table| table.concurrency).map(NonZeroUsize::get),
@@ -323,6 +361,19 @@ mod tests {
     }
 
     #[test]
+    fn a_breaker_is_put_together_of_what_the_tables_say() {
+        let policies = read(
+            "default.breaker.open_ms = 5000\n\
+             method.order.PlaceOrder.breaker = { slow_ms = 900, failed_percent = 20 }",
+        );
+        let of = |method| policies.of(route(method)).calling.breaker;
+        let (place, get) = (of("/PlaceOrder"), of("/GetOrder"));
+        assert_eq!((place.slow.as_millis(), place.failed_percent), (900, 20));
+        assert_eq!((get.slow, get.failed_percent), (Duration::from_secs(3), 50), "built in");
+        assert_eq!([place.open, get.open], [Duration::from_secs(5); 2]);
+    }
+
+    #[test]
     fn methods_of_one_table_share_its_rate() {
         let policies = read("service.order.member_rate = { per_second = 1, burst = 2 }");
         let member = Uuid::now_v7();
@@ -357,6 +408,7 @@ mod tests {
             ("method.order.Eat = {}", "method.order.Eat: there is no such method"),
             ("method.order.GetOrder.priority = 'urgent'", "method.order.GetOrder.priority: "),
             ("default.ip_rate = { per_second = 1 }", "burst"),
+            ("default.breaker.probes = 0", "default.breaker.probes: "),
             ("default = ", "string values must be quoted"),
         ] {
             let error = Policies::read(text).expect_err("is wrong");

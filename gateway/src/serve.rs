@@ -15,8 +15,9 @@ use tonic::body::Body;
 use tower::{Service, ServiceBuilder};
 use tower_http::{
     compression::{CompressionBody, CompressionLayer, predicate::Predicate},
-    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer},
 };
+use uuid::{Builder, fmt::Hyphenated};
 
 use crate::{Gateway, admission::Remote};
 
@@ -82,7 +83,7 @@ fn service(
     let cors = gateway.cors.clone();
     ServiceBuilder::new()
         // The client's own id, or a new one: a response can be found again in its logs and ours.
-        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(SetRequestIdLayer::x_request_id(Ids))
         .layer(PropagateRequestIdLayer::x_request_id())
         // Inside the ids: what it answers itself has one too.
         .layer(CompressionLayer::new().compress_when(Whole))
@@ -101,6 +102,18 @@ fn service(
                 Ok::<_, Infallible>(response)
             }
         })
+}
+
+/// Makes ids as `MakeRequestUuid` does, but does not ask the kernel for each.
+#[derive(Clone, Copy)]
+struct Ids;
+
+impl MakeRequestId for Ids {
+    fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
+        let id = Builder::from_random_bytes(rand::random()).into_uuid();
+        let mut text = [0; Hyphenated::LENGTH];
+        HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)).ok().map(RequestId::new)
+    }
 }
 
 /// Compresses what is there as a whole and worth it; a stream is to be seen as it comes.

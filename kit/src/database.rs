@@ -18,7 +18,7 @@ use tokio_postgres::{NoTls, Row, types::ToSql};
 use uuid::Uuid;
 
 use self::gauge::Meter;
-use crate::{Error, config::DatabaseSettings, error::Kind, telemetry};
+use crate::{Error, config::DatabaseSettings, error::Kind, telemetry::spans};
 
 /// Parameters of a statement.
 pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -62,7 +62,7 @@ impl Database {
             busy: false,
             failed: false,
             appended: false,
-            cause: Cause { causation_id: None, headers: telemetry::context_headers() },
+            cause: Cause { causation_id: None, headers: spans::context_headers() },
             committed: Arc::clone(&self.committed),
             meter: self.meter.clone(),
             begun: Instant::now(),

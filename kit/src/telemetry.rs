@@ -30,7 +30,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::filter_fn, layer::SubscriberExt as _,
+    Layer as _,
+    filter::{Targets, filter_fn},
+    layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
 use uuid::Uuid;
@@ -46,7 +48,7 @@ pub use self::{
         counters, durations, gauges, histograms, metrics, plain_metrics, sample, seconds,
     },
     reading::{Exemplar, Kind, Point, Reading, Value, read, readings},
-    spans::{context_headers, describe, is_sampled, remote_context, trace_id},
+    spans::{describe, inject, is_sampled, remote_context, trace_id},
 };
 
 /// How long the last spans and metrics may take to leave.
@@ -63,7 +65,9 @@ static STARTED: OnceLock<Started> = OnceLock::new();
 /// Starts telemetry for this process, which runs `part`; the first call counts. Needs a tokio
 /// runtime when there is a collector. It may be away, now and later.
 pub fn init(settings: &TelemetrySettings, part: &str) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(&settings.log)
+    let filter = settings
+        .log
+        .parse::<Targets>()
         .map_err(|error| config::invalid(format!("telemetry.log: {error}")))?;
     global::set_text_map_propagator(TraceContextPropagator::new());
     let resource = resource(settings, part)?;

@@ -27,7 +27,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 HELM, HANSANG = sys.argv[1:3]
 MANUAL = (ROOT / "docs/operate.md").read_text()
 PATIENCE = 60 * int(os.environ.get("HANSANG_PATIENCE", "1"))
-DEPLOYED = {"policies.concurrency": "500", "database.existingSecret": "hansang-database"}
+DEPLOYED = {"policies.concurrency": "500", "policies.default.breaker.open_ms": "2000", "database.existingSecret": "hansang-database"}
 
 
 def port():

@@ -12,7 +12,7 @@ use super::Secret;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetrySettings {
-    /// What to log, as `tracing` filters have it: `info`, `info,kit=debug`.
+    /// What to log, by level and by part: `info`, `info,kit=debug`.
     pub log: String,
     /// How to write it.
     pub format: LogFormat,

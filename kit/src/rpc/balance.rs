@@ -13,12 +13,12 @@ use std::{
 };
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tonic::body::Body;
 use tower::Service;
 
 use super::{
     Answer, BoxError, Call, Failure, Reply,
+    connection::Received,
     pool::{Link, Pool, View},
 };
 
@@ -85,9 +85,9 @@ pub struct Channel {
 }
 
 impl Service<Request<Body>> for Channel {
-    type Response = Response<Incoming>;
+    type Response = Response<Received>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Incoming>, BoxError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Received>, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))

@@ -19,24 +19,24 @@ use tonic::metadata::MetadataValue;
 use tower::{Layer, Service};
 
 use super::{
-    Answer, Call, Class, Failure, Reply, Step, gauge,
+    Answer, Call, Class, Failure, Policy, Reply, Step, gauge,
     retry::PUSHBACK,
     window::{Went, Window},
 };
 
-/// When the breaker of an upstream opens, and for how long.
+/// When a breaker opens, and for how long. Each call brings its own: how it went is judged by them.
 #[derive(Clone, Copy, Debug)]
 pub struct BreakerLimits {
     /// How far back it looks.
     pub window: Duration,
     /// Fewer calls than this in the window decide nothing.
     pub least_calls: u32,
-    /// The share of failed calls that opens it, in percent.
+    /// The share of failed calls that opens it, in percent; over 100 is never.
     pub failed_percent: u32,
     /// A call that takes this long is slow. Above the deadline of calls between services, so that
     /// an upstream that waits for a third one is not taken for the culprit.
     pub slow: Duration,
-    /// The share of slow calls that opens it, in percent.
+    /// The share of slow calls that opens it, in percent; over 100 is never.
     pub slow_percent: u32,
     /// How long it stays open before it lets probes through.
     pub open: Duration,
@@ -92,13 +92,12 @@ impl State {
 #[derive(Clone)]
 pub(super) struct BreakerLayer {
     service: &'static str,
-    limits: BreakerLimits,
     states: Arc<Mutex<HashMap<Class, State>>>,
 }
 
 impl BreakerLayer {
-    pub(super) fn new(service: &'static str, limits: BreakerLimits) -> Self {
-        Self { service, limits, states: Arc::default() }
+    pub(super) fn new(service: &'static str) -> Self {
+        Self { service, states: Arc::default() }
     }
 
     /// Reads and changes the state of a class.
@@ -124,16 +123,17 @@ impl BreakerLayer {
     }
 
     /// Lets a call through, or says how long the breaker stays open.
-    fn admit(&self, class: Class, now: Instant, deadline: Instant) -> Result<Pass, Duration> {
+    fn admit(&self, call: &Call, now: Instant) -> Result<Pass, Duration> {
+        let Policy { class, breaker: limits, .. } = call.policy;
         let probe = self.of(class, |state| {
             if let State::Open { until } = *state {
                 if now < until {
                     return Err(until - now);
                 }
-                *state = self.limits.half_open();
+                *state = limits.half_open();
             }
             match state {
-                State::HalfOpen { free: 0, .. } => Err(self.limits.open),
+                State::HalfOpen { free: 0, .. } => Err(limits.open),
                 State::HalfOpen { free, .. } => {
                     *free -= 1;
                     Ok(true)
@@ -141,15 +141,16 @@ impl BreakerLayer {
                 State::Closed(_) | State::Open { .. } => Ok(false),
             }
         })?;
-        Ok(Pass { breaker: self.clone(), class, probe, begun: now, deadline, told: false })
+        let (breaker, deadline) = (self.clone(), call.deadline);
+        Ok(Pass { breaker, class, limits, probe, begun: now, deadline, told: false })
     }
 
     fn record(&self, pass: &Pass, now: Instant, failed: bool) {
-        let slow = now.duration_since(pass.begun) >= self.limits.slow;
-        let open = State::Open { until: now + self.limits.open };
+        let slow = now.duration_since(pass.begun) >= pass.limits.slow;
+        let open = State::Open { until: now + pass.limits.open };
         self.of(pass.class, |state| match state {
             State::Closed(window) => {
-                if window.count(&self.limits, now, Went { failed, slow }) {
+                if window.count(&pass.limits, now, Went { failed, slow }) {
                     *state = open;
                 }
             }
@@ -176,6 +177,7 @@ impl BreakerLayer {
 struct Pass {
     breaker: BreakerLayer,
     class: Class,
+    limits: BreakerLimits,
     probe: bool,
     begun: Instant,
     deadline: Instant,
@@ -234,7 +236,7 @@ impl<S: Step> Service<Call> for Breaker<S> {
     }
 
     fn call(&mut self, call: Call) -> Answer {
-        match self.breaker.admit(call.policy.class, Instant::now(), call.deadline) {
+        match self.breaker.admit(&call, Instant::now()) {
             Ok(pass) => {
                 let answer = self.inner.call(call);
                 Box::pin(async move {
@@ -256,7 +258,7 @@ mod tests {
     use crate::rpc::testing::{Upstream, away, call, refused, reply};
 
     fn breaker(upstream: &Upstream) -> Breaker<Upstream> {
-        BreakerLayer::new("shop", BreakerLimits::default()).layer(upstream.clone())
+        BreakerLayer::new("shop").layer(upstream.clone())
     }
 
     async fn open(stack: &mut Breaker<Upstream>) {
@@ -335,6 +337,25 @@ mod tests {
         assert!(slow.await.iter().all(Result::is_ok));
         assert!(stack.call(call()).await.is_err());
         assert_eq!(upstream.calls(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_brings_its_limits() {
+        let upstream = Upstream::always(Err(away()));
+        let mut stack = breaker(&upstream);
+        let strict = |least_calls, open| {
+            let mut call = call();
+            call.policy.breaker = BreakerLimits { least_calls, open, ..BreakerLimits::default() };
+            call
+        };
+        assert!(stack.call(strict(2, Duration::from_mins(1))).await.is_err());
+        assert!(stack.call(strict(2, Duration::from_mins(1))).await.is_err());
+        sleep(Duration::from_secs(59)).await;
+        assert!(stack.call(call()).await.expect_err("open").never_ran());
+        assert_eq!(upstream.calls(), 2);
+        sleep(Duration::from_secs(1)).await;
+        assert!(stack.call(call()).await.is_err());
+        assert_eq!(upstream.calls(), 3, "it was probed");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,37 +1,62 @@
 //! Connection: one HTTP/2 connection to one address, in plain text. Sends and
 //! says when it has ended; when to make one and which to use are the matters of
 //! `pool` and `balance`.
+//!
+//! On `h2` itself. A request here is one message, which is there from the start, so
+//! that it can leave in one write with its headers. hyper's client, made for bodies
+//! that come bit by bit, sends it later, in a task of its own and a write of its own.
 
 use std::{
     future::Future,
     net::SocketAddr,
-    pin::Pin,
-    task::{Context, Poll},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker, ready},
     time::Duration,
 };
 
+use bytes::Bytes;
+use h2::{
+    Ping, PingPong, RecvStream,
+    client::{Builder, SendRequest},
+};
 use http::{
     Request, Response, Uri,
     uri::{Authority, Scheme},
 };
-use hyper::{
-    body::Incoming,
-    client::conn::http2::{Builder, SendRequest},
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as HttpBody, Frame};
+use tokio::{
+    net::TcpStream,
+    sync::Notify,
+    task::{JoinHandle, yield_now},
+    time::{sleep, timeout},
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{net::TcpStream, task::JoinHandle};
 use tonic::body::Body;
 use tower::Service;
 
 use super::{BoxError, gauge};
 
-type Sending = Pin<Box<dyn Future<Output = Result<Response<Incoming>, BoxError>> + Send>>;
+/// What may be under way towards us, of one answer and of all.
+const STREAM_WINDOW: u32 = 2 << 20;
+const WINDOW: u32 = 5 << 20;
+const LONGEST_HEADERS: u32 = 16 << 10;
+/// Finds out within 15 s that the other side has vanished without a word.
+const PING_EVERY: Duration = Duration::from_secs(10);
+const PONG_WITHIN: Duration = Duration::from_secs(5);
+
+type Sending = Pin<Box<dyn Future<Output = Result<Response<Received>, BoxError>> + Send>>;
+
+/// The other side has not seen the request.
+#[derive(Debug, thiserror::Error)]
+#[error("not sent: {0}")]
+pub(super) struct NotSent(#[source] h2::Error);
 
 /// An open connection. Clones share it; it is closed when the last one has gone and what is under
 /// way has ended.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Connection {
-    send: SendRequest<Body>,
+    send: SendRequest<Bytes>,
     authority: Authority,
 }
 
@@ -45,17 +70,21 @@ impl Connection {
     ) -> Result<(Self, JoinHandle<()>), BoxError> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
-        let (send, connection) = Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            // Finds out within 15 s that the other side has vanished without a word.
-            .keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(5))
-            .keep_alive_while_idle(true)
-            .handshake(TokioIo::new(socket))
+        let (send, mut connection) = Builder::new()
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .max_header_list_size(LONGEST_HEADERS)
+            .handshake(socket)
             .await?;
+        let pings = connection.ping_pong().ok_or("a connection that pings already")?;
         let ended = tokio::spawn(async move {
             gauge::connected(service);
-            if let Err(error) = connection.await {
+            let lost = tokio::select! {
+                ended = drive(connection) => ended.err().map(BoxError::from),
+                silent = keep_alive(pings) => Some(silent),
+            };
+            if let Some(error) = lost {
                 tracing::debug!(upstream = service, %address, %error, "connection lost");
             }
             gauge::disconnected(service);
@@ -64,8 +93,45 @@ impl Connection {
     }
 }
 
+/// Drives a connection to its end. Whenever there is something to send, whoever is ready comes first:
+/// what they have to send too leaves in the same write.
+async fn drive(connection: impl Future<Output = Result<(), h2::Error>>) -> Result<(), h2::Error> {
+    let mut connection = pin!(connection);
+    // A waker of its own: woken again, it would not wait.
+    let woken = Arc::new(Woken(Notify::new()));
+    let waker = Waker::from(Arc::clone(&woken));
+    loop {
+        let polled = connection.as_mut().poll(&mut Context::from_waker(&waker));
+        if let Poll::Ready(ended) = polled {
+            return ended;
+        }
+        woken.0.notified().await;
+        yield_now().await;
+    }
+}
+
+struct Woken(Notify);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
+/// Ends when a ping is not answered.
+async fn keep_alive(mut pings: PingPong) -> BoxError {
+    loop {
+        sleep(PING_EVERY).await;
+        match timeout(PONG_WITHIN, pings.ping(Ping::opaque())).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return error.into(),
+            Err(_) => return "it does not answer pings".into(),
+        }
+    }
+}
+
 impl Service<Request<Body>> for Connection {
-    type Response = Response<Incoming>;
+    type Response = Response<Received>;
     type Error = BoxError;
     type Future = Sending;
 
@@ -74,15 +140,48 @@ impl Service<Request<Body>> for Connection {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Sending {
-        let mut uri = std::mem::take(request.uri_mut()).into_parts();
-        uri.scheme = Some(Scheme::HTTP);
-        uri.authority = Some(self.authority.clone());
-        let uri = Uri::from_parts(uri);
-        let mut send = self.send.clone();
+    fn call(&mut self, request: Request<Body>) -> Sending {
+        let Self { send, authority } = self.clone();
         Box::pin(async move {
-            *request.uri_mut() = uri?;
-            Ok(send.send_request(request).await?)
+            let (mut parts, body) = request.into_parts();
+            let mut uri = std::mem::take(&mut parts.uri).into_parts();
+            uri.scheme = Some(Scheme::HTTP);
+            uri.authority = Some(authority);
+            parts.uri = Uri::from_parts(uri)?;
+            let message = body.collect().await?.to_bytes();
+            let mut send = send.ready().await.map_err(NotSent)?;
+            let request = Request::from_parts(parts, ());
+            let (response, mut stream) = send.send_request(request, false).map_err(NotSent)?;
+            // h2 keeps it until the other side has room for it.
+            stream.send_data(message, true)?;
+            Ok(response.await?.map(Received))
         })
+    }
+}
+
+/// The body of an answer.
+pub struct Received(RecvStream);
+
+impl HttpBody for Received {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        let stream = &mut self.0;
+        let frame = match ready!(stream.poll_data(cx)).transpose()? {
+            Some(data) => {
+                stream.flow_control().release_capacity(data.len())?;
+                Some(Frame::data(data))
+            }
+            None => ready!(stream.poll_trailers(cx))?.map(Frame::trailers),
+        };
+        Poll::Ready(frame.map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
     }
 }

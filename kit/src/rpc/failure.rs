@@ -5,6 +5,7 @@ use std::{error::Error as _, fmt, sync::Arc};
 
 use tonic::{Code, Status, TimeoutExpired};
 
+use super::connection::NotSent;
 use crate::{Error, error::Kind};
 
 /// A call that did not succeed.
@@ -81,8 +82,7 @@ impl Failure {
             return Self::late(service);
         }
         let never_ran = chain(source).any(|error| {
-            error.downcast_ref::<h2::Error>().is_some_and(turned_away)
-                || error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
+            error.downcast_ref::<h2::Error>().is_some_and(turned_away) || error.is::<NotSent>()
         });
         let cause = status.message().to_owned();
         if never_ran {

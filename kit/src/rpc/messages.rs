@@ -7,7 +7,7 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use tokio::sync::Mutex;
 use tonic::{
     Status, Streaming,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
 use super::Failure;
@@ -39,6 +39,11 @@ impl fmt::Debug for Messages {
     }
 }
 
+/// Most messages fit; for others it grows. tonic's own are 8 KiB each, two for a call.
+fn small_buffer() -> BufferSettings {
+    BufferSettings::new(512, 32 * 1024)
+}
+
 /// The codec that leaves messages as they are.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw;
@@ -66,6 +71,10 @@ impl Encoder for Raw {
         into.put(message);
         Ok(())
     }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        small_buffer()
+    }
 }
 
 impl Decoder for Raw {
@@ -74,5 +83,9 @@ impl Decoder for Raw {
 
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
         Ok(Some(from.copy_to_bytes(from.remaining())))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        small_buffer()
     }
 }

@@ -90,6 +90,8 @@ pub struct Policy {
     pub max_backoff: Duration,
     /// With which other calls it shares a breaker.
     pub class: Class,
+    /// When that breaker opens, as far as this call has a say.
+    pub breaker: BreakerLimits,
 }
 
 impl Default for Policy {
@@ -99,6 +101,7 @@ impl Default for Policy {
             backoff: Duration::from_millis(50),
             max_backoff: Duration::from_millis(500),
             class: Class::WRITE,
+            breaker: BreakerLimits::default(),
         }
     }
 }

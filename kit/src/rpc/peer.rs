@@ -3,17 +3,15 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use tokio::time::Instant;
-use tonic::{
-    Code,
-    metadata::{MetadataKey, MetadataMap, MetadataValue},
-};
+use tonic::{Code, metadata::MetadataMap};
 use tower::{Service as _, ServiceBuilder};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{
-    BreakerLimits, Call, Channel, Failure, Method, Policy, Reply,
+    Call, Channel, Failure, Method, Policy, Reply,
     admission::{Admission, AdmissionLayer},
     balance::Balance,
     breaker::{Breaker, BreakerLayer},
@@ -40,14 +38,11 @@ pub struct Limits {
     pub concurrency: usize,
     /// Retries in a row, before only one in ten calls may be retried.
     pub retry_tokens: u32,
-    /// When to leave the upstream alone.
-    pub breaker: BreakerLimits,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        let breaker = BreakerLimits::default();
-        Self { connections: 2, concurrency: 1024, retry_tokens: 100, breaker }
+        Self { connections: 2, concurrency: 1024, retry_tokens: 100 }
     }
 }
 
@@ -88,7 +83,7 @@ impl Peer {
             // Around the breaker: each try asks it anew.
             .layer(RetryLayer::new(service, limits.retry_tokens))
             // It sees every try as it went, but for those that another endpoint made good.
-            .layer(BreakerLayer::new(service, limits.breaker))
+            .layer(BreakerLayer::new(service))
             // Next to the wire: picks the connection, and another when that is no good.
             .service(Balance { pool: pool.clone() });
         Ok(Self { stack, pool, identity, on_behalf_of: None })
@@ -147,17 +142,12 @@ impl Peer {
     }
 
     fn metadata(&self) -> Result<MetadataMap, Error> {
-        let mut metadata = MetadataMap::new();
+        let mut headers = HeaderMap::new();
+        telemetry::inject(&mut headers);
+        let mut metadata = MetadataMap::from_headers(headers);
         if let Some(identity) = &self.identity {
             let bearer = identity.bearer_for(SystemTime::now(), self.on_behalf_of)?;
             metadata.insert("authorization", bearer);
-        }
-        for (key, value) in telemetry::context_headers() {
-            if let (Ok(key), Ok(value)) =
-                (MetadataKey::from_bytes(key.as_bytes()), MetadataValue::try_from(value))
-            {
-                metadata.insert(key, value);
-            }
         }
         Ok(metadata)
     }

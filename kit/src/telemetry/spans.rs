@@ -3,17 +3,35 @@
 
 use std::collections::BTreeMap;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{
     Context, global,
     propagation::{Extractor, Injector},
     trace::{SpanContext, SpanRef, TraceContextExt as _},
 };
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// The current trace, as headers to send on.
-pub fn context_headers() -> BTreeMap<String, String> {
-    headers(&Span::current().context())
+/// The current trace, as headers to keep.
+pub(crate) fn context_headers() -> BTreeMap<String, String> {
+    Context::map_current(headers)
+}
+
+/// Adds the current trace to headers to send on.
+pub fn inject(headers: &mut HeaderMap) {
+    struct Headers<'a>(&'a mut HeaderMap);
+    impl Injector for Headers<'_> {
+        fn set(&mut self, key: &str, value: String) {
+            // An empty `tracestate` says nothing.
+            if !value.is_empty()
+                && let (Ok(key), Ok(value)) = (key.parse(), HeaderValue::try_from(value))
+            {
+                self.0.insert::<HeaderName>(key, value);
+            }
+        }
+    }
+    Context::map_current(|context| {
+        let headers = &mut Headers(headers);
+        global::get_text_map_propagator(|propagator| propagator.inject_context(context, headers));
+    });
 }
 
 /// A trace as headers.
@@ -33,14 +51,14 @@ pub(crate) fn headers(context: &Context) -> BTreeMap<String, String> {
 }
 
 /// The trace that a request continues.
-pub fn remote_context(headers: &http::HeaderMap) -> Context {
-    struct Headers<'a>(&'a http::HeaderMap);
+pub fn remote_context(headers: &HeaderMap) -> Context {
+    struct Headers<'a>(&'a HeaderMap);
     impl Extractor for Headers<'_> {
         fn get(&self, key: &str) -> Option<&str> {
             self.0.get(key).and_then(|value| value.to_str().ok())
         }
         fn keys(&self) -> Vec<&str> {
-            self.0.keys().map(http::HeaderName::as_str).collect()
+            self.0.keys().map(HeaderName::as_str).collect()
         }
     }
     global::get_text_map_propagator(|propagator| propagator.extract(&Headers(headers)))
