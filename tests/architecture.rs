@@ -205,6 +205,13 @@ fn not_on_the_map<'a>(map: &str, folders: impl IntoIterator<Item = &'a str>) -> 
     folders.into_iter().filter(|folder| !section.contains(&format!("`{folder}/`"))).collect()
 }
 
+/// Files of migrations that the code beside them does not name.
+fn not_applied<'a>(code: &str, files: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let stem = |file: &'a str| file.rsplit('/').next().and_then(|name| name.strip_suffix(".sql"));
+    let named = |stem: &str| code.contains(&format!("\"{stem}\""));
+    files.into_iter().filter_map(stem).filter(|stem| !named(stem)).collect()
+}
+
 /// `make` targets that a text tells people to type, in its code.
 fn told_to_make(markdown: &str) -> BTreeSet<&str> {
     markdown.split('`').skip(1).step_by(2).flat_map(targets).collect()
@@ -324,6 +331,25 @@ fn the_code_map_names_every_crate() {
 fn a_crate_that_is_not_on_the_map_is_found_out() {
     let map = "# A\n\n## Code map\n\n`kit/` is below all.\n\n## Else\n\n`app/`\n";
     assert_eq!(not_on_the_map(map, ["kit", "app"]), ["app"]);
+}
+
+#[test]
+fn every_migration_is_applied() {
+    let mut all = 0;
+    for folder in crates().iter().map(|found| root().join(&found.folder)) {
+        let migrations = files(&folder.join("migrations"), "sql");
+        let code: String = files(&folder.join("src"), "rs").into_iter().map(|(_, it)| it).collect();
+        let missing = not_applied(&code, migrations.iter().map(|(file, _)| file.as_str()));
+        assert!(missing.is_empty(), "{}: nobody applies {missing:?}", folder.display());
+        all += migrations.len();
+    }
+    assert!(all > 10, "they are elsewhere");
+}
+
+#[test]
+fn a_migration_that_nobody_applies_is_found_out() {
+    let files = ["kit/migrations/V1__a.sql", "kit/migrations/V2__b.sql"];
+    assert_eq!(not_applied(r#"migrations!["V1__a"]"#, files), ["V2__b"]);
 }
 
 #[test]

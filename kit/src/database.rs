@@ -5,6 +5,7 @@
 //! (the caller's deadline passed), the connection is thrown away.
 
 mod gauge;
+mod locks;
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +18,8 @@ use tokio::sync::Notify;
 use tokio_postgres::{NoTls, Row, types::ToSql};
 use uuid::Uuid;
 
-use self::gauge::Meter;
+pub(crate) use self::locks::Lock;
+use self::{gauge::Meter, locks::Locks};
 use crate::{Error, config::DatabaseSettings, error::Kind, telemetry::spans};
 
 /// Parameters of a statement.
@@ -29,6 +31,7 @@ pub struct Database {
     pool: Pool,
     committed: Arc<Notify>,
     meter: Meter,
+    locks: Locks,
 }
 
 impl Database {
@@ -52,7 +55,7 @@ impl Database {
             .build()
             .map_err(|error| Error::internal(error.to_string()))?;
         let meter = Meter::new(service, &pool);
-        Ok(Self { pool, committed: Arc::new(Notify::new()), meter })
+        Ok(Self { pool, committed: Arc::default(), meter, locks: Locks::default() })
     }
 
     /// Begins a transaction, READ COMMITTED.

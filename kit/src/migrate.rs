@@ -16,7 +16,8 @@ const KIT: Migrations = crate::migrations![
     "V3__task",
     "V4__clock",
     "V5__replay",
-    "V6__unfinished_keys"
+    "V6__unfinished_keys",
+    "V7__no_leases"
 ];
 
 /// Applies what is missing in `service`'s database. Answers how many migrations that were.

@@ -9,8 +9,8 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
-use kit::{Error, error::Kind};
-use support::{Producer, consumer, heard, listener, number, until};
+use kit::{Database, Error, error::Kind};
+use support::{Note, Producer, consumer, heard, listener, listeners, number, until};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn an_outage_is_waited_for() {
     let (producer, listener) = (Producer::start().await, listener().await);
     let counter = Uuid::now_v7();
     let outages = AtomicU32::new(0);
-    let away = move |_: &support::Note| match outages.fetch_add(1, Ordering::Relaxed) {
+    let away = move |_: &Note| match outages.fetch_add(1, Ordering::Relaxed) {
         0..5 => Err(Error::unavailable("AWAY", "away")),
         _ => Ok(()),
     };
@@ -75,7 +75,7 @@ async fn what_was_set_aside_is_applied_in_order_once_an_operator_wants_it() {
     let (producer, listener) = (Producer::start().await, listener().await);
     let healed = Arc::new(AtomicBool::new(false));
     let now = Arc::clone(&healed);
-    let policy = move |note: &support::Note| match note.text.as_str() {
+    let policy = move |note: &Note| match note.text.as_str() {
         "bad" if !now.load(Ordering::Relaxed) => {
             Err(Error::new(Kind::Internal, "BAD", "cannot be applied"))
         }
@@ -107,4 +107,50 @@ async fn what_was_set_aside_is_applied_in_order_once_an_operator_wants_it() {
         heard(&listener).await.into_iter().filter(|(id, ..)| *id == ill).map(|(.., t)| t).collect();
     assert_eq!(texts, ["good", "bad", "behind", "later"]);
     assert_eq!(number(&listener, "select sum(parked)::bigint from checkpoint").await, 0);
+}
+
+#[tokio::test]
+async fn one_replica_applies_at_a_time_and_the_other_once_that_is_gone() {
+    let (producer, [one, two]) = (Producer::start().await, listeners().await);
+    let applied = Arc::new([const { AtomicU32::new(0) }; 2]);
+    let run = |replica: usize, database: &Database| {
+        let applied = Arc::clone(&applied);
+        let count = move |_: &Note| {
+            applied[replica].fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        };
+        tokio::spawn(consumer(&producer, database, count).run(producer.stop.clone()))
+    };
+    let counter = Uuid::now_v7();
+    let next = async |all: usize| {
+        producer.change(counter, "Changed", "again").await;
+        until("heard", async || heard(&two).await.len() == all).await;
+    };
+    let first = run(0, &one);
+    next(1).await;
+    let _second = run(1, &two);
+    for all in 2..=20 {
+        next(all).await;
+    }
+    assert_eq!(applied[1].load(Ordering::Relaxed), 0, "it stands by");
+
+    first.abort();
+    next(21).await;
+    assert_eq!(applied[1].load(Ordering::Relaxed), 1);
+
+    let holder = "select coalesce(sum(pid), 0)::bigint from pg_locks
+        where locktype = 'advisory' and granted
+          and database = (select oid from pg_database where datname = current_database())";
+    let before = number(&two, holder).await;
+    let end = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'
+        and database = (select oid from pg_database where datname = current_database())";
+    assert_eq!(two.read().await.unwrap().query(end, &[]).await.unwrap().len(), 1, "one lock");
+    until("it takes the lock again", async || {
+        let now = number(&two, holder).await;
+        now != 0 && now != before
+    })
+    .await;
+    next(22).await;
+    let versions = heard(&two).await.into_iter().map(|(_, version, _)| version);
+    assert_eq!(versions.collect::<Vec<_>>(), (1..=22).collect::<Vec<_>>());
 }

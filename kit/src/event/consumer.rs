@@ -1,9 +1,10 @@
 //! Follows another service's log and applies its events, each exactly once: the
 //! effect and the checkpoint are one transaction.
 //!
-//! A consumer proves that it misses nothing (every message says what it covers)
-//! and that nobody else applies the same (the checkpoint moves by compare and
-//! set). An event that fails for a reason of its own is set aside, with all that
+//! One replica runs it at a time, by a lock, so that none does in vain what another
+//! has done. It does not rely on that: it proves that it misses nothing (every
+//! message says what it covers) and that nobody else applies the same (the
+//! checkpoint moves by compare and set). An event that fails for a reason of its own is set aside, with all that
 //! follow it for the same correlation; the others go on.
 
 use std::{collections::BTreeMap, future::Future, marker::PhantomData, sync::Arc, time::Duration};
@@ -29,7 +30,9 @@ use super::{
     v1::{Cursor, Envelope, Span, SubscribeRequest, frame::Kind},
     wire::{Framed, Raw},
 };
-use crate::{Cause, Database, Error, Tx, backoff::Backoff, error, id, rpc::Channel};
+use crate::{
+    Cause, Database, Error, Tx, backoff::Backoff, database::Lock, error, id, rpc::Channel,
+};
 
 /// Events applied in one transaction, at most.
 const BATCH: usize = 100;
@@ -161,7 +164,7 @@ where
     pub async fn run(self, stop: CancellationToken) {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         while !stop.is_cancelled() {
-            let Err(error) = self.session(&stop, &mut backoff).await else { continue };
+            let Err(error) = self.turn(&stop, &mut backoff).await else { continue };
             let Owner { consumer, source } = self.owner;
             let foreign = error.kind() == error::Kind::Conflict;
             if foreign {
@@ -174,8 +177,27 @@ where
         }
     }
 
+    /// Waits until no other replica runs this consumer: the two would undo each other's batches.
+    async fn turn(&self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<(), Error> {
+        let Owner { consumer, source } = self.owner;
+        let name = format!("consumer {consumer} of {source}");
+        let Some(lock) = stop.run_until_cancelled(self.database.lock(&name)).await else {
+            return Ok(());
+        };
+        let lock = lock?;
+        gauge::active(self.owner, true);
+        let ended = self.session(stop, backoff, &lock).await;
+        gauge::active(self.owner, false);
+        ended
+    }
+
     /// Subscribes and applies what comes. Ends well only when told to stop.
-    async fn session(&self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<(), Error> {
+    async fn session(
+        &self,
+        stop: &CancellationToken,
+        backoff: &mut Backoff,
+        lock: &Lock,
+    ) -> Result<(), Error> {
         let Some(opened) = stop.run_until_cancelled(self.open()).await else { return Ok(()) };
         let (mut session, mut stream) = opened?;
         let mut look = interval(REPLAY);
@@ -185,6 +207,9 @@ where
             let first = tokio::select! {
                 () = stop.cancelled() => return self.apply(&mut session).await,
                 _ = look.tick() => {
+                    if !lock.is_held() {
+                        return Err(Error::unavailable("LOCK_LOST", "with its connection"));
+                    }
                     replay::replay(&self.database, self.owner, &self.policy).await?;
                     continue;
                 }

@@ -49,6 +49,10 @@ static POSITION: LazyLock<Gauges<Labels>> =
     LazyLock::new(|| gauges("hansang.consumer.position", "Last position applied of the log"));
 static HEAD: LazyLock<Gauges<Labels>> =
     LazyLock::new(|| gauges("hansang.consumer.head", "Last position heard of, of the log"));
+static ACTIVE: LazyLock<Gauges<Labels>> = LazyLock::new(|| {
+    let help = "1 where a consumer runs; 0 where it only stands by";
+    gauges("hansang.consumer.active", help)
+});
 static PARKED: LazyLock<Gauges<Labels>> =
     LazyLock::new(|| gauges("hansang.consumer.parked", "Events set aside for an operator"));
 static DELAY: LazyLock<Histograms<Labels>> = LazyLock::new(|| {
@@ -83,6 +87,17 @@ pub(super) fn log_head(source: &str, position: i64) {
 pub(super) fn appended(source: &str, kinds: &[&'static str]) {
     for event_type in kinds.iter().copied() {
         APPENDED.get_or_create(&Appended { source: source.to_owned(), event_type }).inc();
+    }
+}
+
+/// Whether a consumer runs here. Where it does not, nothing waits, and what is set aside is others'
+/// to tell.
+pub(super) fn active(owner: Owner, is: bool) {
+    let labels = owner.into();
+    ACTIVE.get_or_create(&labels).set(is.into());
+    if !is {
+        PARKED.remove(&labels);
+        WAITING.lock().unwrap_or_else(PoisonError::into_inner).insert(labels, None);
     }
 }
 

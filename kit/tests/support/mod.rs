@@ -124,12 +124,20 @@ pub(crate) async fn change(
 
 /// A service that writes down what it hears, without any constraint that would hide a mistake.
 pub(crate) async fn listener() -> Database {
+    let [one, _] = listeners().await;
+    one
+}
+
+/// Two replicas of it.
+pub(crate) async fn listeners() -> [Database; 2] {
     let table = [(
         "V1__heard",
         "create table heard (n bigint generated always as identity, counter uuid not null,
            version bigint not null, text text not null)",
     )];
-    kit::testing::database(Vec::leak(table.into())).await.database
+    let made = kit::testing::database(Vec::leak(table.into())).await;
+    let other = Database::new(&made.settings, "test").unwrap();
+    [made.database, other]
 }
 
 /// Writes down; fails as its `fault` says.
