@@ -27,7 +27,7 @@ const ROUNDS: usize = 3;
 const ROUND: Duration = Duration::from_secs(6);
 /// As in `one_transaction.sql`.
 const MEMBERS: usize = 64;
-const PRODUCTS: usize = 20;
+const PRODUCTS: usize = 200;
 /// The contexts whose tables a saga writes to.
 const TABLES: [&str; 7] =
     ["order", "payment", "product", "delivery", "mileage", "mypage", "notification"];

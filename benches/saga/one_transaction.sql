@@ -1,12 +1,14 @@
 -- The rows of one wallet saga, as all services together leave them, in one transaction of one
 -- database: what a shop without services would do. Positions, checkpoints and the sequencer, which
--- only services need, are left out.
-\set member random(1, 64)
-\set product random(1, 20)
-begin;
+-- only services need, are left out. As good as it gets: each client is another member, products are
+-- more than clients, and one round trip has it all, so that no lock is held while the client thinks.
+\set member :client_id + 1
+\set product random(1, 200)
 select gen_random_uuid() as order_id, gen_random_uuid() as payment_id, gen_random_uuid() as ledger_id,
        gen_random_uuid() as delivery_id, gen_random_uuid() as mileage_id, gen_random_uuid() as notification_id,
        lpad(:member::text, 32, '0') as member_id, lpad(:product::text, 32, '0') as product_id \gset
+\startpipeline
+begin;
 insert into idempotency (caller, method, key, request_hash, resource_id, response)
 values (:member_id::text, '/hansang.order.v1.OrderService/PlaceOrder', :order_id::text, decode(repeat('ab', 32), 'hex'), :order_id::uuid, decode(repeat('ab', 150), 'hex'));
 insert into orders (id, member_id, method, total_minor, currency, product_ids, display_names, quantities,
@@ -31,8 +33,8 @@ insert into notification (id, audience, subject_id, body)
 values (:notification_id::uuid, 'MARKETING', :order_id::uuid, repeat('주문', 30));
 insert into order_view (order_id, member_id, state, placed, payment_state, payment_version, delivery_state, delivery_version, change)
 values (:order_id::uuid, :member_id::uuid, 'DELIVERING', decode(repeat('ab', 80), 'hex'), 'DONE', 1, 'STARTED', 1, 7);
-insert into milestone (order_id, state, version, at)
-select :order_id::uuid, state, version, now()
+insert into milestone (order_id, state, version, at, trace_id)
+select :order_id::uuid, state, version, now(), '0123456789abcdef0123456789abcdef'
 from unnest(array['PLACED', 'PAID', 'PREPARED', 'DELIVERING']) with ordinality as passed (state, version);
 insert into mileage_view (entry_id, payment_id, order_id, member_id, points, cancelled, create_time)
 values (:mileage_id::uuid, :payment_id::uuid, :order_id::uuid, :member_id::uuid, 10, false, now());
@@ -45,3 +47,4 @@ from (values (:order_id::text, 1, 'OrderPlaced', 147), (:order_id::text, 2, 'Ord
   (:delivery_id::text, 1, 'DeliveryStarted', 117), (:mileage_id::text, 1, 'MileageEarned', 158), (:notification_id::text, 1, 'NotificationSent', 81))
   as told (aggregate, version, type, size);
 commit;
+\endpipeline

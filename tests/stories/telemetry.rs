@@ -118,6 +118,18 @@ fn assert_one_tree(spans: &[(Attributes, Span)]) {
     }
 }
 
+/// Each milestone says which trace it was passed in.
+async fn assert_on_my_page(member: &Member, order: &str, trace: &str) {
+    let path = format!("/v1/mypage/{}/orders/{order}", member.id);
+    eventually("the traces of four milestones", async || {
+        let view = with_status(200, member.rest.get(&path).await.expect("an answer"));
+        let history = view.body["history"].as_array().cloned().unwrap_or_default();
+        let traces: Vec<_> = history.iter().map(|passed| passed["traceId"].as_str()).collect();
+        same(traces, vec![Some(trace); 4])
+    })
+    .await;
+}
+
 /// Logs of what was done in the trace name it, and a span of it.
 fn assert_logged(house: &House, spans: &[(Attributes, Span)]) {
     let ids: BTreeSet<_> = spans.iter().map(|(_, span)| hex(&span.span_id)).collect();
@@ -182,10 +194,12 @@ async fn a_collector_gets_one_trace_from_the_call_to_the_last_policy() {
     let spans = whole(&sink).await;
     assert_one_tree(&spans);
     assert_logged(&house, &spans);
+    assert_on_my_page(&member, &order, TRACE).await;
 
     // What the caller does not keep nobody keeps; the last requests are not lost when a part ends.
     let order = place(&member, &product, UNSAMPLED, "00").await;
     member.eventually_sees(&order, "DELIVERING").await;
+    assert_on_my_page(&member, &order, UNSAMPLED).await;
     assert_measured(&sink).await;
     let parent = format!("00-{LAST}-{CALLER}-01");
     let anyone: Rest = house.rest();

@@ -79,6 +79,12 @@ impl<M> Arrived<M> {
     pub fn cause(&self) -> Cause {
         Cause { causation_id: Some(self.event_id), headers: self.headers.clone() }
     }
+
+    /// The id of the trace that it happened in (W3C Trace Context); empty when there was none.
+    pub fn trace_id(&self) -> &str {
+        let parent = self.headers.get("traceparent").map_or("", String::as_str);
+        parent.split('-').nth(1).unwrap_or_default()
+    }
 }
 
 /// When something happened elsewhere, do something here.

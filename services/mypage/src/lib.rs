@@ -33,7 +33,7 @@ use kit::{Error, House, Service};
 /// The My Page service.
 pub const SERVICE: Service = Service {
     name: "mypage",
-    migrations: kit::migrations!["V1__mypage", "V2__members", "V3__changes"],
+    migrations: kit::migrations!["V1__mypage", "V2__members", "V3__changes", "V4__traces"],
     build,
 };
 

@@ -57,6 +57,7 @@ fn milestone(arrived: &Arrived<OrderEvent>) -> Result<Option<Milestone>, Error> 
         state: state.as_str_name(),
         version: arrived.aggregate_version,
         at: arrived.occurred_at,
+        trace_id: arrived.trace_id().to_owned(),
         placed,
         cancel_reason,
     }))

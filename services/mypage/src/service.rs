@@ -18,7 +18,7 @@ use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    store::{self, Coupon, OrderView, Points},
+    store::{self, Coupon, OrderView, Passed, Points},
     watch::{self, Watches},
 };
 
@@ -148,9 +148,10 @@ pub(crate) fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
     let placed = OrderPlaced::decode(view.placed.as_slice())
         .map_err(|error| Error::internal(format!("stored order: {error}")))?;
     let state = order::State::from_str_name(&view.state).unwrap_or_default();
-    let milestone = |(state, at): (String, std::time::SystemTime)| {
+    let milestone = |Passed { state, at, trace_id }| {
         let state = order::State::from_str_name(&state).unwrap_or_default();
-        order_view::Milestone { state: state.into(), label: label(state), at: Some(at.into()) }
+        let (at, label) = (Some(at.into()), label(state));
+        order_view::Milestone { state: state.into(), label, at, trace_id }
     };
     let payment_state = payment::State::from_str_name(&view.payment_state).unwrap_or_default();
     Ok(pb::OrderView {

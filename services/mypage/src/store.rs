@@ -19,6 +19,7 @@ pub(crate) struct Milestone {
     /// The order's: of two, the higher is the later.
     pub(crate) version: i64,
     pub(crate) at: SystemTime,
+    pub(crate) trace_id: String,
     /// The encoded `OrderPlaced`, of the first milestone alone.
     pub(crate) placed: Option<Vec<u8>>,
     /// Empty, but of the last.
@@ -59,11 +60,12 @@ pub(crate) async fn pass(tx: &mut Tx, milestones: &[Milestone]) -> Result<(), Er
     let states: Vec<&str> = milestones.iter().map(|milestone| milestone.state).collect();
     let versions: Vec<i64> = milestones.iter().map(|milestone| milestone.version).collect();
     let times: Vec<SystemTime> = milestones.iter().map(|milestone| milestone.at).collect();
+    let traces: Vec<&str> = milestones.iter().map(|milestone| &*milestone.trace_id).collect();
     tx.execute(
-        "insert into milestone (order_id, state, version, at)
-         select * from unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[])
+        "insert into milestone (order_id, state, version, at, trace_id)
+         select * from unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[], $5::text[])
          on conflict (order_id, state) do nothing",
-        &[&orders, &states, &versions, &times],
+        &[&orders, &states, &versions, &times, &traces],
     )
     .await?;
     Ok(())
@@ -130,14 +132,23 @@ pub(crate) struct OrderView {
     pub(crate) placed: Vec<u8>,
     pub(crate) payment_state: String,
     pub(crate) delivery_state: String,
-    /// States and when they were passed, the oldest first.
-    pub(crate) history: Vec<(String, SystemTime)>,
+    /// The oldest first.
+    pub(crate) history: Vec<Passed>,
+}
+
+/// A milestone as the page shows it.
+pub(crate) struct Passed {
+    pub(crate) state: String,
+    pub(crate) at: SystemTime,
+    pub(crate) trace_id: String,
 }
 
 impl OrderView {
     fn from_row(row: &Row) -> Self {
         let states: Vec<String> = row.get("states");
         let times: Vec<SystemTime> = row.get("times");
+        let traces: Vec<String> = row.get("traces");
+        let passed = states.into_iter().zip(times).zip(traces);
         Self {
             order: row.get("order_id"),
             state: row.get("state"),
@@ -145,7 +156,7 @@ impl OrderView {
             placed: row.get::<_, Option<Vec<u8>>>("placed").unwrap_or_default(),
             payment_state: row.get("payment_state"),
             delivery_state: row.get("delivery_state"),
-            history: states.into_iter().zip(times).collect(),
+            history: passed.map(|((state, at), trace_id)| Passed { state, at, trace_id }).collect(),
         }
     }
 }
@@ -160,7 +171,8 @@ pub(crate) async fn orders(
         .query(
             "select o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
                o.delivery_state, array_agg(m.state order by m.version) as states,
-               array_agg(m.at order by m.version) as times
+               array_agg(m.at order by m.version) as times,
+               array_agg(m.trace_id order by m.version) as traces
              from (select * from order_view
                    where member_id = $1 and state is not null
                      and ($2::uuid is null or order_id < $2)
@@ -185,7 +197,8 @@ pub(crate) async fn order(
         .query_opt(
             "select o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
                o.delivery_state, array_agg(m.state order by m.version) as states,
-               array_agg(m.at order by m.version) as times
+               array_agg(m.at order by m.version) as times,
+               array_agg(m.trace_id order by m.version) as traces
              from order_view o join milestone m using (order_id)
              where o.order_id = $1 and o.member_id = $2 and o.state is not null
              group by o.order_id",

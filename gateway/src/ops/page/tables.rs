@@ -205,11 +205,12 @@ pub(super) fn history(html: &mut Html, history: &History) {
     if let Err(why) = page {
         html.raw("<p class=\"bad\">My Page has no history of it: ").text(why).raw("</p>");
     }
-    html.raw("<table id=\"history\"><tbody>");
+    html.raw("<table id=\"history\"><thead><tr><th>passed</th><th colspan=\"2\">state</th>");
+    html.raw("<th>trace</th></tr></thead><tbody>");
     for passed in view["history"].as_array().into_iter().flatten() {
         html.raw("<tr><td>").text(said(&passed["at"])).raw("</td><td>");
         html.text(said(&passed["state"])).raw("</td><td>").text(said(&passed["label"]));
-        html.raw("</td></tr>");
+        html.raw("</td><td class=\"trace\">").text(said(&passed["traceId"])).raw("</td></tr>");
     }
     html.raw("</tbody></table>");
 }

@@ -50,7 +50,7 @@ fn nothing_that_comes_from_elsewhere_becomes_markup() {
     let order = json!({ "id": EVIL, "state": EVIL, "cancelReason": EVIL, "memberId": EVIL,
         "total": { "units": EVIL, "currencyCode": EVIL }, "paymentMethod": EVIL });
     let view = json!({ "paymentState": EVIL, "deliveryState": EVIL,
-        "history": [{ "at": EVIL, "state": EVIL, "label": EVIL }] });
+        "history": [{ "at": EVIL, "state": EVIL, "label": EVIL, "traceId": EVIL }] });
     for (found, most) in [
         (Ok(History { order: order.clone(), page: Ok(view) }), 30),
         (Ok(History { order, page: Err(EVIL.to_owned()) }), 25),

@@ -100,7 +100,8 @@ pub(crate) async fn orders(
         .query(
             "select o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
                o.delivery_state, o.change, array_agg(m.state order by m.version) as states,
-               array_agg(m.at order by m.version) as times
+               array_agg(m.at order by m.version) as times,
+               array_agg(m.trace_id order by m.version) as traces
              from (select * from order_view
                    where member_id = $1 and state is not null and (change, order_id) > ($2, $3)
                      and change <= $4
