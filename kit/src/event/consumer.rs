@@ -187,6 +187,7 @@ where
     async fn turn(&self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<(), Error> {
         let Owner { consumer, source } = self.owner;
         let name = format!("consumer {consumer} of {source}");
+        gauge::active(self.owner, false);
         let Some(lock) = stop.run_until_cancelled(self.database.lock(&name)).await else {
             return Ok(());
         };
