@@ -10,7 +10,10 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Wake, Waker, ready},
     time::Duration,
 };
@@ -58,6 +61,8 @@ pub(super) struct NotSent(#[source] h2::Error);
 pub(super) struct Connection {
     send: SendRequest<Bytes>,
     authority: Authority,
+    /// Something has come since this was last looked at.
+    heard: Arc<AtomicBool>,
 }
 
 impl Connection {
@@ -78,18 +83,20 @@ impl Connection {
             .handshake(socket)
             .await?;
         let pings = connection.ping_pong().ok_or("a connection that pings already")?;
+        let heard = Arc::new(AtomicBool::new(false));
+        let silence = keep_alive(pings, Arc::clone(&heard));
         let ended = tokio::spawn(async move {
             gauge::connected(service);
             let lost = tokio::select! {
                 ended = drive(connection) => ended.err().map(BoxError::from),
-                silent = keep_alive(pings) => Some(silent),
+                silent = silence => Some(silent),
             };
             if let Some(error) = lost {
                 tracing::debug!(upstream = service, %address, %error, "connection lost");
             }
             gauge::disconnected(service);
         });
-        Ok((Self { send, authority }, ended))
+        Ok((Self { send, authority, heard }, ended))
     }
 }
 
@@ -118,14 +125,23 @@ impl Wake for Woken {
     }
 }
 
-/// Ends when a ping is not answered.
-async fn keep_alive(mut pings: PingPong) -> BoxError {
+/// Ends when nothing is heard for long, and a ping is not answered either.
+async fn keep_alive(mut pings: PingPong, heard: Arc<AtomicBool>) -> BoxError {
+    let heard = || heard.swap(false, Ordering::Relaxed);
     loop {
         sleep(PING_EVERY).await;
-        match timeout(PONG_WITHIN, pings.ping(Ping::opaque())).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return error.into(),
-            Err(_) => return "it does not answer pings".into(),
+        if heard() {
+            continue;
+        }
+        let mut pong = pin!(pings.ping(Ping::opaque()));
+        loop {
+            match timeout(PONG_WITHIN, &mut pong).await {
+                Ok(Ok(_)) => break,
+                Ok(Err(error)) => return error.into(),
+                // Too busy to answer it, but there.
+                Err(_) if heard() => {}
+                Err(_) => return "it does not answer pings".into(),
+            }
         }
     }
 }
@@ -141,7 +157,7 @@ impl Service<Request<Body>> for Connection {
     }
 
     fn call(&mut self, request: Request<Body>) -> Sending {
-        let Self { send, authority } = self.clone();
+        let Self { send, authority, heard } = self.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             let mut uri = std::mem::take(&mut parts.uri).into_parts();
@@ -154,13 +170,18 @@ impl Service<Request<Body>> for Connection {
             let (response, mut stream) = send.send_request(request, false).map_err(NotSent)?;
             // h2 keeps it until the other side has room for it.
             stream.send_data(message, true)?;
-            Ok(response.await?.map(Received))
+            let response = response.await?;
+            heard.store(true, Ordering::Relaxed);
+            Ok(response.map(|stream| Received { stream, heard }))
         })
     }
 }
 
 /// The body of an answer.
-pub struct Received(RecvStream);
+pub struct Received {
+    stream: RecvStream,
+    heard: Arc<AtomicBool>,
+}
 
 impl HttpBody for Received {
     type Data = Bytes;
@@ -170,9 +191,10 @@ impl HttpBody for Received {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        let stream = &mut self.0;
+        let Self { stream, heard } = &mut *self;
         let frame = match ready!(stream.poll_data(cx)).transpose()? {
             Some(data) => {
+                heard.store(true, Ordering::Relaxed);
                 stream.flow_control().release_capacity(data.len())?;
                 Some(Frame::data(data))
             }
@@ -182,6 +204,30 @@ impl HttpBody for Received {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.stream.is_end_stream()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{net::TcpListener, time::Instant};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_has_fallen_silent_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let address = listener.local_addr().expect("an address");
+        let authority = address.to_string().parse().expect("an authority");
+        let (opened, accepted) =
+            tokio::join!(Connection::open("shop", address, authority), listener.accept());
+        let ((_connection, ended), _silent) = (opened.expect("opens"), accepted.expect("accepts"));
+        let begun = Instant::now();
+        ended.await.expect("ends");
+        let waited = begun.elapsed();
+        assert!(
+            (PING_EVERY + PONG_WITHIN..Duration::from_secs(20)).contains(&waited),
+            "{waited:?}"
+        );
     }
 }
