@@ -56,8 +56,11 @@ pub struct Settings {
 pub struct DatabaseSettings {
     /// Where a service's database is; `{service}` stands for its name.
     pub url: Secret,
-    /// Connections a service may hold.
+    /// Connections a service may hold for calls.
     pub pool_size: usize,
+    /// Connections it may hold besides for what no caller waits for: numbering and applying events,
+    /// durable tasks, metrics, health. Calls never take these.
+    pub background_pool_size: usize,
     /// A statement that takes longer is cancelled; below `deadline.request_ms`.
     pub statement_timeout_ms: u64,
     /// How long to wait for a free connection, or for Postgres to accept one.
@@ -69,6 +72,7 @@ impl Default for DatabaseSettings {
         Self {
             url: Secret("postgres://hansang_{service}@127.0.0.1:5432/hansang_{service}".into()),
             pool_size: 16,
+            background_pool_size: 6,
             statement_timeout_ms: 4_000,
             acquire_timeout_ms: 3_000,
         }
@@ -317,6 +321,9 @@ impl Settings {
         }
         if self.database.pool_size < 2 {
             return Err(invalid("database.pool_size: must be 2 or more"));
+        }
+        if self.database.background_pool_size < 2 {
+            return Err(invalid("database.background_pool_size: must be 2 or more"));
         }
         if !(0.0..=1.0).contains(&self.telemetry.sample_ratio) {
             return Err(invalid("telemetry.sample_ratio: must be 0 to 1"));

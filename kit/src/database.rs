@@ -25,37 +25,34 @@ use crate::{Error, config::DatabaseSettings, error::Kind, telemetry::spans};
 /// Parameters of a statement.
 pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
-/// A pool of connections to one service's database. Cheap to clone.
+/// Pools of connections to one service's database: one for calls, and one for the work behind them,
+/// which then never queues behind calls for a connection. Cheap to clone.
 #[derive(Clone)]
 pub struct Database {
     pool: Pool,
     committed: Arc<Notify>,
     meter: Meter,
     locks: Locks,
+    /// What [`background`](Self::background) takes its connections from.
+    behind: (Pool, Meter),
 }
 
 impl Database {
-    /// A pool for `service`'s database. Connects when first asked for a connection.
+    /// Pools for `service`'s database. Connects when first asked for a connection.
     pub fn new(settings: &DatabaseSettings, service: &str) -> Result<Self, Error> {
-        let mut config = client_config(settings, service)?;
-        config.options(format!(
-            "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=30000 -c jit=off",
-            settings.statement_timeout_ms, settings.statement_timeout_ms
-        ));
-        let manager = Manager::from_config(
-            config,
-            NoTls,
-            ManagerConfig { recycling_method: RecyclingMethod::Fast },
-        );
-        let wait = Duration::from_millis(settings.acquire_timeout_ms);
-        let pool = Pool::builder(manager)
-            .max_size(settings.pool_size)
-            .runtime(Runtime::Tokio1)
-            .timeouts(Timeouts { wait: Some(wait), create: Some(wait), recycle: Some(wait) })
-            .build()
-            .map_err(|error| Error::internal(error.to_string()))?;
-        let meter = Meter::new(service, &pool);
-        Ok(Self { pool, committed: Arc::default(), meter, locks: Locks::default() })
+        let pool = connections(settings, service, settings.pool_size)?;
+        let meter = Meter::calls(service, &pool);
+        let behind = connections(settings, service, settings.background_pool_size)?;
+        let behind = (behind.clone(), Meter::background(service, &behind));
+        Ok(Self { pool, committed: Arc::default(), meter, locks: Locks::default(), behind })
+    }
+
+    /// The same database for work that no caller waits for: sequencer, consumers, durable tasks,
+    /// gauges, health.
+    #[must_use]
+    pub fn background(&self) -> Self {
+        let (pool, meter) = self.behind.clone();
+        Self { pool, meter, ..self.clone() }
     }
 
     /// Begins a transaction, READ COMMITTED.
@@ -96,6 +93,26 @@ impl Database {
     pub fn committed(&self) -> &Arc<Notify> {
         &self.committed
     }
+}
+
+fn connections(settings: &DatabaseSettings, service: &str, size: usize) -> Result<Pool, Error> {
+    let mut config = client_config(settings, service)?;
+    config.options(format!(
+        "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=30000 -c jit=off",
+        settings.statement_timeout_ms, settings.statement_timeout_ms
+    ));
+    let manager = Manager::from_config(
+        config,
+        NoTls,
+        ManagerConfig { recycling_method: RecyclingMethod::Fast },
+    );
+    let wait = Duration::from_millis(settings.acquire_timeout_ms);
+    Pool::builder(manager)
+        .max_size(size)
+        .runtime(Runtime::Tokio1)
+        .timeouts(Timeouts { wait: Some(wait), create: Some(wait), recycle: Some(wait) })
+        .build()
+        .map_err(|error| Error::internal(error.to_string()))
 }
 
 /// The connection settings of `service`: `{service}` in the URL stands for its name.

@@ -82,7 +82,7 @@ impl Server {
             (service.build)(&mut house)?;
             house.check_section()?;
             served.extend(&house.served);
-            let database = house.database();
+            let database = house.background();
             parts.push(Part { name: service.name, served: house.served, database });
             runs.extend(house.runs);
             routes = house.routes;

@@ -77,7 +77,7 @@ impl<'a> House<'a> {
     ) -> Result<Self, Error> {
         let database = Database::new(&settings.database, service.name)?;
         let identity = Identity::service(service.name, &settings.auth)?;
-        let forget = crate::idempotency::forget_old_keys(database.clone(), stop.clone());
+        let forget = crate::idempotency::forget_old_keys(database.background(), stop.clone());
         Ok(Self {
             name: service.name,
             settings,
@@ -94,6 +94,11 @@ impl<'a> House<'a> {
     /// The service's own database.
     pub fn database(&self) -> Database {
         self.database.clone()
+    }
+
+    /// The service's own database, for work that no caller waits for.
+    pub fn background(&self) -> Database {
+        self.database.background()
     }
 
     /// The configuration.
@@ -154,7 +159,7 @@ impl<'a> House<'a> {
     where
         N: NamedService + Send + Sync + 'static,
     {
-        let log = Log::open(self.database.clone());
+        let log = Log::open(self.background());
         let feed = Feed::<N>::new(log.clone(), self.stop.clone());
         self.run(log.run(self.stop.clone()));
         self.serve(feed)
@@ -180,7 +185,7 @@ impl<'a> House<'a> {
             self.name,
             Source::of::<N>(source),
             types,
-            self.database.clone(),
+            self.background(),
             channel,
             Arc::new(move || identity.bearer(SystemTime::now()).ok()),
             policy,
@@ -188,10 +193,11 @@ impl<'a> House<'a> {
         Ok(self.run(consumer.run(self.stop.clone())))
     }
 
-    /// Carries out the service's durable tasks.
+    /// Carries out the service's durable tasks. What the handler does with a database goes by
+    /// [`background`](Self::background), too.
     pub fn work<H: task::Handler>(&mut self, handler: H) -> &mut Self {
         self.measure(task::measure);
-        let worker = task::Worker::new(self.database.clone(), handler);
+        let worker = task::Worker::new(self.background(), handler);
         self.run(worker.run(self.stop.clone()))
     }
 
@@ -201,7 +207,7 @@ impl<'a> House<'a> {
     where
         F: Future<Output = Result<(), Error>> + Send,
     {
-        let (database, stop) = (self.database.clone(), self.stop.clone());
+        let (database, stop) = (self.background(), self.stop.clone());
         self.run(async move {
             let mut beat = tokio::time::interval(MEASURE);
             while stop.run_until_cancelled(beat.tick()).await.is_some() {

@@ -46,7 +46,7 @@ static TRANSACTIONS: LazyLock<Histograms<Ended>> = LazyLock::new(|| {
     durations("hansang.db.transaction.duration", help, CALL_BUCKETS)
 });
 
-/// The pools of this process, by service.
+/// The pools of this process, by name.
 static POOLS: LazyLock<Mutex<HashMap<Arc<str>, WeakPool>>> = LazyLock::new(|| {
     let count: Gauges<InState> = gauges("db.client.connection.count", "Connections by state");
     let most: Gauges<Labels> = gauges("db.client.connection.max", "Connections allowed");
@@ -73,13 +73,25 @@ static POOLS: LazyLock<Mutex<HashMap<Arc<str>, WeakPool>>> = LazyLock::new(|| {
     Mutex::default()
 });
 
-/// Counts for one service.
+/// Counts for one pool of one service.
 #[derive(Clone)]
-pub(super) struct Meter(Labels);
+pub(super) struct Meter {
+    service: Arc<str>,
+    pool: Labels,
+}
 
 impl Meter {
-    pub(super) fn new(service: &str, pool: &Pool) -> Self {
-        let name: Arc<str> = service.into();
+    /// Of the pool for calls, which has the service's name.
+    pub(super) fn calls(service: &str, pool: &Pool) -> Self {
+        Self::new(service, service.into(), pool)
+    }
+
+    /// Of the pool for the work behind them: `order-background`.
+    pub(super) fn background(service: &str, pool: &Pool) -> Self {
+        Self::new(service, format!("{service}-background").into(), pool)
+    }
+
+    fn new(service: &str, name: Arc<str>, pool: &Pool) -> Self {
         let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
         // A second one beside it is for a moment: it seeds, or looks.
         if pools.get(&name).and_then(WeakPool::upgrade).is_none() {
@@ -87,24 +99,25 @@ impl Meter {
         }
         let labels = Labels { db_client_connection_pool_name: name };
         drop(TIMEOUTS.get_or_create(&labels));
-        Self(labels)
+        Self { service: service.into(), pool: labels }
     }
 
     pub(super) fn service(&self) -> Arc<str> {
-        Arc::clone(&self.0.db_client_connection_pool_name)
+        Arc::clone(&self.service)
     }
 
     /// Somebody has waited for a connection.
     pub(super) fn waited(&self, waited: Duration, got: bool) {
-        WAITED.took(&self.0, waited);
+        WAITED.took(&self.pool, waited);
         if !got {
-            TIMEOUTS.get_or_create(&self.0).inc();
+            TIMEOUTS.get_or_create(&self.pool).inc();
         }
     }
 
     /// A transaction has ended.
     pub(super) fn ended(&self, took: Duration, outcome: &'static str) {
-        let labels = Ended { db_client_connection_pool_name: self.service(), outcome };
+        let name = Arc::clone(&self.pool.db_client_connection_pool_name);
+        let labels = Ended { db_client_connection_pool_name: name, outcome };
         TRANSACTIONS.took(&labels, took);
     }
 }

@@ -44,16 +44,18 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
     let database = house.database();
     let issuer = Issuer::new(&house.settings().auth)?;
     let deadline = house.settings().deadline.peer();
-    let withdraw = withdraw::Withdraw::new(database.clone(), house.peer("coupon")?, deadline);
+    let coupon = house.peer("coupon")?;
+    let withdraw = withdraw::Withdraw::new(database.clone(), coupon.clone(), deadline);
+    let tasks = withdraw::Withdraw::new(house.background(), coupon, deadline);
     let token_ttl = Duration::from_secs(house.settings().auth.token_ttl_s);
-    let revocations = revocations::Revocations::new(database.clone(), token_ttl, house.stop());
-    let members = service::Members::new(database, issuer, withdraw.clone())?;
+    let revocations = revocations::Revocations::new(house.background(), token_ttl, house.stop());
+    let members = service::Members::new(database, issuer, withdraw)?;
     house
         .serve(MemberServiceServer::new(members))
         .serve(RevocationsServer::new(revocations.clone()))
         .run(revocations.run())
         .publish::<MemberEventsServer<()>>()
-        .work(withdraw)
+        .work(tasks)
         .follow::<CouponEventsServer<()>, CouponEvent, _>(
             "coupon",
             &["CouponIssued", "CouponCancelled"],

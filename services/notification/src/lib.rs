@@ -32,7 +32,7 @@ pub const SERVICE: Service =
 
 fn build(house: &mut House<'_>) -> Result<(), Error> {
     let database = house.database();
-    let mail = mail::Mail::new(database.clone(), &house.own_settings()?)?;
+    let mail = mail::Mail::new(house.background(), &house.own_settings()?)?;
     house
         .serve(NotificationServiceServer::new(service::Notifications::new(database)))
         .publish::<NotificationEventsServer<()>>()

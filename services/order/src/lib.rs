@@ -44,8 +44,11 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
     let payment = house.peer("payment")?;
     let catalogue = Catalogue::new(database.clone(), house.peer("product")?, deadline);
     let cancel = Cancel::new(database.clone(), payment.clone(), deadline);
-    let card = Card::new(database.clone(), payment, deadline);
-    let worker = worker::Worker { cancel: cancel.clone(), card: card.clone() };
+    let card = Card::new(database.clone(), payment.clone(), deadline);
+    let worker = worker::Worker {
+        cancel: Cancel::new(house.background(), payment.clone(), deadline),
+        card: Card::new(house.background(), payment.clone(), deadline),
+    };
     house
         .serve(OrderServiceServer::new(service::Orders { database, catalogue, cancel, card }))
         .publish::<OrderEventsServer<()>>()

@@ -59,18 +59,19 @@ impl Default for Settings {
 
 fn build(house: &mut House<'_>) -> Result<(), Error> {
     let own: Settings = house.own_settings()?;
-    let parts = Arc::new(service::Parts {
+    let parts = service::Parts {
         database: house.database(),
         product: house.peer("product")?,
         mileage: mileage::Mileage::new(house.peer("mileage")?),
         acquirer: acquirer::Acquirer::new(&own.acquirer)?,
         deadline: house.settings().deadline.peer(),
-    });
+    };
+    let behind = service::Parts { database: house.background(), ..parts.clone() };
     let deposit_within = Duration::from_secs(own.deposit_within_s);
     house
-        .serve(PaymentServiceServer::new(service::Payments(Arc::clone(&parts))))
+        .serve(PaymentServiceServer::new(service::Payments(Arc::new(parts))))
         .publish::<PaymentEventsServer<()>>()
-        .work(worker::Worker(parts))
+        .work(worker::Worker(Arc::new(behind)))
         .follow::<OrderEventsServer<()>, OrderEvent, _>(
             "order",
             &["OrderPlaced", "OrderCancelled"],

@@ -28,6 +28,7 @@ use crate::{
 };
 
 /// What the commands of payment work with.
+#[derive(Clone)]
 pub(crate) struct Parts {
     pub(crate) database: Database,
     pub(crate) product: Peer,
