@@ -150,7 +150,7 @@ async fn shop(pool_size: usize) -> Database {
 
 /// Waits until every event has a position, then stops the sequencer.
 async fn numbered(shop: &Database, stop: &CancellationToken) {
-    let sql = "select (select count(*) from event) = (select position from sequencer)";
+    let sql = "select (select count(*) from event) = (select max(position) from numbering)";
     while !shop
         .read()
         .await

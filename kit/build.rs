@@ -5,10 +5,11 @@ use std::error::Error;
 
 use prost::Message as _;
 
-const CONTRACTS: [&str; 4] = [
+const CONTRACTS: [&str; 5] = [
     "../proto/hansang/auth/v1/revocations.proto",
     "../proto/hansang/clock/v1/clock_service.proto",
     "../proto/hansang/event/v1/event.proto",
+    "../proto/hansang/event/v1/loss_service.proto",
     "../proto/hansang/event/v1/parked_service.proto",
 ];
 

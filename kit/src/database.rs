@@ -9,7 +9,10 @@ mod locks;
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -22,6 +25,12 @@ pub(crate) use self::locks::Lock;
 use self::{gauge::Meter, locks::Locks};
 use crate::{Error, config::DatabaseSettings, error::Kind, telemetry::spans};
 
+/// What holds for each connection. Every statement of a service reads few rows by an index, at any
+/// size: so only such plans are left, whatever the statistics say, for foreign keys and triggers too,
+/// whose plans are kept from when their tables were empty.
+const PLANS: &str = "-c idle_in_transaction_session_timeout=30000 -c jit=off \
+    -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
+
 /// Parameters of a statement.
 pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
@@ -31,6 +40,10 @@ pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub struct Database {
     pool: Pool,
     committed: Arc<Notify>,
+    /// Something was committed here that has no position yet.
+    unnumbered: Arc<AtomicBool>,
+    /// Transactions of this process that have appended events and not ended.
+    appending: Arc<AtomicUsize>,
     meter: Meter,
     locks: Locks,
     /// What [`background`](Self::background) takes its connections from.
@@ -44,7 +57,15 @@ impl Database {
         let meter = Meter::calls(service, &pool);
         let behind = connections(settings, service, settings.background_pool_size)?;
         let behind = (behind.clone(), Meter::background(service, &behind));
-        Ok(Self { pool, committed: Arc::default(), meter, locks: Locks::default(), behind })
+        Ok(Self {
+            pool,
+            committed: Arc::default(),
+            unnumbered: Arc::default(),
+            appending: Arc::default(),
+            meter,
+            locks: Locks::default(),
+            behind,
+        })
     }
 
     /// The same database for work that no caller waits for: sequencer, consumers, durable tasks,
@@ -63,8 +84,7 @@ impl Database {
             failed: false,
             appended: false,
             cause: Cause { causation_id: None, headers: spans::context_headers() },
-            committed: Arc::clone(&self.committed),
-            meter: self.meter.clone(),
+            database: self.clone(),
             begun: Instant::now(),
             after: Vec::new(),
         };
@@ -93,12 +113,17 @@ impl Database {
     pub fn committed(&self) -> &Arc<Notify> {
         &self.committed
     }
+
+    /// Set with [`committed`](Self::committed) where the transaction has not numbered its events.
+    pub(crate) fn unnumbered(&self) -> &AtomicBool {
+        &self.unnumbered
+    }
 }
 
 fn connections(settings: &DatabaseSettings, service: &str, size: usize) -> Result<Pool, Error> {
     let mut config = client_config(settings, service)?;
     config.options(format!(
-        "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=30000 -c jit=off",
+        "-c statement_timeout={} -c lock_timeout={} {PLANS}",
         settings.statement_timeout_ms, settings.statement_timeout_ms
     ));
     let manager = Manager::from_config(
@@ -152,8 +177,7 @@ pub struct Tx {
     failed: bool,
     appended: bool,
     cause: Cause,
-    committed: Arc<Notify>,
-    meter: Meter,
+    database: Database,
     begun: Instant,
     after: Vec<Box<dyn FnOnce() + Send + Sync>>,
 }
@@ -213,7 +237,7 @@ impl Tx {
 
     /// The service whose database this is.
     pub(crate) fn service(&self) -> Arc<str> {
-        self.meter.service()
+        self.database.service()
     }
 
     /// Has something counted once this has happened, and not if it does not.
@@ -221,9 +245,11 @@ impl Tx {
         self.after.push(Box::new(count));
     }
 
-    /// Has the commit wake the sequencer.
+    /// Has the commit number what was appended, or wake the sequencer.
     pub fn mark_appended(&mut self) {
-        self.appended = true;
+        if !std::mem::replace(&mut self.appended, true) {
+            self.database.appending.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Makes it durable. After a connection that broke in here nobody knows whether it happened.
@@ -234,29 +260,59 @@ impl Tx {
                 "a statement of this transaction failed before its commit",
             ));
         }
-        self.batch("commit").await?;
+        let numbered = self.commit_numbered().await?;
         drop(self.connection.take());
-        self.meter.ended(self.begun.elapsed(), "commit");
+        self.database.meter.ended(self.begun.elapsed(), "commit");
         self.after.drain(..).for_each(|count| count());
         if self.appended {
-            self.committed.notify_one();
+            if !numbered {
+                self.database.unnumbered.store(true, Ordering::Release);
+            }
+            self.database.committed.notify_one();
         }
         Ok(())
+    }
+
+    /// Commits, and numbers what was appended in the same flush, unless others are at it: they are
+    /// served better by one numbering of all of them, after their commits. Answers whether nothing is
+    /// left to be numbered.
+    async fn commit_numbered(&mut self) -> Result<bool, Error> {
+        if !self.appended {
+            self.batch("commit").await?;
+            return Ok(true);
+        }
+        if self.database.appending.load(Ordering::Relaxed) > 1 {
+            self.batch("commit").await?;
+            return Ok(false);
+        }
+        self.busy = true;
+        let connection = self.connection.as_ref().expect("present until drop");
+        let number = connection.prepare_cached("select number_events(false)").await?;
+        // Sent together. Where numbering fails, the commit that follows rolls back.
+        let (head, committed) =
+            tokio::join!(connection.query_one(&number, &[]), connection.batch_execute("commit"));
+        let head = head?.get::<_, Option<i64>>(0);
+        committed?;
+        self.busy = false;
+        Ok(head.is_some())
     }
 
     /// Undoes it, and waits for that.
     pub async fn rollback(mut self) {
         if self.batch("rollback").await.is_ok() {
             drop(self.connection.take());
-            self.meter.ended(self.begun.elapsed(), "rollback");
+            self.database.meter.ended(self.begun.elapsed(), "rollback");
         }
     }
 }
 
 impl Drop for Tx {
     fn drop(&mut self) {
+        if self.appended {
+            self.database.appending.fetch_sub(1, Ordering::Relaxed);
+        }
         let Some(connection) = self.connection.take() else { return };
-        self.meter.ended(self.begun.elapsed(), "rollback");
+        self.database.meter.ended(self.begun.elapsed(), "rollback");
         if self.busy || tokio::runtime::Handle::try_current().is_err() {
             drop(Object::take(connection));
             return;

@@ -78,6 +78,16 @@ impl<T: Message> Incoming<T> {
         }
     }
 
+    /// The name of the operator who calls.
+    pub fn operator(&self) -> Result<&str, Error> {
+        match &self.caller {
+            Caller::Operator(name) => Ok(name),
+            _ => {
+                Err(Error::new(Kind::Forbidden, "OPERATOR_REQUIRED", "only operators may do this"))
+            }
+        }
+    }
+
     /// Refuses the call when it carries an `If-Match` that is not the resource's etag.
     pub fn check_etag(&self, current: &str) -> Result<(), Error> {
         match self.metadata.get("if-match").and_then(|value| value.to_str().ok()) {

@@ -17,7 +17,8 @@ const KIT: Migrations = crate::migrations![
     "V4__clock",
     "V5__replay",
     "V6__unfinished_keys",
-    "V7__no_leases"
+    "V7__no_leases",
+    "V8__cursors"
 ];
 
 /// Applies what is missing in `service`'s database. Answers how many migrations that were.

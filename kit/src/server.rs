@@ -21,7 +21,10 @@ use crate::{
     auth::{Identity, Verifier},
     clock::{self, v1::clock_service_server::ClockServiceServer},
     config::Settings,
-    event::{parked, v1::parked_events_server::ParkedEventsServer},
+    event::{
+        loss, parked,
+        v1::{log_losses_server::LogLossesServer, parked_events_server::ParkedEventsServer},
+    },
     migrate,
     observe::ObserveLayer,
     revocation::{Revoked, Watcher},
@@ -87,9 +90,10 @@ impl Server {
             runs.extend(house.runs);
             routes = house.routes;
         }
-        let databases = parts.iter().map(|part| (part.name, part.database.clone())).collect();
-        routes.add_service(parked::serve(databases));
-        served.push(ParkedEventsServer::<()>::NAME);
+        let databases = || parts.iter().map(|part| (part.name, part.database.clone())).collect();
+        routes.add_service(parked::serve(databases()));
+        routes.add_service(loss::serve(databases()));
+        served.extend([ParkedEventsServer::<()>::NAME, LogLossesServer::<()>::NAME]);
         if settings.testing.clock {
             let clock = clock::serve(parts.iter().map(|part| part.database.clone()).collect());
             routes.add_service(clock);

@@ -47,8 +47,6 @@ async fn an_event_at_fault_is_set_aside_with_all_that_follow_it() {
     let errors: Vec<Option<String>> = parked.iter().map(|row| row.get(2)).collect();
     assert_eq!(errors, [Some("BAD: cannot be applied".to_owned()), None, None]);
     assert!(parked.iter().all(|row| row.get::<_, Uuid>(0) == ill));
-    let count = number(&listener, "select sum(parked)::bigint from checkpoint").await;
-    assert_eq!(count, 3);
     assert!(kit::telemetry::metrics().contains("hansang_consumer_parked{consumer=\"listener\""));
 }
 
@@ -106,7 +104,6 @@ async fn what_was_set_aside_is_applied_in_order_once_an_operator_wants_it() {
     let texts: Vec<_> =
         heard(&listener).await.into_iter().filter(|(id, ..)| *id == ill).map(|(.., t)| t).collect();
     assert_eq!(texts, ["good", "bad", "behind", "later"]);
-    assert_eq!(number(&listener, "select sum(parked)::bigint from checkpoint").await, 0);
 }
 
 #[tokio::test]

@@ -4,40 +4,24 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use uuid::Uuid;
 
 use super::{Finding, sources::Sources};
 
 const LOG: &str = "
-    select s.position as head, s.incarnation,
+    select (select max(position) from numbering) as head,
       (select count(*) from event_position) as positions,
       (select coalesce(min(position), 1) from event_position) as first,
       (select coalesce(max(position), 0) from event_position) as last,
       (select count(*) from event e
-       where not exists (select from event_position p where p.id = e.id)) as unnumbered
-    from sequencer s";
+       where not exists (select from event_position p where p.id = e.id)) as unnumbered";
 
 const CHECKPOINTS: &str = "
-    select consumer, source, max(position) as position, max(incarnation::text)::uuid as incarnation
+    select consumer, source, max(position) as position
     from checkpoint group by consumer, source order by consumer, source";
 
 const PARKED: &str = "
-    with counted as (
-      select consumer, source, sum(parked)::bigint as parked from checkpoint
-      group by consumer, source),
-    aside as (
-      select consumer, source, count(*) as parked, min(position) as first from parked
-      group by consumer, source)
-    select consumer, source, coalesce(counted.parked, 0) as counted,
-      coalesce(aside.parked, 0) as aside, coalesce(aside.first, 0) as first
-    from counted full join aside using (consumer, source)
-    where counted.parked > 0 or aside.parked > 0
-    order by consumer, source";
-
-struct Head {
-    position: i64,
-    incarnation: Uuid,
-}
+    select consumer, source, count(*) as parked, min(position) as first from parked
+    group by consumer, source order by consumer, source";
 
 pub(super) async fn check(sources: &Sources) -> Result<Vec<Finding>> {
     let (mut gaps, mut heads) = (Vec::new(), BTreeMap::new());
@@ -55,7 +39,7 @@ pub(super) async fn check(sources: &Sources) -> Result<Vec<Finding>> {
                     column("last")
                 ));
             }
-            heads.insert(service, Head { position: head, incarnation: row.get("incarnation") });
+            heads.insert(service, head);
         }
     }
     Ok(vec![
@@ -70,22 +54,18 @@ pub(super) async fn check(sources: &Sources) -> Result<Vec<Finding>> {
 
 async fn past_the_head(
     sources: &Sources,
-    heads: &BTreeMap<&'static str, Head>,
+    heads: &BTreeMap<&'static str, i64>,
 ) -> Result<Vec<String>> {
     let mut offences = Vec::new();
     for service in sources.services() {
         for row in sources.rows(service, CHECKPOINTS).await? {
             let (consumer, source): (String, String) = (row.get(0), row.get(1));
-            let (position, log): (i64, Option<Uuid>) = (row.get(2), row.get(3));
+            let position: i64 = row.get(2);
             match heads.get(source.as_str()) {
                 None => offences.push(format!("{consumer} follows {source}, which is not here")),
-                Some(head) if log.is_some_and(|log| log != head.incarnation) => {
-                    offences.push(format!("{consumer} follows another log of {source}"));
+                Some(head) if position > *head => {
+                    offences.push(format!("{consumer} is at {position}, {source} ends at {head}"))
                 }
-                Some(head) if position > head.position => offences.push(format!(
-                    "{consumer} is at {position}, {source} ends at {}",
-                    head.position
-                )),
                 Some(_) => {}
             }
         }
@@ -100,10 +80,9 @@ async fn aside(sources: &Sources) -> Result<Vec<String>> {
             let (consumer, source): (String, String) = (row.get(0), row.get(1));
             let column = |name: &str| row.get::<_, i64>(name);
             offences.push(format!(
-                "{consumer} has {} events of {source} set aside, from position {}, and counts {}",
-                column("aside"),
-                column("first"),
-                column("counted")
+                "{consumer} has {} events of {source} parked, from position {}",
+                column("parked"),
+                column("first")
             ));
         }
     }

@@ -1,17 +1,30 @@
-//! How far a consumer has come in another service's log, and what it set aside.
-//! Everything here goes into the transaction of the effect: that is what makes
-//! the effect exactly once.
+//! How far a consumer has come in another service's log. Everything here goes into
+//! the transaction of the effect: that is what makes the effect exactly once.
+//!
+//! A checkpoint that moves is a new row in place of the old one, whose key has the
+//! position in it. No row is rewritten, so that none grows slow under a snapshot that
+//! somebody holds; and whoever deletes the old row has proved that nobody else did.
 
-use std::collections::HashSet;
-
-use bytes::Bytes;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::PARTITIONS;
+use super::{PARTITIONS, v1};
 use crate::{Database, Error, Tx, error::Kind};
 
-/// Positions by partition.
-pub(super) type Positions = [i64; PARTITIONS];
+/// How far one partition has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// Everything up to here has been seen;
+    pub(super) position: i64,
+    /// and this event stands there, as far as the source has told.
+    pub(super) event_id: Option<Uuid>,
+    /// The last event of the partition that was applied; 0 before the first.
+    pub(super) applied: i64,
+    pub(super) applied_id: Option<Uuid>,
+}
+
+/// Marks by partition.
+pub(super) type Marks = [Mark; PARTITIONS];
 
 /// Whose checkpoints.
 #[derive(Clone, Copy, Debug)]
@@ -20,187 +33,112 @@ pub(super) struct Owner {
     pub(super) source: &'static str,
 }
 
-/// What is stored.
-#[derive(Debug)]
-pub(super) struct Stored {
-    pub(super) positions: Positions,
-    /// The log that they belong to; none before the first contact.
-    pub(super) incarnation: Option<Uuid>,
-    /// Events set aside.
-    pub(super) parked: i64,
-}
-
-/// An event to be set aside.
-pub(super) struct Parked<'a> {
-    pub(super) position: i64,
-    pub(super) correlation_id: Uuid,
-    pub(super) kind: &'a str,
-    pub(super) message: &'a [u8],
-    /// Why; none for what only stands behind another.
-    pub(super) error: Option<String>,
+impl Mark {
+    /// As it stands on a subscription.
+    pub(super) fn cursor(self, partition: i32) -> v1::Cursor {
+        let text = |id: Option<Uuid>| id.map_or_else(String::new, |id| id.to_string());
+        v1::Cursor {
+            partition,
+            position: self.position,
+            event_id: text(self.event_id),
+            applied: self.applied,
+            applied_event_id: text(self.applied_id),
+        }
+    }
 }
 
 /// Reads the checkpoints, and makes those that are missing.
-pub(super) async fn load(database: &Database, owner: Owner) -> Result<Stored, Error> {
+pub(super) async fn load(database: &Database, owner: Owner) -> Result<Marks, Error> {
     let mut reader = database.read().await?;
-    let select = "select partition, position, incarnation, parked from checkpoint
-         where consumer = $1 and source = $2 order by partition";
+    let select = "select partition, position, event_id, applied, applied_id from checkpoint
+         where consumer = $1 and source = $2";
     let mut rows = reader.query(select, &[&owner.consumer, &owner.source]).await?;
     if rows.len() < PARTITIONS {
-        reader
-            .execute(
-                "insert into checkpoint (consumer, source, partition)
-                 select $1, $2, generate_series(0, 63) on conflict do nothing",
-                &[&owner.consumer, &owner.source],
-            )
-            .await?;
+        let missing = "insert into checkpoint (consumer, source, partition, position, applied)
+             select $1, $2, p, 0, 0 from generate_series(0, 63) as p
+             where not exists (select from checkpoint
+               where consumer = $1 and source = $2 and partition = p)
+             on conflict do nothing";
+        reader.execute(missing, &[&owner.consumer, &owner.source]).await?;
         rows = reader.query(select, &[&owner.consumer, &owner.source]).await?;
     }
-    let mut stored = Stored { positions: [0; PARTITIONS], incarnation: None, parked: 0 };
-    for (row, position) in rows.iter().zip(&mut stored.positions) {
-        *position = row.get(1);
-        stored.incarnation = row.get(2);
-        stored.parked += row.get::<_, i64>(3);
+    let mut marks = [Mark::default(); PARTITIONS];
+    for row in &rows {
+        let partition = usize::try_from(row.get::<_, i16>(0)).unwrap_or_default();
+        marks[partition] = Mark {
+            position: row.get(1),
+            event_id: row.get(2),
+            applied: row.get(3),
+            applied_id: row.get(4),
+        };
     }
-    Ok(stored)
+    Ok(marks)
 }
 
-/// Notes which log it is, at the first contact.
-pub(super) async fn adopt(database: &Database, owner: Owner, log: Uuid) -> Result<(), Error> {
-    let sql = "update checkpoint set incarnation = $3
-         where consumer = $1 and source = $2 and incarnation is null";
-    database.read().await?.execute(sql, &[&owner.consumer, &owner.source, &log]).await?;
-    Ok(())
-}
+const MOVE_ONE: &str = "
+    with gone as (
+      delete from checkpoint
+      where consumer = $1 and source = $2 and partition = $3 and position = $4 returning 1)
+    insert into checkpoint (consumer, source, partition, position, event_id, applied, applied_id)
+    select $1, $2, $3, $5, $6, $7, $8 from gone";
+
+const MOVE: &str = "
+    with step as (
+      select * from unnest($3::smallint[], $4::bigint[], $5::bigint[], $6::uuid[], $7::bigint[],
+        $8::uuid[]) as s (partition, old, position, event_id, applied, applied_id)),
+    gone as (
+      delete from checkpoint c using step s
+      where c.consumer = $1 and c.source = $2 and c.partition = s.partition
+        and c.position = s.old
+      returning s.*)
+    insert into checkpoint (consumer, source, partition, position, event_id, applied, applied_id)
+    select $1, $2, partition, position, event_id, applied, applied_id from gone";
 
 /// Moves the checkpoints that differ. Refuses when any is not where it was left: then somebody
-/// else has applied the same events, and this transaction must not. Answers whether anything is
-/// set aside in these partitions.
+/// else has applied the same events, and this transaction must not.
 pub(super) async fn advance(
     tx: &mut Tx,
     owner: Owner,
-    log: Uuid,
-    from: &Positions,
-    to: &Positions,
-) -> Result<bool, Error> {
-    let moved = (0_i16..).zip(from.iter().zip(to)).filter(|(_, (from, to))| from != to);
-    let (mut partitions, mut old, mut new) = (Vec::new(), Vec::new(), Vec::new());
-    for (partition, (from, to)) in moved {
-        partitions.push(partition);
-        old.push(*from);
-        new.push(*to);
-    }
-    let rows = tx
-        .query(
-            "with step as (
-               select * from unnest($4::smallint[], $5::bigint[], $6::bigint[])
-                 as s (partition, old, new)),
-             held as materialized (
-               select c.partition, step.new from checkpoint c join step using (partition)
-               where c.consumer = $1 and c.source = $2 and c.incarnation = $3
-                 and c.position = step.old
-               order by c.partition for update of c)
-             update checkpoint c set position = held.new from held
-             where c.consumer = $1 and c.source = $2 and c.partition = held.partition
-             returning c.parked > 0",
-            &[&owner.consumer, &owner.source, &log, &partitions, &old, &new],
-        )
-        .await?;
-    if rows.len() < partitions.len() {
-        return Err(Error::new(Kind::Aborted, "CHECKPOINT_MOVED", "another replica was here"));
-    }
-    Ok(rows.iter().any(|row| row.get(0)))
-}
-
-/// Those of the correlations of which something is set aside.
-pub(super) async fn parked(
-    tx: &mut Tx,
-    owner: Owner,
-    correlation_ids: &[Uuid],
-) -> Result<HashSet<Uuid>, Error> {
-    let rows = tx
-        .query(
-            "select distinct correlation_id from parked
-             where consumer = $1 and source = $2 and correlation_id = any ($3)",
-            &[&owner.consumer, &owner.source, &correlation_ids],
-        )
-        .await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
-}
-
-/// Sets an event aside.
-pub(super) async fn park(tx: &mut Tx, owner: Owner, event: &Parked<'_>) -> Result<(), Error> {
-    tx.execute(
-        "with parked as (
-           insert into parked (consumer, source, position, correlation_id, type, message, error)
-           values ($1, $2, $3, $4, $5, $6, $7))
-         update checkpoint set parked = parked + 1
-         where consumer = $1 and source = $2 and partition = $8",
-        &[
+    from: &Marks,
+    to: &Marks,
+) -> Result<(), Error> {
+    let moved: Vec<_> = (0_i16..)
+        .zip(from.iter().zip(to))
+        .filter(|(_, (from, to))| from != to)
+        .map(|(partition, (from, to))| (partition, from.position, *to))
+        .collect();
+    let rows = if let [(partition, old, to)] = moved.as_slice() {
+        let params: [&(dyn ToSql + Sync); 8] = [
             &owner.consumer,
             &owner.source,
-            &event.position,
-            &event.correlation_id,
-            &event.kind,
-            &event.message,
-            &event.error,
-            &super::partition(event.correlation_id),
-        ],
-    )
-    .await?;
+            partition,
+            old,
+            &to.position,
+            &to.event_id,
+            &to.applied,
+            &to.applied_id,
+        ];
+        tx.execute(MOVE_ONE, &params).await?
+    } else {
+        let params: [&(dyn ToSql + Sync); 8] = [
+            &owner.consumer,
+            &owner.source,
+            &column(&moved, |(partition, ..)| *partition),
+            &column(&moved, |(_, old, _)| *old),
+            &column(&moved, |(.., to)| to.position),
+            &column(&moved, |(.., to)| to.event_id),
+            &column(&moved, |(.., to)| to.applied),
+            &column(&moved, |(.., to)| to.applied_id),
+        ];
+        tx.execute(MOVE, &params).await?
+    };
+    if usize::try_from(rows).ok() != Some(moved.len()) {
+        let detail = "another replica has moved this checkpoint";
+        return Err(Error::new(Kind::Aborted, "CHECKPOINT_MOVED", detail));
+    }
     Ok(())
 }
 
-/// The correlations that an operator wants applied again.
-pub(super) async fn wanted(database: &Database, owner: Owner) -> Result<Vec<Uuid>, Error> {
-    let sql = "select distinct correlation_id from parked
-         where consumer = $1 and source = $2 and replay";
-    let rows = database.read().await?.query(sql, &[&owner.consumer, &owner.source]).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
-}
-
-/// Takes all that is set aside of a correlation, in its order, to be applied in this transaction.
-/// Nothing of its partition is applied meanwhile.
-pub(super) async fn take(
-    tx: &mut Tx,
-    owner: Owner,
-    correlation_id: Uuid,
-) -> Result<Vec<Bytes>, Error> {
-    tx.execute(
-        "select from checkpoint where consumer = $1 and source = $2 and partition = $3 for update",
-        &[&owner.consumer, &owner.source, &super::partition(correlation_id)],
-    )
-    .await?;
-    let rows = tx
-        .query(
-            "with taken as (
-               delete from parked
-               where consumer = $1 and source = $2 and correlation_id = $3
-               returning position, message),
-             counted as (
-               update checkpoint set parked = parked - (select count(*) from taken)
-               where consumer = $1 and source = $2 and partition = $4)
-             select message from taken order by position",
-            &[&owner.consumer, &owner.source, &correlation_id, &super::partition(correlation_id)],
-        )
-        .await?;
-    Ok(rows.iter().map(|row| row.get::<_, Vec<u8>>(0).into()).collect())
-}
-
-/// It failed again: notes why at the first of them, and waits to be wanted anew.
-pub(super) async fn leave(
-    database: &Database,
-    owner: Owner,
-    correlation_id: Uuid,
-    error: &Error,
-) -> Result<(), Error> {
-    let sql = "update parked p set replay = false,
-           error = case when position = (
-             select min(position) from parked
-             where consumer = $1 and source = $2 and correlation_id = $3) then $4 else error end
-         where consumer = $1 and source = $2 and correlation_id = $3";
-    let error = error.to_string();
-    let mut connection = database.read().await?;
-    connection.execute(sql, &[&owner.consumer, &owner.source, &correlation_id, &error]).await?;
-    Ok(())
+fn column<M, T>(moved: &[M], of: impl Fn(&M) -> T) -> Vec<T> {
+    moved.iter().map(of).collect()
 }

@@ -4,15 +4,22 @@
 //! One replica runs it at a time, by a lock, so that none does in vain what another
 //! has done. It does not rely on that: it proves that it misses nothing (every
 //! message says what it covers) and that nobody else applies the same (the
-//! checkpoint moves by compare and set). An event that fails for a reason of its own is set aside, with all that
-//! follow it for the same correlation; the others go on.
+//! checkpoint moves by compare and set). An event that fails for a reason of its own
+//! (it cannot be decoded, its policy refuses it or panics) is parked, with all that
+//! follow it for the same correlation; the others go on. A partition of which the
+//! source has lost what was applied here stops until an operator accepts that.
 
-use std::{collections::BTreeMap, future::Future, marker::PhantomData, sync::Arc, time::Duration};
+mod session;
+
+use std::{
+    collections::BTreeMap, future::Future, marker::PhantomData, panic::AssertUnwindSafe, sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use prost::Message;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     Request, Status, Streaming,
@@ -23,29 +30,31 @@ use tonic::{
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use self::session::Session;
+pub(super) use self::session::{arrived, kind};
 use super::{
-    checkpoint::{self, Owner, Parked, Positions},
-    gauge, replay,
+    checkpoint::{self, Owner},
+    gauge, loss,
+    parked::{self, Parked},
+    replay,
     trace::Traced,
-    v1::{Cursor, Envelope, Span, SubscribeRequest, frame::Kind},
-    wire::{Framed, Raw},
+    v1::{Opened, SubscribeRequest, frame::Kind},
+    wire::Raw,
 };
-use crate::{
-    Cause, Database, Error, Tx, backoff::Backoff, database::Lock, error, id, rpc::Channel,
-};
+use crate::{Cause, Database, Error, Tx, backoff::Backoff, database::Lock, rpc::Channel};
 
-/// Events applied in one transaction, at most.
-const BATCH: usize = 100;
-/// How often an event is tried alone before it is set aside.
+/// Events applied in one transaction, at most, and about how many bytes.
+const BATCH: (usize, usize) = (100, 1 << 20);
+/// How often an event is tried alone before it is parked.
 const TRIES: u32 = 4;
 /// How long a checkpoint without an effect may wait.
 const LAZY: Duration = Duration::from_secs(1);
-/// How often to look whether something set aside is wanted again.
-const REPLAY: Duration = Duration::from_secs(2);
+/// How often to look whether an operator wants something replayed, or has accepted a loss.
+const LOOK: Duration = Duration::from_secs(2);
 /// How long a subscription may take to open.
 const OPEN: Duration = Duration::from_secs(5);
-/// How long a consumer of another log waits before it looks again.
-const STOPPED: Duration = Duration::from_secs(30);
+/// No event is refused for its size here: those of before the limit stand in the log.
+const LARGEST: usize = 1 << 30;
 
 /// An event as a policy sees it. `M` is the `<Context>Event` of its source.
 #[derive(Clone, Debug)]
@@ -89,11 +98,15 @@ impl<M> Arrived<M> {
 
 /// When something happened elsewhere, do something here.
 pub trait Policy<M>: Send + Sync + 'static {
+    /// How long events may wait for others, to be applied in one transaction with them. Read
+    /// models that nothing waits for take their time, and cost less by that.
+    const LINGER: Duration = Duration::ZERO;
+
     /// Applies events, in this order, within `tx`, which also moves the checkpoint; never commits.
     /// Calls [`Tx::caused_by`] with [`Arrived::cause`] before it acts on an event.
     ///
-    /// An error undoes the whole batch. An outage is waited for; after any other error the events
-    /// come again one by one, and the one at fault is set aside in the end.
+    /// An error undoes the whole batch. An outage is waited for; after any other error, or a
+    /// panic, the events are applied one by one, and the one at fault is parked in the end.
     fn apply(
         &self,
         tx: &mut Tx,
@@ -132,18 +145,6 @@ pub struct Consumer<M, P> {
     message: PhantomData<fn() -> M>,
 }
 
-/// One subscription: what is stored, and what has arrived beyond that.
-struct Session<M> {
-    log: Uuid,
-    stored: Positions,
-    seen: Positions,
-    events: Vec<Arrived<M>>,
-    /// Beside each event, its message and whether it can be read.
-    messages: Vec<(Bytes, Option<Error>)>,
-    /// When to store what has no effect.
-    flush: Option<Instant>,
-}
-
 impl<M, P> Consumer<M, P>
 where
     M: Message + Default + 'static,
@@ -165,21 +166,16 @@ where
         Self { owner, path, types, database, channel, bearer, policy, message }
     }
 
-    /// Applies events until told to stop. Comes back by itself after outages; does nothing, and
-    /// says so, as long as the source's log is another one than its checkpoints belong to.
+    /// Applies events until told to stop. Recovers by itself from outages.
     pub async fn run(self, stop: CancellationToken) {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         while !stop.is_cancelled() {
             let Err(error) = self.turn(&stop, &mut backoff).await else { continue };
             let Owner { consumer, source } = self.owner;
-            let foreign = error.kind() == error::Kind::Conflict;
-            if foreign {
-                tracing::error!(%error, consumer, source, "stopped: an operator has to compare the databases");
-            } else if backoff.is_fresh() {
-                tracing::warn!(%error, consumer, source, "the consumer comes again");
+            if backoff.is_fresh() {
+                tracing::warn!(%error, consumer, source, "consumer interrupted, resubscribing");
             }
-            let pause = backoff.pause();
-            stop.run_until_cancelled(sleep(if foreign { STOPPED } else { pause })).await;
+            stop.run_until_cancelled(sleep(backoff.pause())).await;
         }
     }
 
@@ -207,17 +203,14 @@ where
     ) -> Result<(), Error> {
         let Some(opened) = stop.run_until_cancelled(self.open()).await else { return Ok(()) };
         let (mut session, mut stream) = opened?;
-        let mut look = interval(REPLAY);
+        let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let flush = session.flush;
             let first = tokio::select! {
                 () = stop.cancelled() => return self.apply(&mut session).await,
                 _ = look.tick() => {
-                    if !lock.is_held() {
-                        return Err(Error::unavailable("LOCK_LOST", "with its connection"));
-                    }
-                    replay::replay(&self.database, self.owner, &self.policy).await?;
+                    self.look(&mut session, lock).await?;
                     continue;
                 }
                 () = sleep_until(flush.unwrap_or_else(Instant::now)), if flush.is_some() => {
@@ -226,12 +219,7 @@ where
                 }
                 message = stream.next() => message,
             };
-            let mut ended = session.take(first).err();
-            while ended.is_none() && session.events.len() < BATCH {
-                // What is there already.
-                let Some(message) = stream.next().now_or_never() else { break };
-                ended = session.take(message).err();
-            }
+            let ended = self.gather(&mut session, first, &mut stream).await.err();
             if let Some(oldest) = session.events.first() {
                 gauge::arrived(self.owner, oldest.occurred_at);
                 self.apply(&mut session).await?;
@@ -243,44 +231,110 @@ where
         }
     }
 
+    /// Takes in a message and those that have come with it, or come within the policy's time.
+    async fn gather(
+        &self,
+        session: &mut Session<M>,
+        first: Option<Result<Bytes, Status>>,
+        stream: &mut Streaming<Bytes>,
+    ) -> Result<(), Error> {
+        session.take(first)?;
+        let until = Instant::now() + P::LINGER;
+        while session.events.len() < BATCH.0 && session.bytes < BATCH.1 {
+            let next = match stream.next().now_or_never() {
+                Some(message) => message,
+                None if P::LINGER.is_zero() || session.events.is_empty() => break,
+                None => match timeout_at(until, stream.next()).await {
+                    Ok(message) => message,
+                    Err(_) => break,
+                },
+            };
+            session.take(next)?;
+        }
+        Ok(())
+    }
+
+    /// Looks what else there is to do, and whether this replica may still do it.
+    async fn look(&self, session: &mut Session<M>, lock: &Lock) -> Result<(), Error> {
+        if !lock.is_held() {
+            let detail = "the database connection that held this consumer's lock was lost";
+            return Err(Error::unavailable("LOCK_LOST", detail));
+        }
+        if session.lost > 0 && loss::has_accepted(&self.database, self.owner).await? {
+            return Err(Error::unavailable("LOSS_ACCEPTED", "a lost part of the log was accepted"));
+        }
+        // Only this replica parks events, so nothing is parked but what it knows of.
+        if session.parked > 0 {
+            replay::replay(&self.database, self.owner, &self.policy).await?;
+            session.parked = parked::count(&self.database, self.owner).await?;
+            gauge::parked(self.owner, session.parked);
+        }
+        Ok(())
+    }
+
     async fn open(&self) -> Result<(Session<M>, Streaming<Bytes>), Error> {
+        loss::resume_accepted(&self.database, self.owner).await?;
         let stored = checkpoint::load(&self.database, self.owner).await?;
-        gauge::parked(self.owner, stored.parked);
-        let cursors = (0_i32..).zip(stored.positions).filter(|(_, position)| *position > 0);
+        let parked = parked::count(&self.database, self.owner).await?;
+        gauge::parked(self.owner, parked);
+        let seen = (0_i32..).zip(stored).filter(|(_, mark)| mark.position > 0);
         let mut request = Request::new(SubscribeRequest {
             group: self.owner.consumer.to_owned(),
-            cursors: cursors.map(|(partition, position)| Cursor { partition, position }).collect(),
+            cursors: seen.map(|(partition, mark)| mark.cursor(partition)).collect(),
             types: self.types.iter().map(ToString::to_string).collect(),
-            incarnation: stored.incarnation.map_or_else(String::new, |log| log.to_string()),
+            incarnation: String::new(),
         });
         if let Some(bearer) = (self.bearer)() {
             request.metadata_mut().insert("authorization", bearer);
         }
         let path = self.path.parse().map_err(|_| Error::internal("path of the subscription"))?;
-        let mut grpc = Grpc::new(self.channel.clone());
+        let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(LARGEST);
         let subscribe = async {
             let mut stream = grpc.server_streaming(request, path, Raw::new()).await?.into_inner();
             Ok::<_, Error>((stream.next().await, stream))
         };
         let slow = |_| Error::unavailable("SOURCE_SLOW", "the subscription did not open in time");
         let (first, stream) = timeout(OPEN, subscribe).await.map_err(slow)??;
-        let Some(Kind::Opened(opened)) = kind(&received(first)?)? else {
+        let Some(Kind::Opened(opened)) = kind(&session::received(first)?)? else {
             return Err(Error::internal("the stream does not begin with Opened"));
         };
         gauge::head(self.owner, opened.head);
-        let log = id::parse("incarnation", &opened.incarnation)?;
-        if stored.incarnation.is_none() {
-            checkpoint::adopt(&self.database, self.owner, log).await?;
-        }
-        let session = Session {
-            log,
-            stored: stored.positions,
-            seen: stored.positions,
-            events: Vec::new(),
-            messages: Vec::new(),
-            flush: None,
-        };
+        let mut session = Session::new(stored, parked);
+        self.take_over(&mut session, &opened).await?;
         Ok((session, stream))
+    }
+
+    /// Takes in what the source makes of the checkpoints.
+    async fn take_over(&self, session: &mut Session<M>, opened: &Opened) -> Result<(), Error> {
+        let Owner { consumer, source } = self.owner;
+        if !opened.resumed.is_empty() {
+            let marks = session.resumed(&opened.resumed)?;
+            let partitions = opened.resumed.len();
+            tracing::warn!(
+                consumer,
+                source,
+                partitions,
+                "the source has lost events that were not applied here; resuming before them"
+            );
+            let mut tx = self.database.begin().await?;
+            checkpoint::advance(&mut tx, self.owner, &session.stored, &marks).await?;
+            tx.commit().await?;
+            (session.stored, session.seen) = (marks, marks);
+        }
+        session.lost = opened.lost.len();
+        gauge::lost(self.owner, session.lost);
+        for lost in &opened.lost {
+            let mark = session.stored[session::place(lost.partition)?];
+            loss::note(&self.database, self.owner, mark, lost).await?;
+            let (partition, position, common) = (lost.partition, mark.applied, lost.common);
+            let event_id = mark.applied_id.unwrap_or_default();
+            tracing::error!(
+                consumer, source, partition, position, %event_id, common,
+                "partition stopped: the source has lost an event that was applied here; compare \
+                 the two, then run `hansang log accept`"
+            );
+        }
+        Ok(())
     }
 
     /// Applies what has arrived.
@@ -291,9 +345,9 @@ where
         }
         let traced = Traced::begin(self.owner, &mut session.events);
         self.apply_somehow(session).instrument(traced.span()).await?;
-        session.events.clear();
-        session.messages.clear();
-        gauge::applied(self.owner, session.stored.iter().copied().max().unwrap_or_default());
+        session.clear();
+        let furthest = session.stored.iter().map(|mark| mark.position).max();
+        gauge::applied(self.owner, furthest.unwrap_or_default());
         Ok(())
     }
 
@@ -305,7 +359,7 @@ where
             Ok(false) => self.apply_each(session).await?,
             Err(error) if error.is_outage() => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, consumer = self.owner.consumer, "one by one after an error");
+                tracing::warn!(%error, consumer = self.owner.consumer, "a batch failed; applying its events one by one");
                 self.apply_each(session).await?;
             }
         }
@@ -320,15 +374,15 @@ where
             return Ok(false);
         }
         let mut tx = self.database.begin().await?;
-        let (from, to) = (&session.stored, &session.seen);
-        if checkpoint::advance(&mut tx, self.owner, session.log, from, to).await? {
+        checkpoint::advance(&mut tx, self.owner, &session.stored, &session.seen).await?;
+        if session.parked > 0 {
             let ids: Vec<_> = session.events.iter().map(|event| event.correlation_id).collect();
-            if !checkpoint::parked(&mut tx, self.owner, &ids).await?.is_empty() {
+            if parked::any(&mut tx, self.owner, &ids).await? {
                 return Ok(false);
             }
         }
         if !session.events.is_empty() {
-            self.policy.apply(&mut tx, &session.events).await?;
+            apply(&self.policy, &mut tx, &session.events).await?;
         }
         tx.commit().await?;
         Ok(true)
@@ -353,7 +407,7 @@ where
         Ok(())
     }
 
-    /// Applies one event, or sets it aside: for this `fault`, or because of one before it.
+    /// Applies one event, or parks it: for this `fault`, or because of one before it.
     async fn apply_one(
         &self,
         session: &mut Session<M>,
@@ -362,112 +416,50 @@ where
     ) -> Result<(), Error> {
         let events = &session.events[index..=index];
         let (event, (message, unreadable)) = (&events[0], &session.messages[index]);
-        let mut to = session.stored;
-        to[place(event.partition)?] = event.position;
+        let to = session.after(event)?;
         let mut tx = self.database.begin().await?;
-        let behind = checkpoint::advance(&mut tx, self.owner, session.log, &session.stored, &to)
-            .await?
-            && !checkpoint::parked(&mut tx, self.owner, &[event.correlation_id]).await?.is_empty();
+        checkpoint::advance(&mut tx, self.owner, &session.stored, &to).await?;
+        let behind =
+            session.parked > 0 && parked::any(&mut tx, self.owner, &[event.correlation_id]).await?;
         if behind || fault.is_some() {
-            let Owner { consumer, source } = self.owner;
             let error = fault.as_ref().map(ToString::to_string);
-            let event_id = event.event_id;
-            tracing::error!(consumer, source, %event_id, event.kind, event.position, error, "set aside");
-            let parked = Parked {
-                position: event.position,
-                correlation_id: event.correlation_id,
-                kind: &event.kind,
-                message,
-                error,
-            };
-            checkpoint::park(&mut tx, self.owner, &parked).await?;
-            gauge::one_more_parked(self.owner);
+            self.log_parked(event, error.as_deref());
+            let (position, correlation_id) = (event.position, event.correlation_id);
+            let aside = Parked { position, correlation_id, kind: &event.kind, message, error };
+            parked::park(&mut tx, self.owner, &aside).await?;
+            session.parked += 1;
+            gauge::parked(self.owner, session.parked);
         } else if let Some(error) = unreadable {
             return Err(error.clone());
         } else {
-            self.policy.apply(&mut tx, events).await?;
+            apply(&self.policy, &mut tx, events).await?;
         }
         tx.commit().await?;
         session.stored = to;
         Ok(())
     }
-}
 
-impl<M: Message + Default> Session<M> {
-    /// Takes a message in.
-    fn take(&mut self, message: Option<Result<Bytes, Status>>) -> Result<(), Error> {
-        let message = received(message)?;
-        match kind(&message)? {
-            Some(Kind::Event(envelope)) => {
-                let span = envelope.span.unwrap_or_default();
-                let (decoded, fault) = match M::decode(message.clone()) {
-                    Ok(decoded) => (decoded, None),
-                    Err(error) => (M::default(), Some(Error::internal(error.to_string()))),
-                };
-                let arrived = arrived(span, envelope, decoded)?;
-                self.cover(span)?;
-                self.events.push(arrived);
-                self.messages.push((message, fault));
-            }
-            Some(Kind::Progress(progress)) => {
-                progress.spans.into_iter().try_for_each(|span| self.cover(span))?;
-                self.flush.get_or_insert_with(|| Instant::now() + LAZY);
-            }
-            Some(Kind::CaughtUp(_) | Kind::Opened(_)) | None => {}
-        }
-        Ok(())
-    }
-
-    /// Notes that nothing is missing up to the span's end.
-    fn cover(&mut self, span: Span) -> Result<(), Error> {
-        let seen = &mut self.seen[place(span.partition)?];
-        if *seen != span.covers_after || span.position <= span.covers_after {
-            return Err(Error::internal(format!("gap: after {seen} comes {span:?}")));
-        }
-        *seen = span.position;
-        Ok(())
+    fn log_parked(&self, event: &Arrived<M>, error: Option<&str>) {
+        let Owner { consumer, source } = self.owner;
+        let (event_id, kind, position) = (event.event_id, &event.kind, event.position);
+        let next = match error {
+            Some(_) => "event parked: it failed; replay or discard it once the reason is known",
+            None => "event parked: an earlier one of its correlation is",
+        };
+        tracing::error!(consumer, source, %event_id, kind, position, error, "{next}");
     }
 }
 
-/// A message of the stream; its end is an outage, as the stream itself never ends.
-fn received(message: Option<Result<Bytes, Status>>) -> Result<Bytes, Error> {
-    match message {
-        Some(message) => Ok(message?),
-        None => Err(Error::unavailable("SOURCE_ENDED", "the source ended the stream")),
-    }
-}
-
-pub(super) fn kind(message: &Bytes) -> Result<Option<Kind>, Error> {
-    let framed = Framed::decode(message.clone()).map_err(|e| Error::internal(e.to_string()))?;
-    Ok(framed.frame.and_then(|frame| frame.kind))
-}
-
-fn place(partition: i32) -> Result<usize, Error> {
-    match usize::try_from(partition) {
-        Ok(place) if place < super::PARTITIONS => Ok(place),
-        _ => Err(Error::violation("partition", "must be 0 to 63")),
-    }
-}
-
-pub(super) fn arrived<M>(span: Span, envelope: Envelope, message: M) -> Result<Arrived<M>, Error> {
-    let causation_id = match envelope.causation_id.as_str() {
-        "" => None,
-        id => Some(id::parse("causation_id", id)?),
-    };
-    Ok(Arrived {
-        event_id: id::parse("event_id", &envelope.event_id)?,
-        kind: envelope.r#type,
-        correlation_id: id::parse("correlation_id", &envelope.correlation_id)?,
-        causation_id,
-        aggregate_id: id::parse("aggregate_id", &envelope.aggregate_id)?,
-        aggregate_version: envelope.aggregate_version,
-        occurred_at: envelope
-            .occur_time
-            .and_then(|time| time.try_into().ok())
-            .ok_or_else(|| Error::violation("occur_time", "is required"))?,
-        position: span.position,
-        partition: span.partition,
-        headers: envelope.headers.into_iter().collect(),
-        message,
+/// Applies events by a policy. A panic is an error of the events, not of the process.
+pub(super) async fn apply<M, P: Policy<M>>(
+    policy: &P,
+    tx: &mut Tx,
+    events: &[Arrived<M>],
+) -> Result<(), Error> {
+    let applied = AssertUnwindSafe(policy.apply(tx, events)).catch_unwind().await;
+    applied.unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        Err(Error::internal(format!("the policy panicked: {said}")))
     })
 }

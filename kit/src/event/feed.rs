@@ -11,7 +11,6 @@ use std::{
     future::Future,
     marker::PhantomData,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -31,9 +30,10 @@ use tonic::{
 use uuid::Uuid;
 
 use super::{
-    PARTITIONS,
-    log::{Batch, Log, READ, Stored},
-    v1::{CaughtUp, Cursor, Opened, Progress, Span, SubscribeRequest, frame::Kind},
+    PARTITIONS, cursor,
+    log::{Batch, Log, Read, Shown, Stored},
+    sequencer::Place,
+    v1::{CaughtUp, Opened, Progress, Span, SubscribeRequest, frame::Kind},
     wire::{self, Raw},
 };
 use crate::{Error, error};
@@ -41,7 +41,7 @@ use crate::{Error, error};
 /// How soon a subscriber learns of events that are not for it.
 const PROGRESS: Duration = Duration::from_millis(250);
 /// How far the spans of a silent partition may stay behind: what a subscriber may have to skip
-/// when it comes again.
+/// when it subscribes again.
 const SILENCE: i64 = 1_000;
 
 /// The gRPC service that `N` names: [`serve`](crate::House::serve) it like a generated one.
@@ -121,15 +121,18 @@ impl ServerStreamingService<SubscribeRequest> for Subscribe {
 /// One open stream.
 struct Subscriber {
     log: Log,
-    live: broadcast::Receiver<Arc<Batch>>,
+    live: broadcast::Receiver<Shown>,
     stop: CancellationToken,
-    incarnation: Uuid,
     /// Empty: all.
     types: HashSet<String>,
     /// Everything up to here has been looked at.
     at: i64,
+    /// The event there; none when no cursor told.
+    at_id: Option<Uuid>,
     /// What the spans sent so far cover, by partition.
     covered: [i64; PARTITIONS],
+    /// Partitions that are left out, as the log has lost events that were applied of them.
+    lost: u64,
     /// Partitions with events that were passed over since they were last covered.
     passed_over: u64,
     /// When to tell of them.
@@ -147,35 +150,31 @@ impl Subscriber {
     ) -> Result<Self, Error> {
         // Before anything is read: so that no batch falls in between.
         let live = log.watch();
-        let head = log.head().await?;
-        let incarnation = head.incarnation.to_string();
+        let incarnation = cursor::incarnation(log.database()).await?.to_string();
         if !request.incarnation.is_empty() && request.incarnation != incarnation {
-            return Err(another_log());
+            return Err(replaced());
         }
-        let covered = covered(&request.cursors)?;
-        if covered.iter().any(|position| *position > head.position) {
-            return Err(Error::new(
-                error::Kind::Conflict,
-                "CURSOR_PAST_HEAD",
-                format!("the log ends at {}: it has lost what was seen of it", head.position),
-            ));
-        }
-        let at = covered.iter().copied().min().unwrap_or_default();
-        tracing::info!(group = request.group, at, head = head.position, "subscribed");
-        let opened = wire::frame(Kind::Opened(Opened { incarnation, head: head.position }));
+        let proven = cursor::prove(log.database(), &request.cursors).await?;
+        let head = proven.head;
+        let (at, at_id) = proven.start();
+        tracing::info!(group = request.group, at, head, lost = proven.lost.len(), "subscribed");
+        let lost = proven.lost.iter().fold(0, |lost, l| lost | 1_u64 << l.partition);
+        let covered = proven.covered;
+        let opened = Opened { incarnation, head, resumed: proven.resumed, lost: proven.lost };
         Ok(Self {
             log,
             live,
             stop,
-            incarnation: head.incarnation,
             types: request.types.into_iter().collect(),
             at,
+            at_id,
             covered,
+            lost,
             passed_over: 0,
             progress: None,
             behind: true,
             caught_up: false,
-            queue: VecDeque::from([opened]),
+            queue: VecDeque::from([wire::frame(Kind::Opened(opened))]),
         })
     }
 
@@ -197,11 +196,13 @@ impl Subscriber {
     }
 
     async fn catch_up(&mut self) -> Result<(), Error> {
-        let events = self.log.read(self.incarnation, self.at).await?;
+        let Read::Events(events) = self.log.read(self.at, self.at_id).await? else {
+            return Err(replaced());
+        };
         for event in &events {
             self.look_at(event);
         }
-        self.behind = events.len() == usize::from(READ);
+        self.behind = !events.is_empty();
         if self.progress.is_some() {
             self.tell_progress();
         }
@@ -217,20 +218,30 @@ impl Subscriber {
         tokio::select! {
             () = self.stop.cancelled() => {}
             () = sleep_until(due), if self.progress.is_some() => self.tell_progress(),
-            batch = self.live.recv() => match batch {
-                Ok(batch) if batch.head.incarnation != self.incarnation => return Err(another_log()),
-                Ok(batch) => {
-                    let first = batch.events.first().map_or(batch.head.position, |e| e.position - 1);
-                    self.behind = first > self.at;
-                    if !self.behind {
-                        for event in &batch.events {
-                            self.look_at(event);
-                        }
-                    }
-                }
+            shown = self.live.recv() => match shown {
+                Ok(Shown::Batch(batch)) => self.take(&batch)?,
+                Ok(Shown::Replaced) => return Err(replaced()),
                 Err(RecvError::Lagged(_)) => self.behind = true,
                 Err(RecvError::Closed) => self.stop.cancelled().await,
             }
+        }
+        Ok(())
+    }
+
+    /// Takes up a live batch, if it has what comes next; else the table has it.
+    fn take(&mut self, batch: &Batch) -> Result<(), Error> {
+        if batch.after.position > self.at {
+            self.behind = true;
+            return Ok(());
+        }
+        // What this batch says of the event that was seen last.
+        let places = std::iter::once(batch.after).chain(batch.events.iter().map(Stored::place));
+        let same = |place: Place| self.at_id.is_none_or(|id| id == place.event_id);
+        if !places.filter(|place| place.position == self.at && self.at > 0).all(same) {
+            return Err(replaced());
+        }
+        for event in &batch.events {
+            self.look_at(event);
         }
         Ok(())
     }
@@ -242,8 +253,9 @@ impl Subscriber {
             return;
         }
         self.at = event.position;
+        self.at_id = Some(event.event_id);
         let covered = &mut self.covered[partition];
-        if event.position <= *covered {
+        if event.position <= *covered || self.lost & (1 << partition) != 0 {
             return;
         }
         if self.types.is_empty() || self.types.contains(&event.kind) {
@@ -251,6 +263,7 @@ impl Subscriber {
                 partition: event.partition.into(),
                 covers_after: *covered,
                 position: event.position,
+                event_id: String::new(),
             };
             *covered = event.position;
             self.passed_over &= !(1 << partition);
@@ -268,12 +281,15 @@ impl Subscriber {
     fn tell_progress(&mut self) {
         self.progress = None;
         let passed_over = std::mem::take(&mut self.passed_over);
+        let event_id = self.at_id.map_or_else(String::new, |id| id.to_string());
         let mut spans = Vec::new();
         for (partition, covered) in self.covered.iter_mut().enumerate() {
-            if passed_over & (1 << partition) != 0 || *covered + SILENCE <= self.at {
+            let (bit, silent) = (1 << partition, covered.saturating_add(SILENCE) <= self.at);
+            if self.lost & bit == 0 && (passed_over & bit != 0 || silent) && *covered < self.at {
                 let covers_after = std::mem::replace(covered, self.at);
                 let partition = i32::try_from(partition).unwrap_or_default();
-                spans.push(Span { partition, covers_after, position: self.at });
+                let event_id = event_id.clone();
+                spans.push(Span { partition, covers_after, position: self.at, event_id });
             }
         }
         if !spans.is_empty() {
@@ -282,22 +298,10 @@ impl Subscriber {
     }
 }
 
-/// What a request's cursors cover.
-fn covered(cursors: &[Cursor]) -> Result<[i64; PARTITIONS], Error> {
-    let mut covered = [0; PARTITIONS];
-    for (index, cursor) in cursors.iter().enumerate() {
-        let place = usize::try_from(cursor.partition).ok().and_then(|p| covered.get_mut(p));
-        let field = || format!("cursors[{index}].partition");
-        *place.ok_or_else(|| Error::violation(field(), "must be 0 to 63"))? =
-            cursor.position.max(0);
-    }
-    Ok(covered)
-}
-
-fn another_log() -> Error {
+fn replaced() -> Error {
     Error::new(
         error::Kind::Conflict,
         "ANOTHER_LOG",
-        "the log is not the one that the cursors belong to: its database was restored",
+        "the log is another one than before: subscribe again, with the ids of the events",
     )
 }

@@ -54,7 +54,11 @@ static ACTIVE: LazyLock<Gauges<Labels>> = LazyLock::new(|| {
     gauges("hansang.consumer.active", help)
 });
 static PARKED: LazyLock<Gauges<Labels>> =
-    LazyLock::new(|| gauges("hansang.consumer.parked", "Events set aside for an operator"));
+    LazyLock::new(|| gauges("hansang.consumer.parked", "Events parked until an operator acts"));
+static LOST: LazyLock<Gauges<Labels>> = LazyLock::new(|| {
+    let help = "Partitions stopped because the source has lost events that were applied here";
+    gauges("hansang.consumer.lost_partitions", help)
+});
 static DELAY: LazyLock<Histograms<Labels>> = LazyLock::new(|| {
     durations("hansang.consumer.delay", "From an event's time to its effect", DELAY_BUCKETS)
 });
@@ -97,6 +101,7 @@ pub(super) fn active(owner: Owner, is: bool) {
     ACTIVE.get_or_create(&labels).set(is.into());
     if !is {
         PARKED.remove(&labels);
+        LOST.remove(&labels);
         WAITING.lock().unwrap_or_else(PoisonError::into_inner).insert(labels, None);
     }
 }
@@ -135,10 +140,6 @@ pub(super) fn parked(owner: Owner, count: i64) {
     PARKED.get_or_create(&owner.into()).set(count);
 }
 
-pub(super) fn one_more_parked(owner: Owner) {
-    PARKED.get_or_create(&owner.into()).inc();
-}
-
-pub(super) fn fewer_parked(owner: Owner, count: usize) {
-    PARKED.get_or_create(&owner.into()).dec_by(i64::try_from(count).unwrap_or(i64::MAX));
+pub(super) fn lost(owner: Owner, partitions: usize) {
+    LOST.get_or_create(&owner.into()).set(i64::try_from(partitions).unwrap_or(i64::MAX));
 }

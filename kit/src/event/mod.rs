@@ -9,9 +9,11 @@
 
 mod checkpoint;
 mod consumer;
+mod cursor;
 mod feed;
 mod gauge;
 mod log;
+pub(crate) mod loss;
 pub(crate) mod parked;
 mod replay;
 mod sequencer;
@@ -21,7 +23,7 @@ mod wire;
 use tokio_postgres::types::{Json, ToSql};
 use uuid::Uuid;
 
-use crate::{Cause, Error, Tx};
+use crate::{Cause, Error, Tx, error::Kind};
 
 pub use consumer::{Arrived, Bearer, Consumer, Policy, Source};
 pub use feed::Feed;
@@ -96,11 +98,20 @@ const APPEND_ONE: &str = "
       payload, causation_id, headers)
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
+/// The largest payload of an event, bytes: well under what any follower takes (4 MiB, as gRPC has it).
+pub const LARGEST: usize = 256 * 1024;
+
 /// Appends events, in this order, to the log of the service that `tx` belongs to. The aggregates'
-/// rows are to be locked by then: that is what keeps their events in order.
+/// rows are to be locked by then: that is what keeps their events in order. One that is larger than
+/// [`LARGEST`] is refused.
 pub async fn append(tx: &mut Tx, drafts: &[Draft]) -> Result<(), Error> {
     if drafts.is_empty() {
         return Ok(());
+    }
+    if let Some(draft) = drafts.iter().find(|draft| draft.payload.len() > LARGEST) {
+        let (kind, size) = (draft.kind, draft.payload.len());
+        let detail = format!("{kind} would have {size} bytes; an event has at most {LARGEST}");
+        return Err(Error::new(Kind::Invalid, "EVENT_TOO_LARGE", detail));
     }
     let common = tx.cause().clone();
     let cause = |draft: &Draft| draft.cause.as_ref().unwrap_or(&common).clone();

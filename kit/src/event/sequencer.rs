@@ -1,114 +1,89 @@
-//! Gives every event its place in the log, after its commit: dense, none left
-//! out, per correlation in the order in which things happened.
+//! Gives every event its place in the log, after or with its commit: dense, none
+//! left out, per correlation in the order in which things happened.
 //!
 //! Reading a table by `id > last` loses what commits late. The sequencer keeps
-//! the snapshot of its last look instead: what that snapshot did not see, and
-//! this one does, is new.
+//! the snapshot of its last numbering instead: what that snapshot did not see, and
+//! this one does, is new. Its SQL is the function `number_events`
+//! (`kit/migrations/V8__cursors.sql`).
 
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::{Database, Error, Tx};
+use crate::{Database, Error};
 
-/// Whether there is anything to do, and the head. Takes no lock and no transaction id, so that an
-/// idle log costs nothing.
+/// Where the log ends, which event stands where it was seen to end last, and whether something has
+/// committed that has no position yet. Takes no lock and no transaction id, so that an idle log
+/// costs nothing.
 const LOOK: &str = "
-    select position, incarnation,
-      exists (select from event e where e.xid >= pg_snapshot_xmax(s.snapshot) and e.id > s.floor)
-      or exists (select from pg_snapshot_xip(s.snapshot) x (xid) join event e using (xid)
-        where e.id > s.floor) as fresh
-    from sequencer s";
+    select n.position, e.event_id,
+      (select s.event_id from event_position q join event s using (id) where q.position = $1)
+        as seen_id,
+      exists (select from event f
+        where f.xid >= (pg_snapshot_xmax(n.snapshot)::text::bigint + n.shift)::text::xid8
+          and not exists (select from event_position q where q.id = f.id))
+      or exists (select from pg_snapshot_xip(n.snapshot) x (xid)
+        join event f on f.xid = (x.xid::text::bigint + n.shift)::text::xid8
+        where not exists (select from event_position q where q.id = f.id)) as fresh
+    from (select position, snapshot, shift from numbering order by position desc limit 1) n
+    left join event_position p using (position) left join event e using (id)";
 
-/// One sequencer at a time, with all the time it needs, as there may be much to number; and whether
-/// this is still the log that it has numbered so far.
-const LOCK: &str = "
-    select set_config('statement_timeout', '0', true), s.system_identifier = c.system_identifier
-      and s.timeline_id = substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) as same
-    from sequencer s, pg_control_system() c for update of s";
+const HEAD: &str = "
+    select n.position, e.event_id
+    from (select position from numbering order by position desc limit 1) n
+    left join event_position p using (position) left join event e using (id)";
 
-/// A statement of its own after `LOCK`: it needs the newer snapshot. And it stores that very
-/// snapshot: one taken by a third statement would lose what committed in between.
-const NUMBER: &str = "
-    with s as materialized (select position, snapshot, floor from sequencer),
-    fresh as (
-      select e.id, e.partition from s, event e
-      where e.xid >= pg_snapshot_xmax(s.snapshot) and e.id > s.floor
-      union all
-      select e.id, e.partition from s, pg_snapshot_xip(s.snapshot) x (xid) join event e using (xid)
-      where e.id > s.floor),
-    numbered as (
-      insert into event_position (position, partition, id)
-      select (select position from s) + row_number() over (order by id), partition, id from fresh
-      returning position)
-    update sequencer set position = m.head, snapshot = pg_current_snapshot()
-    from (select max(position) as head from numbered) m where m.head is not null
-    returning sequencer.position, incarnation";
+/// Numbers what is new; waits for whoever is numbering right now.
+const NUMBER: &str = "select number_events(true)";
 
-const HEAD: &str = "select position, incarnation from sequencer";
-
-/// Where a log ends, and which log it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
+/// A position, and the event there; nil at 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
     pub(super) position: i64,
-    pub(super) incarnation: Uuid,
+    pub(super) event_id: Uuid,
 }
 
-impl Head {
+impl Place {
     fn from_row(row: &Row) -> Self {
-        Self { position: row.get("position"), incarnation: row.get("incarnation") }
+        let event_id: Option<Uuid> = row.get("event_id");
+        Self { position: row.get("position"), event_id: event_id.unwrap_or_default() }
     }
 }
 
-/// The head, unless something has committed that has no position yet.
-pub(super) async fn look(database: &Database) -> Result<Option<Head>, Error> {
-    let row = database.read().await?.query_one(LOOK, &[]).await?;
-    Ok((!row.get::<_, bool>("fresh")).then(|| Head::from_row(&row)))
+/// What a look shows.
+pub(super) struct Look {
+    /// Where the log ends.
+    pub(super) head: Place,
+    /// The event that stands where somebody saw one.
+    pub(super) seen: Option<Uuid>,
+    /// Something has committed that has no position yet.
+    pub(super) fresh: bool,
 }
 
-/// The head as it is.
-pub(super) async fn head(database: &Database) -> Result<Head, Error> {
-    Ok(Head::from_row(&database.read().await?.query_one(HEAD, &[]).await?))
+/// Looks how the log is, and what stands at a position.
+pub(super) async fn look(database: &Database, position: i64) -> Result<Look, Error> {
+    let row = database.read().await?.query_one(LOOK, &[&position]).await?;
+    Ok(Look { head: Place::from_row(&row), seen: row.get("seen_id"), fresh: row.get("fresh") })
 }
 
-/// Numbers what is new; answers the head. Sound with any number of sequencers at once.
-pub(super) async fn number(database: &Database) -> Result<Head, Error> {
-    let mut tx = database.begin().await?;
-    let row = if !tx.query_one(LOCK, &[]).await?.get::<_, bool>("same") {
-        begin_anew(&mut tx).await?
-    } else if let Some(row) = tx.query_opt(NUMBER, &[]).await? {
-        row
-    } else {
-        tx.query_one(HEAD, &[]).await?
-    };
-    tx.commit().await?;
-    Ok(Head::from_row(&row))
+/// Where the log ends.
+pub(super) async fn head(database: &Database) -> Result<Place, Error> {
+    Ok(Place::from_row(&database.read().await?.query_one(HEAD, &[]).await?))
 }
 
-/// After a restore: the transaction ids of this server say nothing about the events that are here,
-/// and positions that were given out since the backup may be given out again. So everything
-/// without a position gets one, and the log becomes another.
-async fn begin_anew(tx: &mut Tx) -> Result<Row, Error> {
-    tx.batch("lock table event in share row exclusive mode").await?;
-    let row = tx
-        .query_one(
-            "with numbered as (
-               insert into event_position (position, partition, id)
-               select s.position + row_number() over (order by e.id), e.partition, e.id
-               from sequencer s, event e
-               where not exists (select from event_position p where p.id = e.id)
-               returning position)
-             update sequencer s
-             set position = greatest(s.position, (select max(position) from numbered)),
-               snapshot = pg_current_snapshot(),
-               floor = coalesce((select max(id) from event), 0),
-               incarnation = gen_random_uuid(),
-               system_identifier = c.system_identifier,
-               timeline_id = substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)
-             from pg_control_system() c
-             returning s.position, s.incarnation",
-            &[],
-        )
-        .await?;
-    tracing::warn!(head = ?Head::from_row(&row), "the database was restored: its log is a new one");
-    Ok(row)
+/// Numbers what is new. Sound with any number of sequencers at once, and beside transactions that
+/// number what they have appended themselves.
+pub(super) async fn number(database: &Database) -> Result<(), Error> {
+    database.read().await?.query_one(NUMBER, &[]).await?;
+    Ok(())
+}
+
+/// The ids of the events at these positions.
+pub(super) async fn events_at(
+    database: &Database,
+    positions: &[i64],
+) -> Result<Vec<(i64, Uuid)>, Error> {
+    let sql = "select p.position, e.event_id from event_position p join event e using (id)
+         where p.position = any ($1)";
+    let rows = database.read().await?.query(sql, &[&positions]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }

@@ -123,10 +123,15 @@ mod tests {
     #[test]
     fn an_event_by_hand_is_the_event_that_prost_would_write() {
         for (rest_len, payload_len) in [(0, 0), (90, 5), (100, 200), (20_000, 70_000)] {
-            let span = Span { partition: 63, covers_after: 1 << 40, position: (1 << 40) + 300 };
+            let span = Span {
+                partition: 63,
+                covers_after: 1 << 40,
+                position: (1 << 40) + 300,
+                event_id: String::new(),
+            };
             let rest = Envelope { r#type: "x".repeat(rest_len), ..Envelope::default() };
             let payload = "y".repeat(payload_len);
-            let message = event(span, &rest.encode_to_vec(), payload.as_bytes());
+            let message = event(span.clone(), &rest.encode_to_vec(), payload.as_bytes());
             let expected = frame(Kind::Event(Envelope { span: Some(span), ..rest }));
             assert_eq!(message[..expected.len()], expected, "{rest_len}");
             assert_eq!(message[expected.len()..], *payload.as_bytes());

@@ -91,7 +91,7 @@ impl Producer {
     }
 
     pub(crate) async fn head(&self) -> i64 {
-        number(&self.database, "select position from sequencer").await
+        number(&self.database, "select max(position) from numbering").await
     }
 
     pub(crate) async fn subscribe(

@@ -1,5 +1,7 @@
 //! When something was done for a member elsewhere, member learns it.
 
+use std::time::Duration;
+
 use contracts::{
     coupon::v1::{CouponEvent, coupon_event},
     notification::v1::{NotificationEvent, notification::Audience, notification_event},
@@ -14,10 +16,15 @@ use crate::{
     store::{self, Learned},
 };
 
+/// Flags that nothing waits for.
+const LINGER: Duration = Duration::from_millis(100);
+
 /// Follows coupon.
 pub(crate) struct Coupons;
 
 impl Policy<CouponEvent> for Coupons {
+    const LINGER: Duration = LINGER;
+
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<CouponEvent>]) -> Result<(), Error> {
         use coupon_event::Event;
         let mut facts = Vec::new();
@@ -37,6 +44,8 @@ impl Policy<CouponEvent> for Coupons {
 pub(crate) struct Notifications;
 
 impl Policy<NotificationEvent> for Notifications {
+    const LINGER: Duration = LINGER;
+
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<NotificationEvent>]) -> Result<(), Error> {
         use notification_event::Event;
         let mut facts = Vec::new();

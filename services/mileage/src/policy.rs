@@ -1,6 +1,8 @@
 //! When a payment is approved, it earns points; when it is cancelled, they are
 //! taken back.
 
+use std::time::Duration;
+
 use contracts::payment::v1::{PaymentEvent, payment_event::Event};
 use kit::{
     Error, Tx,
@@ -12,11 +14,16 @@ use crate::{
     store::{self, Learned},
 };
 
+/// The call that completes a payment has earned the points already; this only makes sure.
+const LINGER: Duration = Duration::from_millis(100);
+
 pub(crate) struct Payments {
     pub(crate) rate: Rate,
 }
 
 impl Policy<PaymentEvent> for Payments {
+    const LINGER: Duration = LINGER;
+
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<PaymentEvent>]) -> Result<(), Error> {
         let facts: Vec<Learned> = batch
             .iter()

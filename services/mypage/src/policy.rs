@@ -1,6 +1,8 @@
 //! When something happened to a member, their orders, coupons or points, the page
 //! shows it.
 
+use std::time::Duration;
+
 use contracts::{
     coupon::v1::{CouponEvent, coupon_event},
     delivery::v1::{DeliveryEvent, delivery, delivery_event},
@@ -19,10 +21,15 @@ use prost::Message as _;
 
 use crate::store::{self, Coupon, Fact, Learned, Milestone, Part, PartState, Points};
 
+/// My Page may be this late: what passes within it is written once.
+const LINGER: Duration = Duration::from_millis(100);
+
 /// Follows order: states and history.
 pub(crate) struct Orders;
 
 impl Policy<OrderEvent> for Orders {
+    const LINGER: Duration = LINGER;
+
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<OrderEvent>]) -> Result<(), Error> {
         let milestones: Vec<Milestone> = batch
             .iter()
@@ -67,6 +74,8 @@ fn milestone(arrived: &Arrived<OrderEvent>) -> Result<Option<Milestone>, Error> 
 pub(crate) struct Payments;
 
 impl Policy<PaymentEvent> for Payments {
+    const LINGER: Duration = LINGER;
+
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<PaymentEvent>]) -> Result<(), Error> {
         use payment_event::Event;
         let mut states = Vec::new();
@@ -99,6 +108,8 @@ impl Policy<PaymentEvent> for Payments {
 pub(crate) struct Deliveries;
 
 impl Policy<DeliveryEvent> for Deliveries {
+    const LINGER: Duration = LINGER;
+
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<DeliveryEvent>]) -> Result<(), Error> {
         use delivery_event::Event;
         let mut states = Vec::new();
@@ -139,6 +150,8 @@ fn part_state(
 pub(crate) struct Members;
 
 impl Policy<MemberEvent> for Members {
+    const LINGER: Duration = LINGER;
+
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MemberEvent>]) -> Result<(), Error> {
         use member_event::Event;
         let mut facts = Vec::new();
@@ -158,6 +171,8 @@ impl Policy<MemberEvent> for Members {
 pub(crate) struct Notifications;
 
 impl Policy<NotificationEvent> for Notifications {
+    const LINGER: Duration = LINGER;
+
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<NotificationEvent>]) -> Result<(), Error> {
         use notification_event::Event;
         let mut facts = Vec::new();
@@ -178,6 +193,8 @@ impl Policy<NotificationEvent> for Notifications {
 pub(crate) struct Coupons;
 
 impl Policy<CouponEvent> for Coupons {
+    const LINGER: Duration = LINGER;
+
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<CouponEvent>]) -> Result<(), Error> {
         use coupon_event::Event;
         let mut coupons = Vec::new();
@@ -202,6 +219,8 @@ impl Policy<CouponEvent> for Coupons {
 pub(crate) struct Mileages;
 
 impl Policy<MileageEvent> for Mileages {
+    const LINGER: Duration = LINGER;
+
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MileageEvent>]) -> Result<(), Error> {
         let points: Vec<Points> = batch
             .iter()

@@ -1,6 +1,8 @@
 //! When a member registers, tell the admin; when a payment is approved, tell
 //! marketing.
 
+use std::time::Duration;
+
 use contracts::{
     member::v1::{MemberEvent, member_event},
     payment::v1::{PaymentEvent, payment_event},
@@ -16,9 +18,14 @@ use crate::{
     store::{self, Heard},
 };
 
+/// A message may be this late.
+const LINGER: Duration = Duration::from_millis(100);
+
 pub(crate) struct Members(pub(crate) Mail);
 
 impl Policy<MemberEvent> for Members {
+    const LINGER: Duration = LINGER;
+
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MemberEvent>]) -> Result<(), Error> {
         let heard = heard(batch, |message| match &message.event {
             Some(member_event::Event::MemberRegistered(it)) => {
@@ -35,6 +42,8 @@ impl Policy<MemberEvent> for Members {
 pub(crate) struct Payments(pub(crate) Mail);
 
 impl Policy<PaymentEvent> for Payments {
+    const LINGER: Duration = LINGER;
+
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<PaymentEvent>]) -> Result<(), Error> {
         let heard = heard(batch, |message| match &message.event {
             Some(payment_event::Event::PaymentApproved(it)) => {
