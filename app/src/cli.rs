@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use kit::config::Settings;
 
-use crate::{console, demo, healthcheck, load, run, signals, token, up, verify};
+use crate::{console, demo, healthcheck, load, operate, run, signals, token, up, verify};
 
 /// Hansang (한상): a commerce backend, every context a bowl on one table.
 #[derive(Debug, Parser)]
@@ -62,6 +62,12 @@ enum Command {
     Healthcheck(healthcheck::Options),
     /// Print a short-lived token to call the services with
     Token(token::Options),
+    /// Look at parts of event logs that were lost, and accept a loss
+    #[command(subcommand)]
+    Log(operate::Log),
+    /// Look at parked events, replay them, or discard them
+    #[command(subcommand)]
+    Parked(operate::Parked),
 }
 
 #[derive(Debug, Subcommand)]
@@ -157,6 +163,8 @@ impl Cli {
                 }
                 Command::Healthcheck(options) => healthcheck::healthcheck(&options).await,
                 Command::Token(options) => token::token(&options),
+                Command::Log(command) => operate::log(command).await,
+                Command::Parked(command) => operate::parked(command).await,
             };
             kit::telemetry::shutdown().await;
             done

@@ -12,6 +12,7 @@ mod healthcheck;
 pub mod keys;
 pub mod load;
 pub mod logins;
+mod operate;
 mod processes;
 pub mod provision;
 pub mod rest;

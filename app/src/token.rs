@@ -2,7 +2,11 @@
 //! with (grpcurl, say). Signed here with the services' own key: whoever can read
 //! that may. Asks nobody, and cannot make one for a member: they sign in.
 
-use std::{fs, path::PathBuf, time::SystemTime};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, builder::NonEmptyStringValueParser};
@@ -31,16 +35,21 @@ pub(crate) struct Options {
 
 /// Prints a token that is good for minutes.
 pub(crate) fn token(options: &Options) -> Result<()> {
-    let mut auth = options.config.load(Vec::new())?.auth;
+    let auth = with_key(options.config.load(Vec::new())?.auth, &options.data_dir)?;
+    say(sign(&options.operator, &auth)?);
+    Ok(())
+}
+
+/// With the services' key of `hansang up`, where the settings have none.
+pub(crate) fn with_key(mut auth: AuthSettings, data_dir: &Path) -> Result<AuthSettings> {
     if auth.service_key.expose().is_empty() {
-        let path = keys::service_key(&options.data_dir);
+        let path = keys::service_key(data_dir);
         let key = fs::read_to_string(&path).with_context(|| {
             format!("cannot read {}: is it the --data-dir of a `hansang up`?", path.display())
         })?;
         auth.service_key = Secret::new(key);
     }
-    say(sign(&options.operator, &auth)?);
-    Ok(())
+    Ok(auth)
 }
 
 fn sign(name: &str, auth: &AuthSettings) -> Result<String> {

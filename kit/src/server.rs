@@ -23,7 +23,7 @@ use crate::{
     config::Settings,
     event::{
         loss, parked,
-        v1::{log_losses_server::LogLossesServer, parked_events_server::ParkedEventsServer},
+        v1::{log_loss_service_server::LogLossServiceServer, parked_events_server::ParkedEventsServer},
     },
     migrate,
     observe::ObserveLayer,
@@ -93,7 +93,7 @@ impl Server {
         let databases = || parts.iter().map(|part| (part.name, part.database.clone())).collect();
         routes.add_service(parked::serve(databases()));
         routes.add_service(loss::serve(databases()));
-        served.extend([ParkedEventsServer::<()>::NAME, LogLossesServer::<()>::NAME]);
+        served.extend([ParkedEventsServer::<()>::NAME, LogLossServiceServer::<()>::NAME]);
         if settings.testing.clock {
             let clock = clock::serve(parts.iter().map(|part| part.database.clone()).collect());
             routes.add_service(clock);

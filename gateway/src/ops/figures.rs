@@ -70,6 +70,8 @@ pub(super) struct Consumer {
     pub(super) position: f64,
     pub(super) lag_seconds: f64,
     pub(super) parked: f64,
+    /// Partitions that stopped, as the source has lost what was applied of them.
+    pub(super) lost: f64,
 }
 
 impl Consumer {
@@ -209,6 +211,7 @@ impl Figures {
             "hansang_consumer_position" => |consumer| &mut consumer.position,
             "hansang_consumer_lag" => |consumer| &mut consumer.lag_seconds,
             "hansang_consumer_parked" => |consumer| &mut consumer.parked,
+            "hansang_consumer_lost_partitions" => |consumer| &mut consumer.lost,
             _ => return,
         };
         let who = (point.label("consumer").to_owned(), point.label("source").to_owned());

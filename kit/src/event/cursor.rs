@@ -36,9 +36,9 @@ impl Proven {
     /// Where reading begins: behind what all partitions that go on have seen. With the event there,
     /// if a cursor proved it.
     pub(super) fn start(&self) -> (i64, Option<Uuid>) {
-        let lost = |partition: usize| self.lost.iter().any(|l| l.partition as usize == partition);
-        let going_on = (0..PARTITIONS).filter(|partition| !lost(*partition));
-        let at = going_on.map(|partition| self.covered[partition]).min().unwrap_or(self.head);
+        let lost = |partition: i32| self.lost.iter().any(|lost| lost.partition == partition);
+        let going_on = (0_i32..).zip(self.covered).filter(|(partition, _)| !lost(*partition));
+        let at = going_on.map(|(_, position)| position).min().unwrap_or(self.head);
         (at, self.found.get(&at).copied())
     }
 }

@@ -15,7 +15,7 @@ use super::{
     v1::{
         AcceptLogLossesRequest, AcceptLogLossesResponse, ListLogLossesRequest,
         ListLogLossesResponse, LogLoss, Lost,
-        log_losses_server::{LogLosses, LogLossesServer},
+        log_loss_service_server::{LogLossService, LogLossServiceServer},
     },
 };
 use crate::{Database, Error, Incoming, id};
@@ -82,16 +82,16 @@ pub(super) async fn resume_accepted(database: &Database, owner: Owner) -> Result
 }
 
 /// Serves the losses that the consumers of these services, by name, have found.
-pub(crate) fn serve(databases: Vec<(&'static str, Database)>) -> LogLossesServer<Losses> {
-    LogLossesServer::new(Losses(databases))
+pub(crate) fn serve(databases: Vec<(&'static str, Database)>) -> LogLossServiceServer<Losses> {
+    LogLossServiceServer::new(Losses(databases))
 }
 
 /// The services of a process.
 pub(crate) struct Losses(Vec<(&'static str, Database)>);
 
 #[tonic::async_trait]
-impl LogLosses for Losses {
-    async fn list(
+impl LogLossService for Losses {
+    async fn list_log_losses(
         &self,
         request: Request<ListLogLossesRequest>,
     ) -> Result<Response<ListLogLossesResponse>, Status> {
@@ -105,7 +105,7 @@ impl LogLosses for Losses {
         Ok(Response::new(ListLogLossesResponse { losses }))
     }
 
-    async fn accept(
+    async fn accept_log_losses(
         &self,
         request: Request<AcceptLogLossesRequest>,
     ) -> Result<Response<AcceptLogLossesResponse>, Status> {

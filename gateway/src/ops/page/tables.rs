@@ -143,7 +143,8 @@ pub(super) fn consumers(html: &mut Html, figures: &Figures) {
     html.raw("<div class=\"card\"><h2>Consumers</h2><table id=\"consumers\"><thead><tr>");
     html.raw("<th>consumer</th><th>follows</th><th class=\"n\">applied</th>");
     html.raw("<th class=\"n\">behind</th><th class=\"n\">waits for</th>");
-    html.raw("<th class=\"n\">parked</th></tr></thead><tbody>");
+    html.raw("<th class=\"n\">parked</th><th class=\"n\">stopped partitions</th></tr></thead>");
+    html.raw("<tbody>");
     for ((consumer, source), figure) in &figures.consumers {
         html.raw("<tr data-consumer=\"").text(consumer).raw("\" data-source=\"").text(source);
         html.raw("\"><td>").text(consumer).raw("</td><td>").text(source);
@@ -151,15 +152,14 @@ pub(super) fn consumers(html: &mut Html, figures: &Figures) {
         html.text(figure.behind()).raw("</td><td class=\"n\">");
         html.text(duration((figure.lag_seconds > 0.0).then_some(figure.lag_seconds)));
         html.raw("</td><td class=\"n").raw(if figure.parked > 0.0 { " bad\">" } else { "\">" });
-        html.text(figure.parked).raw("</td></tr>");
+        html.text(figure.parked);
+        html.raw("</td><td class=\"n").raw(if figure.lost > 0.0 { " bad\">" } else { "\">" });
+        html.text(figure.lost).raw("</td></tr>");
     }
-    html.raw("</tbody></table><p class=\"small\">What is parked waits for an operator: <code>");
-    html.raw(
-        "hansang token --operator</code>, then <code>hansang.event.v1.ParkedEvents/List</code> ",
-    );
-    html.raw(
-        "of the consumer's process says what and why. A consumer whose process is unreachable ",
-    );
+    html.raw("</tbody></table><p class=\"small\">Parked events wait for an operator: ");
+    html.raw("<code>hansang parked list</code> says which and why. Partitions are stopped where ");
+    html.raw("the source has lost events that were applied: <code>hansang log losses</code>. ");
+    html.raw("A consumer whose process is unreachable ");
     html.raw("is not in the list.</p></div>");
 }
 
