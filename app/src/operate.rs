@@ -6,13 +6,16 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
-use contracts::event::v1::{
-    AcceptLogLossesRequest, AcceptLogLossesResponse, DiscardParkedEventsRequest,
-    DiscardParkedEventsResponse, ListLogLossesRequest, ListLogLossesResponse,
-    ListParkedEventsRequest, ListParkedEventsResponse, LogLoss, ReplayParkedEventsRequest,
-    ReplayParkedEventsResponse,
+use kit::{
+    auth::Identity,
+    event::v1::{
+        AcceptLogLossesRequest, AcceptLogLossesResponse, DiscardParkedEventsRequest,
+        DiscardParkedEventsResponse, ListLogLossesRequest, ListLogLossesResponse,
+        ListParkedEventsRequest, ListParkedEventsResponse, LogLoss, ReplayParkedEventsRequest,
+        ReplayParkedEventsResponse,
+    },
+    rpc::Peer,
 };
-use kit::{auth::Identity, rpc::Peer};
 use prost::Message;
 
 use crate::{cli::ConfigFile, console::say, run, token};
@@ -130,7 +133,9 @@ pub(crate) async fn log(command: Log) -> Result<()> {
             let path = "/hansang.event.v1.LogLossService/AcceptLogLosses";
             let answer: AcceptLogLossesResponse = place.ask(&consumer, path, &request).await?;
             if answer.losses.is_empty() {
-                bail!("no partition of {consumer} is stopped for that source; nothing was accepted");
+                bail!(
+                    "no partition of {consumer} is stopped for that source; nothing was accepted"
+                );
             }
             answer.losses.iter().for_each(print);
             Ok(())
@@ -193,10 +198,15 @@ impl Place {
             let answer: ListParkedEventsResponse = self.ask(service, path, &request).await?;
             for event in answer.events {
                 nothing = false;
-                let why = if event.error.is_empty() { "behind an earlier one" } else { &event.error };
+                let why =
+                    if event.error.is_empty() { "behind an earlier one" } else { &event.error };
                 say(format_args!(
                     "{} parked {} of {} at {}, correlation {}: {why}",
-                    event.consumer, event.r#type, event.source, event.position, event.correlation_id
+                    event.consumer,
+                    event.r#type,
+                    event.source,
+                    event.position,
+                    event.correlation_id
                 ));
             }
         }
@@ -222,9 +232,9 @@ impl Place {
             None => settings.peers.address(name),
         };
         let peer = Peer::new(name, &address, Some(Identity::operator(&self.operator, &auth)?))?;
-        peer.unary(path, request, PATIENCE)
-            .await
-            .map_err(|failure| anyhow::anyhow!("{name} at {address}: {}", failure.status().message()))
+        peer.unary(path, request, PATIENCE).await.map_err(|failure| {
+            anyhow::anyhow!("{name} at {address}: {}", failure.status().message())
+        })
     }
 }
 

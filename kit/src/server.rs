@@ -23,7 +23,9 @@ use crate::{
     config::Settings,
     event::{
         loss, parked,
-        v1::{log_loss_service_server::LogLossServiceServer, parked_events_server::ParkedEventsServer},
+        v1::{
+            log_loss_service_server::LogLossServiceServer, parked_events_server::ParkedEventsServer,
+        },
     },
     migrate,
     observe::ObserveLayer,
