@@ -51,6 +51,34 @@ async fn an_event_at_fault_is_set_aside_with_all_that_follow_it() {
 }
 
 #[tokio::test]
+async fn an_event_that_makes_its_policy_panic_is_parked_and_the_process_lives() {
+    let (producer, listener) = (Producer::start().await, listener().await);
+    let (ill, well) = (Uuid::now_v7(), Uuid::now_v7());
+    producer.change(ill, "Changed", "bad").await;
+    producer.change(well, "Changed", "good").await;
+    let policy = |note: &Note| match note.text.as_str() {
+        "bad" => panic!("a sum overflowed"),
+        _ => Ok(()),
+    };
+    tokio::spawn(consumer(&producer, &listener, policy).run(producer.stop.clone()));
+    until("the other goes on", async || heard(&listener).await.len() == 1).await;
+    until("it is parked", async || number(&listener, "select count(*) from parked").await == 1)
+        .await;
+    let sql = "select error from parked";
+    let error: String = listener.read().await.unwrap().query_one(sql, &[]).await.unwrap().get(0);
+    assert_eq!(error, "INTERNAL: the policy panicked: a sum overflowed");
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_large_is_refused_where_it_would_be_appended() {
+    let producer = Producer::start().await;
+    let mut tx = producer.database.begin().await.unwrap();
+    let text = "x".repeat(kit::event::LARGEST);
+    let refused = support::change(&mut tx, Uuid::now_v7(), "Changed", &text).await.unwrap_err();
+    assert_eq!(refused.reason(), "EVENT_TOO_LARGE");
+}
+
+#[tokio::test]
 async fn an_outage_is_waited_for() {
     let (producer, listener) = (Producer::start().await, listener().await);
     let counter = Uuid::now_v7();

@@ -232,6 +232,42 @@ impl House {
         client
     }
 
+    /// The name of a service's database.
+    pub(crate) fn database_name(&self, service: &str) -> String {
+        let url = self.ground.database_url.replace("{service}", service);
+        let config: Config = url.parse().expect("a URL");
+        config.get_dbname().expect("a database").to_owned()
+    }
+
+    /// A superuser's connection to the server.
+    pub(crate) async fn server(&self) -> tokio_postgres::Client {
+        let settings = kit::testing::databases(&[]).await;
+        let mut admin: Config =
+            settings.url.expose().replace("{service}", "").parse().expect("a URL");
+        let (client, connection) = admin.dbname("postgres").connect(NoTls).await.expect("Postgres");
+        tokio::spawn(connection);
+        client
+    }
+
+    /// Where a service listens.
+    pub(crate) fn grpc(&self, service: &str) -> String {
+        self.parts[service].grpc.to_string()
+    }
+
+    /// Waits until a consumer has stored that it has applied all events of its source.
+    pub(crate) async fn has_seen_all_of(&self, consumer: &str, source: &str) {
+        let sql = "select max(position) from event_position";
+        let source_database = self.database(source).await;
+        let head: i64 = source_database.query_one(sql, &[]).await.expect("a head").get(0);
+        let seen = self.database(consumer).await;
+        eventually(&format!("{consumer} at {head} of {source}"), async || {
+            let sql = "select max(position) from checkpoint where source = $1";
+            let at: i64 = seen.query_one(sql, &[&source]).await.expect("a checkpoint").get(0);
+            if at >= head { Ok(()) } else { Err(at.to_string()) }
+        })
+        .await;
+    }
+
     /// The end of every story: what must always hold does, once nothing moves any more. All parts run.
     pub(crate) async fn all_holds(&self) {
         let findings = app::verify::verify(&self.ground.database_url, SETTLED).await;

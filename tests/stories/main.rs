@@ -19,3 +19,4 @@ mod shop;
 mod telemetry;
 mod wallet;
 mod watch;
+mod years;
