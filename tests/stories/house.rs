@@ -239,6 +239,13 @@ impl House {
         config.get_dbname().expect("a database").to_owned()
     }
 
+    /// The role of a service.
+    pub(crate) fn role(&self, service: &str) -> String {
+        let url = self.ground.database_url.replace("{service}", service);
+        let config: Config = url.parse().expect("a URL");
+        config.get_user().expect("a role").to_owned()
+    }
+
     /// A superuser's connection to the server.
     pub(crate) async fn server(&self) -> tokio_postgres::Client {
         let settings = kit::testing::databases(&[]).await;

@@ -53,7 +53,8 @@ async fn an_older_backup_stops_only_what_has_seen_more_until_that_is_accepted() 
     house.kill("order");
     let server = house.server().await;
     let name = house.database_name("order");
-    let copy = format!("create database {name}_backup template {name}");
+    let owner = house.role("order");
+    let copy = format!("create database {name}_backup template {name} owner {owner}");
     server.batch_execute(&copy).await.expect("a backup");
     house.start("order").await;
     let lost = order_in(&member, &product, |at| at != partition_of(&kept)).await;
