@@ -64,7 +64,7 @@ async fn past_the_head(
             match heads.get(source.as_str()) {
                 None => offences.push(format!("{consumer} follows {source}, which is not here")),
                 Some(head) if position > *head => {
-                    offences.push(format!("{consumer} is at {position}, {source} ends at {head}"))
+                    offences.push(format!("{consumer} is at {position}, {source} ends at {head}"));
                 }
                 Some(_) => {}
             }

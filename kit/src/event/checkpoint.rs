@@ -23,8 +23,8 @@ pub(super) struct Mark {
     pub(super) applied_id: Option<Uuid>,
 }
 
-/// Marks by partition.
-pub(super) type Marks = [Mark; PARTITIONS];
+/// Marks by partition; they are large.
+pub(super) type Marks = Box<[Mark; PARTITIONS]>;
 
 /// Whose checkpoints.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +62,7 @@ pub(super) async fn load(database: &Database, owner: Owner) -> Result<Marks, Err
         reader.execute(missing, &[&owner.consumer, &owner.source]).await?;
         rows = reader.query(select, &[&owner.consumer, &owner.source]).await?;
     }
-    let mut marks = [Mark::default(); PARTITIONS];
+    let mut marks = Box::new([Mark::default(); PARTITIONS]);
     for row in &rows {
         let partition = usize::try_from(row.get::<_, i16>(0)).unwrap_or_default();
         marks[partition] = Mark {
@@ -103,7 +103,7 @@ pub(super) async fn advance(
     to: &Marks,
 ) -> Result<(), Error> {
     let moved: Vec<_> = (0_i16..)
-        .zip(from.iter().zip(to))
+        .zip(from.iter().zip(to.iter()))
         .filter(|(_, (from, to))| from != to)
         .map(|(partition, (from, to))| (partition, from.position, *to))
         .collect();

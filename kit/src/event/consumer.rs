@@ -201,7 +201,9 @@ where
         backoff: &mut Backoff,
         lock: &Lock,
     ) -> Result<(), Error> {
-        let Some(opened) = stop.run_until_cancelled(self.open()).await else { return Ok(()) };
+        let Some(opened) = stop.run_until_cancelled(Box::pin(self.open())).await else {
+            return Ok(());
+        };
         let (mut session, mut stream) = opened?;
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -277,7 +279,7 @@ where
         let stored = checkpoint::load(&self.database, self.owner).await?;
         let parked = parked::count(&self.database, self.owner).await?;
         gauge::parked(self.owner, parked);
-        let seen = (0_i32..).zip(stored).filter(|(_, mark)| mark.position > 0);
+        let seen = (0_i32..).zip(*stored).filter(|(_, mark)| mark.position > 0);
         let mut request = Request::new(SubscribeRequest {
             group: self.owner.consumer.to_owned(),
             cursors: seen.map(|(partition, mark)| mark.cursor(partition)).collect(),
@@ -319,7 +321,8 @@ where
             let mut tx = self.database.begin().await?;
             checkpoint::advance(&mut tx, self.owner, &session.stored, &marks).await?;
             tx.commit().await?;
-            (session.stored, session.seen) = (marks, marks);
+            session.seen.clone_from(&marks);
+            session.stored = marks;
         }
         session.lost = opened.lost.len();
         gauge::lost(self.owner, session.lost);
@@ -355,7 +358,7 @@ where
     async fn apply_somehow(&self, session: &mut Session<M>) -> Result<(), Error> {
         let begun = Instant::now();
         match self.apply_all(session).await {
-            Ok(true) => session.stored = session.seen,
+            Ok(true) => session.stored.clone_from(&session.seen),
             Ok(false) => self.apply_each(session).await?,
             Err(error) if error.is_outage() => return Err(error),
             Err(error) => {

@@ -180,8 +180,7 @@ impl ParkedEvents for Services {
         let (consumer, source, position) = (&message.consumer, &message.source, message.position);
         let events = database
             .read()
-            .await
-            .map_err(Error::from)?
+            .await?
             .execute(
                 "with gone as (
                    delete from parked where consumer = $1 and source = $2

@@ -38,8 +38,8 @@ pub(super) struct Session<M> {
 impl<M> Session<M> {
     pub(super) fn new(stored: Marks, parked: i64) -> Self {
         Self {
+            seen: stored.clone(),
             stored,
-            seen: stored,
             events: Vec::new(),
             messages: Vec::new(),
             bytes: 0,
@@ -58,14 +58,14 @@ impl<M> Session<M> {
 
     /// What is stored once this event is applied.
     pub(super) fn after(&self, event: &Arrived<M>) -> Result<Marks, Error> {
-        let mut marks = self.stored;
+        let mut marks = self.stored.clone();
         marks[place(event.partition)?] = mark(event.position, event.event_id);
         Ok(marks)
     }
 
     /// What is stored once these cursors are in place.
     pub(super) fn resumed(&self, cursors: &[Cursor]) -> Result<Marks, Error> {
-        let mut marks = self.stored;
+        let mut marks = self.stored.clone();
         for cursor in cursors {
             let mark = &mut marks[place(cursor.partition)?];
             mark.position = cursor.position;
