@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo up test lint api fuzz contracts contracts-accept clients telemetry dashboards ops \
-  chart image workflows bench bench-gateway bench-rolling machine lint-tools
+  chart image workflows failover bench bench-gateway bench-rolling machine lint-tools
 
 # Passed on to the program: make demo ARGS=--exit
 ARGS ?=
@@ -86,6 +86,11 @@ workflows: TESTING := yes
 workflows: machine ## check the workflows of .github/
 	@tests/delivery/workflows.sh
 
+failover: CLUSTER := yes
+failover: machine ## crash and switch a cluster's primary under load (CRASHES=10 SWITCHES=10 PARTS="cluster proxy loss restore")
+	@cargo build --quiet --workspace --bin hansang
+	@CRASHES=$(or $(CRASHES),10) SWITCHES=$(or $(SWITCHES),10) python3 tests/failover $(PARTS)
+
 bench: machine ## measure, and print the ratios that the design asks for
 	@cargo bench --workspace --bench event_log
 	@cargo bench --workspace --bench saga
@@ -113,6 +118,14 @@ machine:
 	if [ -n "$(TESTING)" ]; then \
 	  python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv); \
 	  command -v curl >/dev/null || missing+=(curl); command -v jq >/dev/null || missing+=(jq); \
+	fi; \
+	if [ -n "$(CLUSTER)" ]; then \
+	  command -v patroni >/dev/null || missing+=(patroni); \
+	  /usr/bin/python3 -c 'import etcd' 2>/dev/null || missing+=(python3-etcd);\
+	  command -v python3 >/dev/null || missing+=(python3); \
+	  command -v openssl >/dev/null || missing+=(openssl); \
+	  command -v etcd >/dev/null || missing+=(etcd-server); \
+	  command -v haproxy >/dev/null || missing+=(haproxy); \
 	fi; \
 	if [ "$${#missing[@]}" -eq 0 ]; then exit 0; fi; \
 	if ! command -v apt-get >/dev/null; then \
