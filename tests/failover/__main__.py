@@ -77,8 +77,9 @@ def main(names):
             ground.say(f"{name}: begins")
             PARTS[name](ground)
             violated = False
-        except Violated as error:
-            print(f"failover: {name}: {error}; logs in {ground.folder}", file=sys.stderr)
+        except Exception as error:
+            what = str(error) if isinstance(error, Violated) else repr(error)
+            print(f"failover: {name}: {what}; logs in {ground.folder}", file=sys.stderr)
             return 1
         except SystemExit:
             violated = False

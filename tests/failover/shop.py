@@ -9,14 +9,13 @@ import time
 import uuid
 
 from ground import HANSANG, PATIENCE, ROOT, Violated, run, until
-from servers import SERVICES
 
 MANUAL = (ROOT / "docs/operate.md").read_text()
 # A call that is under way when the primary goes is answered within this.
 TIMEOUT = 10
 
 
-class Refused(Exception):
+class Refused(Violated):
     """An answer that repeating would not change."""
 
 
