@@ -44,8 +44,8 @@ def rehearse(ground, cluster, server, crashes, switches):
 
 def after(ground, crowd, what, change):
     """What happened to the orders; answers what used to be the primary."""
-    until("orders are under way", lambda: any(order.delivered is None for order in crowd.orders()))
-    old, promoted, took = change()
+    under_way = lambda: any(order.delivered is None for order in crowd.orders())
+    old, promoted, took = change(lambda: until("orders are under way", under_way))
     last, waited = crowd.delivered(promoted)
     usual = crowd.goes_on()
     ground.say(f"{what}: {old.name} is primary no more; the other writes after {took:.1f} s, {waited} orders that had "

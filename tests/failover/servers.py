@@ -189,16 +189,19 @@ class Cluster(Server):
         url = f"postgres://postgres@127.0.0.1:{node.port}/postgres" if node else self.url()
         return sql(url, "insert into probe values (now())", check=False) is not None
 
-    def crash(self):
-        """Has the primary crash. Answers when the other one accepts writes, and how long that took."""
+    def crash(self, when=lambda: None):
+        """Has the primary crash, once `when` comes back. Answers when the other one accepts writes, and how long
+        that took."""
         old, new = self.primary(), self.standby()
+        when()
         began = time.monotonic()
         old.crash()
         return self.promoted(old, new, began)
 
-    def switch(self):
+    def switch(self, when):
         """A planned switchover."""
         old, new = self.primary(), self.standby()
+        when()
         began = time.monotonic()
         run("patronictl", "-c", old.file, "switchover", "--leader", old.name, "--candidate", new.name, "--force", "shop")
         return self.promoted(old, new, began)
