@@ -68,6 +68,9 @@ declare
   open xid8[];
   head bigint;
   restored boolean;
+  -- So that it ends within the statement timeout, however much there is. What is left over is still
+  -- new to the snapshot that was stored before.
+  most bigint := 20000;
 begin
   if wait then
     perform pg_advisory_xact_lock(1751216499, 1);
@@ -82,6 +85,7 @@ begin
       return null;
     end if;
     lock table event in access exclusive mode;
+    most := null;
   end if;
   upper := (pg_snapshot_xmax(last.snapshot)::text::bigint + last.shift)::text::xid8;
   select coalesce(array_agg((x::text::bigint + last.shift)::text::xid8), '{}') into open
@@ -96,12 +100,15 @@ begin
     select e.id, e.partition from event e
     where wait and e.id > (select coalesce(max(id), 0) from event_position)
       and e.xid < upper and e.xid <> all (open)),
+  portion as (select id, partition from fresh order by id limit most),
   numbered as (
     insert into event_position (position, partition, id)
-    select last.position + row_number() over (order by id), partition, id from fresh
+    select last.position + row_number() over (order by id), partition, id from portion
     returning position)
   insert into numbering (position, snapshot, shift)
-  select max(position), pg_current_snapshot(), last.shift from numbered having count(*) > 0
+  select max(position), case when count(*) = most then last.snapshot else pg_current_snapshot() end,
+    last.shift
+  from numbered having count(*) > 0
   returning position into head;
   head := coalesce(head, last.position);
   if restored then

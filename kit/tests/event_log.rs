@@ -228,6 +228,24 @@ async fn a_slow_subscriber_misses_nothing() {
 }
 
 #[tokio::test]
+async fn a_backlog_is_numbered_in_portions() {
+    let producer = Producer::serving().await;
+    let many = "insert into event (event_id, aggregate_id, aggregate_version, partition, type,
+           correlation_id, headers, payload)
+         select gen_random_uuid(), gen_random_uuid(), 1, 7, 'Changed', gen_random_uuid(), '{}', ''
+         from generate_series(1, 45000)";
+    producer.database.read().await.unwrap().execute(many, &[]).await.unwrap();
+    // Numbers a portion with what it appends itself.
+    producer.change(Uuid::now_v7(), "Changed", "").await;
+    assert_eq!(producer.head().await, 20_000);
+    tokio::spawn(producer.log.clone().run(producer.stop.clone()));
+    until("all is numbered", async || producer.head().await == 45_001).await;
+    let sql = "select count(*) from event_position join event using (id)
+         where position = id";
+    assert_eq!(number(&producer.database, sql).await, 45_001);
+}
+
+#[tokio::test]
 async fn a_cursor_of_another_log_is_refused() {
     let producer = Producer::start().await;
     producer.change(Uuid::now_v7(), "Changed", "").await;

@@ -165,7 +165,9 @@ mod tests {
 
     fn judged(some: &[(usize, Claim)], head: i64) -> Proven {
         let mut claims = [claim(100, 40); PARTITIONS];
-        some.iter().for_each(|(partition, claim)| claims[*partition] = *claim);
+        for (partition, claim) in some {
+            claims[*partition] = *claim;
+        }
         judge(&claims, log(head), head).expect("no cursor without ids is past the head")
     }
 
