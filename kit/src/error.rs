@@ -1,13 +1,20 @@
 //! The one error path. A context's refusal says its kind and reason; only this
-//! module builds a `tonic::Status` from it, with the standard error details.
+//! module builds a `tonic::Status` from it, with the standard error details. What a
+//! fault of ours was (the database's words, say) stays in the log: the caller gets a
+//! constant sentence, and the id of the trace that the log has it under.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use crate::telemetry::spans;
+
 /// `google.rpc.ErrorInfo.domain` of every error of this system.
 pub const DOMAIN: &str = "hansang";
+
+/// What a caller gets of a fault of ours.
+const FAULT: &str = "a fault on our side, not in the request";
 
 /// What kind of failure it is; each is one gRPC code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +97,10 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: Kind,
     reason: Cow<'static, str>,
+    /// What the caller gets.
     detail: String,
+    /// What the log gets instead, where that is more.
+    cause: Option<String>,
     violations: Vec<Violation>,
     retry_after: Option<Duration>,
 }
@@ -106,6 +116,7 @@ impl Error {
             kind,
             reason: reason.into(),
             detail: detail.into(),
+            cause: None,
             violations: Vec::new(),
             retry_after: None,
         }))
@@ -133,9 +144,16 @@ impl Error {
         Self::new(Kind::Unavailable, reason, detail).retry_after(Duration::from_secs(1))
     }
 
-    /// A fault of ours; the detail goes to the log and to the caller alike, so it holds no secret.
-    pub fn internal(detail: impl Into<String>) -> Self {
-        Self::new(Kind::Internal, "INTERNAL", detail)
+    /// A fault of ours; `cause` goes to the log alone.
+    pub fn internal(cause: impl Into<String>) -> Self {
+        Self::new(Kind::Internal, "INTERNAL", FAULT).because(cause)
+    }
+
+    /// What was behind it: for the log, instead of the sentence that the caller gets.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.0.cause = Some(cause.into());
+        self
     }
 
     /// Says when to try again.
@@ -164,9 +182,10 @@ impl Error {
     }
 }
 
+/// For the log: the cause, where there is one.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.reason, self.0.detail)
+        write!(f, "{}: {}", self.0.reason, self.0.cause.as_ref().unwrap_or(&self.0.detail))
     }
 }
 
@@ -174,9 +193,15 @@ impl std::error::Error for Error {}
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        let inner = *error.0;
+        let mut inner = *error.0;
+        let cause = inner.cause.unwrap_or_default();
         if inner.kind == Kind::Internal {
-            tracing::error!(reason = %inner.reason, detail = %inner.detail, "internal error");
+            tracing::error!(reason = %inner.reason, %cause, "internal error");
+            if let Some(trace) = spans::trace_id() {
+                inner.detail = format!("{} (trace {trace})", inner.detail);
+            }
+        } else if !cause.is_empty() {
+            tracing::debug!(reason = %inner.reason, %cause, "the call is refused");
         }
         let mut details = ErrorDetails::new();
         details.set_error_info(inner.reason, DOMAIN, std::collections::HashMap::new());
@@ -197,7 +222,11 @@ impl From<Status> for Error {
             || Cow::from(status.code().description()),
             |i| Cow::from(i.reason.clone()),
         );
-        let mut error = Self::new(Kind::from_code(status.code()), reason, status.message());
+        let mut error = match Kind::from_code(status.code()) {
+            // Whatever it says, of whatever library, is no concern of this side's caller.
+            Kind::Internal => Self::new(Kind::Internal, reason, FAULT).because(status.message()),
+            kind => Self::new(kind, reason, status.message()),
+        };
         error.0.retry_after = details.retry_info().and_then(|r| r.retry_delay);
         error.0.violations = details.bad_request().map_or_else(Vec::new, |bad| {
             bad.field_violations
@@ -213,7 +242,7 @@ impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
         use tokio_postgres::error::SqlState;
         let Some(database) = error.as_db_error() else {
-            return Self::unavailable("DATABASE_UNAVAILABLE", format!("database: {error}"));
+            return database_unavailable(&error);
         };
         let code = database.code();
         if *code == SqlState::QUERY_CANCELED || *code == SqlState::LOCK_NOT_AVAILABLE {
@@ -232,7 +261,7 @@ impl From<tokio_postgres::Error> for Error {
         }
         // 08 connection, 53 out of resources, 57 operator intervention.
         if ["08", "53", "57"].iter().any(|class| code.code().starts_with(class)) {
-            return Self::unavailable("DATABASE_UNAVAILABLE", database.message());
+            return database_unavailable(database.message());
         }
         Self::internal(format!("database: {} ({})", database.message(), code.code()))
     }
@@ -244,9 +273,14 @@ impl From<deadpool_postgres::PoolError> for Error {
             deadpool_postgres::PoolError::Timeout(_) => {
                 Self::unavailable("DATABASE_BUSY", "no database connection was free in time")
             }
-            other => Self::unavailable("DATABASE_UNAVAILABLE", format!("database: {other}")),
+            other => database_unavailable(&other),
         }
     }
+}
+
+fn database_unavailable(cause: &(impl fmt::Display + ?Sized)) -> Error {
+    Error::unavailable("DATABASE_UNAVAILABLE", "the database cannot be reached now")
+        .because(format!("database: {cause}"))
 }
 
 /// A context's own refusals: what a rule of the domain says no with.
@@ -286,6 +320,23 @@ mod tests {
         let received = Error::from(Status::from(sent.clone()));
         assert_eq!(received.kind(), Kind::Invalid);
         assert_eq!(received.0.violations, sent.0.violations);
+    }
+
+    #[test]
+    fn the_cause_of_a_fault_is_for_the_log_alone() {
+        let fault = Error::internal("database: bigint out of range (22003)");
+        assert_eq!(fault.to_string(), "INTERNAL: database: bigint out of range (22003)");
+        let status = Status::from(fault);
+        assert_eq!(status.message(), FAULT);
+
+        // Nor is what another service or a library says of its own faults.
+        let passed_on = Error::from(Status::internal("h2 protocol error"));
+        assert_eq!(passed_on.to_string(), "Internal error: h2 protocol error");
+        assert_eq!(Status::from(passed_on).message(), FAULT);
+
+        let lost = database_unavailable("connection to 10.1.2.3 refused");
+        assert!(lost.to_string().contains("10.1.2.3"));
+        assert!(!Status::from(lost).message().contains("10.1.2.3"));
     }
 
     #[test]

@@ -111,7 +111,8 @@ impl Http {
 }
 
 fn away(error: impl std::fmt::Display) -> Error {
-    Error::unavailable("ACQUIRER_UNAVAILABLE", format!("the acquirer: {error}"))
+    Error::unavailable("ACQUIRER_UNAVAILABLE", "the acquirer cannot be asked now")
+        .because(format!("the acquirer: {error}"))
 }
 
 fn unclear(status: StatusCode) -> Error {
