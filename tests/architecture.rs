@@ -264,6 +264,35 @@ fn a_domain_knows_no_clock_no_network_and_no_database() {
 }
 
 #[test]
+fn no_number_wraps_in_a_domain_nor_in_what_is_released() {
+    let domains = rooms_called("domain");
+    assert!(domains.len() >= 8, "{} domains", domains.len());
+    complain(
+        "a domain checks its arithmetic: `#![warn(clippy::arithmetic_side_effects, …)]`",
+        &domains
+            .iter()
+            .filter(|(_, text)| wraps(text))
+            .map(|(path, _)| path.clone())
+            .collect::<Vec<_>>(),
+    );
+    let workspace = fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
+    let release = workspace.split("[profile.release]").nth(1).expect("a release profile");
+    let release = release.split("\n[").next().expect("its settings");
+    assert!(release.contains("\noverflow-checks = true\n"), "{release}");
+}
+
+/// Whether a module takes arithmetic that overflows.
+fn wraps(module: &str) -> bool {
+    !module.contains("#![warn(clippy::arithmetic_side_effects, reason = \"")
+}
+
+#[test]
+fn a_domain_that_may_wrap_is_found_out() {
+    assert!(wraps("//! The life of a thing.\n\nuse kit::Money;\n"));
+    assert!(!wraps("#![warn(clippy::arithmetic_side_effects, reason = \"why\")]"));
+}
+
+#[test]
 fn a_store_knows_neither_calls_nor_policies() {
     let stores = rooms_called("store");
     assert!(!stores.is_empty(), "no store found");

@@ -30,9 +30,6 @@ pub async fn reserve<R: Message + Default>(
     id: Uuid,
 ) -> Result<Reserved<R>, Error> {
     let Some(key) = &command.key else { return Ok(Reserved::Proceed(id)) };
-    if key.is_empty() || key.len() > 255 {
-        return Err(Error::violation("Idempotency-Key", "must have 1 to 255 characters"));
-    }
     let inserted = tx
         .execute(
             "insert into idempotency (caller, method, key, request_hash, resource_id)

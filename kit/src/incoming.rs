@@ -24,6 +24,11 @@ use crate::{
     error::Kind,
 };
 
+/// Headers that a command may carry, in gRPC and as REST's clients know them.
+const IDEMPOTENCY_KEY: (&str, &str) = ("idempotency-key", "Idempotency-Key");
+const IF_MATCH: (&str, &str) = ("if-match", "If-Match");
+const LONGEST_HEADER: usize = 255;
+
 /// A call that may be handled.
 #[derive(Debug)]
 pub struct Incoming<T> {
@@ -67,6 +72,9 @@ impl<T: Message> Incoming<T> {
         let (metadata, mut extensions, message) = request.into_parts();
         let pass: Pass =
             extensions.remove().ok_or_else(|| Error::internal("served without an access check"))?;
+        // One that cannot be read must not count as one that was not sent.
+        header(&metadata, IDEMPOTENCY_KEY)?;
+        header(&metadata, IF_MATCH)?;
         Ok(Self { caller: pass.caller, scope: pass.scope, message, method: pass.method, metadata })
     }
 
@@ -90,7 +98,7 @@ impl<T: Message> Incoming<T> {
 
     /// Refuses the call when it carries an `If-Match` that is not the resource's etag.
     pub fn check_etag(&self, current: &str) -> Result<(), Error> {
-        match self.metadata.get("if-match").and_then(|value| value.to_str().ok()) {
+        match header(&self.metadata, IF_MATCH)? {
             Some(wanted) if wanted != "*" && wanted != current => Err(Error::new(
                 Kind::Conflict,
                 "STALE_ETAG",
@@ -102,7 +110,7 @@ impl<T: Message> Incoming<T> {
 
     /// The command that this call is, for its idempotency key.
     pub fn command(&self) -> Command {
-        let key = self.metadata.get("idempotency-key").and_then(|value| value.to_str().ok());
+        let key = header(&self.metadata, IDEMPOTENCY_KEY).ok().flatten();
         let caller = match &self.caller {
             Caller::Anonymous => "anonymous".to_owned(),
             Caller::Member { id, .. } => id.to_string(),
@@ -117,6 +125,17 @@ impl<T: Message> Incoming<T> {
             request_hash: hash.as_ref().to_vec(),
         }
     }
+}
+
+/// A header of 1 to 255 characters of visible ASCII, if it was sent.
+fn header<'a>(
+    metadata: &'a MetadataMap,
+    (key, name): (&'static str, &'static str),
+) -> Result<Option<&'a str>, Error> {
+    let Some(value) = metadata.get(key) else { return Ok(None) };
+    let wrong = || Error::violation(name, "must be 1 to 255 characters of visible ASCII");
+    let text = value.to_str().ok().filter(|text| (1..=LONGEST_HEADER).contains(&text.len()));
+    text.map(Some).ok_or_else(wrong)
 }
 
 /// A command that may come twice: the same caller, method and key mean the same command.

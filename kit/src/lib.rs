@@ -13,6 +13,7 @@ pub mod fail_point;
 pub mod id;
 pub mod idempotency;
 pub mod incoming;
+pub mod input;
 pub mod migrate;
 pub mod money;
 mod observe;

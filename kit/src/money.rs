@@ -3,9 +3,9 @@
 //! On the wire it is `google.type.Money`; KRW has no decimals, so one minor
 //! unit is one won and `nanos` must be 0.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
-use crate::Error;
+use crate::{Error, input};
 
 /// An amount in minor units. Arithmetic is checked: it answers `None` on overflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +51,17 @@ impl Money {
                 Err(Error::violation(format!("{field}.nanos"), "must be 0: won have no decimals"))
             }
         }
+    }
+
+    /// The same, within a range of won.
+    pub fn parse_within(
+        field: &str,
+        parts: Option<(&str, i64, i32)>,
+        won: &RangeInclusive<i64>,
+    ) -> Result<Self, Error> {
+        let amount = Self::parse(field, parts)?;
+        input::number(&format!("{field}.units"), amount.minor, won)?;
+        Ok(amount)
     }
 
     /// The parts of a `google.type.Money`: `currencyCode` and `units`; `nanos` is 0.
@@ -115,6 +126,16 @@ mod tests {
         assert!(parse(Some(("USD", 1000, 0))).is_err());
         assert!(parse(Some(("KRW", 1000, 1))).is_err());
         assert!(parse(None).is_err());
+    }
+
+    #[test]
+    fn an_amount_is_within_its_range() {
+        let parse = |won| Money::parse_within("price", Some(("KRW", won, 0)), &(0..=1_000));
+        assert_eq!(parse(1_000).expect("fits"), Money::krw(1_000));
+        for beyond in [-1, 1_001, i64::MIN, i64::MAX] {
+            let refused = parse(beyond).expect_err("beyond").to_string();
+            assert_eq!(refused, "INVALID_FIELD: price.units: must be 0 to 1,000");
+        }
     }
 
     #[test]

@@ -1,12 +1,17 @@
 //! Pages of a list, newest first (AIP-158). Ids sort by time, so a page goes on
-//! below the last id of the one before: stable while rows are added.
+//! below the last id of the one before: stable while rows are added. A page ends early
+//! rather than to grow beyond what a client takes in one message.
 
+use prost::Message;
 use uuid::Uuid;
 
 use crate::Error;
 
 const DEFAULT: i32 = 50;
 const MOST: i32 = 200;
+/// Encoded, a page has no more bytes than this, unless its only entry has: a quarter of what gRPC's
+/// clients take in one message.
+const MOST_BYTES: usize = 1024 * 1024;
 
 /// A page that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +43,24 @@ impl Page {
         i64::try_from(self.size).unwrap_or(i64::MAX) + 1
     }
 
-    /// Cuts the rows to the page and answers them with the next page's token, empty on the last.
-    pub fn cut<T>(self, mut rows: Vec<T>, id: impl FnOnce(&T) -> Uuid) -> (Vec<T>, String) {
-        let more = rows.len() > self.size;
-        rows.truncate(self.size);
-        let token = rows.last().filter(|_| more).map(id);
-        (rows, token.map(|id| id.simple().to_string()).unwrap_or_default())
+    /// Cuts the entries, each with its id, to the page; answers them with the next page's token,
+    /// empty on the last.
+    pub fn cut<M: Message>(self, entries: impl IntoIterator<Item = (Uuid, M)>) -> (Vec<M>, String) {
+        let (mut page, mut last, mut bytes) = (Vec::new(), None, 0_usize);
+        for (id, entry) in entries {
+            bytes = bytes.saturating_add(entry.encoded_len());
+            if page.len() == self.size || (bytes > MOST_BYTES && !page.is_empty()) {
+                return (page, last.map_or_else(String::new, token));
+            }
+            page.push(entry);
+            last = Some(id);
+        }
+        (page, String::new())
     }
+}
+
+fn token(last: Uuid) -> String {
+    last.simple().to_string()
 }
 
 #[cfg(test)]
@@ -65,14 +81,27 @@ mod tests {
                 .filter(|id| page.below.is_none_or(|below| *id < below))
                 .take(usize::try_from(page.limit()).expect("small"))
                 .collect();
-            let (rows, next) = page.cut(rows, |id| *id);
+            let (rows, next) = page.cut(rows.into_iter().map(|id| (id, id.to_string())));
             seen.extend(rows);
             token = next;
             if token.is_empty() {
                 break;
             }
         }
-        assert_eq!(seen, all);
+        assert_eq!(seen, all.iter().map(ToString::to_string).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_page_is_of_a_size_that_a_client_takes() {
+        let entry = |bytes: usize| (Uuid::now_v7(), "x".repeat(bytes));
+        let page = Page::parse(200, "").expect("a page");
+        let (half, whole) = (MOST_BYTES / 2 - 10, 2 * MOST_BYTES);
+        for (sizes, fit) in [(vec![half; 5], 2), (vec![whole, 1], 1), (vec![1, whole], 1)] {
+            let (cut, next) = page.cut(sizes.into_iter().map(entry));
+            assert_eq!(cut.len(), fit);
+            assert_ne!(next, "");
+        }
+        assert_eq!(page.cut([entry(whole)]).1, "");
     }
 
     #[test]

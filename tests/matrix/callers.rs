@@ -10,7 +10,6 @@ use std::{
 };
 
 use app::{logins, rest::Rest};
-use bytes::{Buf, BufMut};
 use futures_util::stream;
 use http::{Method, Request, uri::PathAndQuery};
 use http_body_util::{BodyExt as _, Full};
@@ -19,13 +18,11 @@ use kit::{
     auth::Identity,
     config::{AuthSettings, Secret},
 };
-use prost::Message as _;
-use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
+use prost_reflect::Value;
 use serde_json::json;
 use tempfile::TempDir;
 use tonic::{
-    Code, Status,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    Code,
     transport::{Channel, Endpoint},
 };
 use tonic_health::pb::{
@@ -36,7 +33,10 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use crate::methods::{Answer, Known, Rpc};
+use crate::{
+    dynamic::Dynamic,
+    methods::{Answer, Known, Rpc},
+};
 
 const LIMIT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);
@@ -360,43 +360,4 @@ fn hansang(dir: &Path, arguments: &[&str]) -> Command {
     // So that this one too is served.
     command.env("HANSANG__TESTING__CLOCK", "true");
     command
-}
-
-/// Messages by their descriptors.
-struct Dynamic(MessageDescriptor);
-
-impl Codec for Dynamic {
-    type Encode = DynamicMessage;
-    type Decode = DynamicMessage;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self(self.0.clone())
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl Encoder for Dynamic {
-    type Item = DynamicMessage;
-    type Error = Status;
-
-    fn encode(&mut self, message: DynamicMessage, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        out.put(message.encode_to_vec().as_slice());
-        Ok(())
-    }
-}
-
-impl Decoder for Dynamic {
-    type Item = DynamicMessage;
-    type Error = Status;
-
-    fn decode(&mut self, bytes: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
-        let bytes = bytes.copy_to_bytes(bytes.remaining());
-        let message = DynamicMessage::decode(self.0.clone(), bytes);
-        message.map(Some).map_err(|error| Status::internal(error.to_string()))
-    }
 }

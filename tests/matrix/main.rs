@@ -4,6 +4,8 @@
 //! covered by being there. Only health and reflection are not asked who calls.
 
 mod callers;
+#[path = "../dynamic.rs"]
+mod dynamic;
 mod methods;
 
 use futures_util::{StreamExt as _, stream};

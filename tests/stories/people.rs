@@ -66,7 +66,12 @@ impl House {
     pub(crate) async fn product(&self, price: i64, stock: i64) -> Product {
         let body = json!({ "displayName": "Bibimbap", "price": won(price), "stock": stock });
         let product = self.seller().await.post("/v1/products", body).await.expect("an answer");
-        Product { id: with_status(201, product).text("id"), anyone: self.rest() }
+        self.known(&with_status(201, product).text("id"))
+    }
+
+    /// Something that is on sale already.
+    pub(crate) fn known(&self, id: &str) -> Product {
+        Product { id: id.to_owned(), anyone: self.rest() }
     }
 }
 

@@ -6,11 +6,11 @@ use super::{Finding, sources::Sources};
 
 /// Movements out are negative.
 const STOCKS: &str = "
-    select 'product ' || p.id || ' has ' || p.stock || ', its movements say ' || coalesce(m.sum, 0)
+    select 'product ' || p.id || ' has ' || p.stock + p.surplus || ', its movements say ' || coalesce(m.sum, 0)
     from product p left join (
       select product_id, sum(quantity) as sum from stock_movement group by product_id) m
       on m.product_id = p.id
-    where p.stock <> coalesce(m.sum, 0) or p.stock < 0
+    where p.stock + p.surplus <> coalesce(m.sum, 0) or p.stock < 0
     order by p.id";
 
 /// An allocation's lines went out when it is DECREASED, out and back when RESTORED, else not at all.

@@ -33,8 +33,8 @@ impl CouponService for Coupons {
         let page = Page::parse(incoming.message.page_size, &incoming.message.page_token)?;
         let mut reader = self.database.read().await?;
         let coupons = store::list(&mut reader, MemberId(member), page).await?;
-        let (coupons, next_page_token) = page.cut(coupons, |coupon| coupon.id.0);
-        let coupons = coupons.iter().map(render).collect();
+        let coupons = coupons.iter().map(|coupon| (coupon.id.0, render(coupon)));
+        let (coupons, next_page_token) = page.cut(coupons);
         Ok(Response::new(ListCouponsResponse { coupons, next_page_token }))
     }
 

@@ -1,5 +1,7 @@
 //! The life of a delivery: no clock, no network, no SQL.
 
+#![warn(clippy::arithmetic_side_effects, reason = "the same in every domain")]
+
 kit::id!(
     /// Identifies a delivery.
     DeliveryId

@@ -48,8 +48,8 @@ impl DeliveryService for Deliveries {
             .transpose()?;
         let mut reader = self.database.read().await?;
         let deliveries = store::list(&mut reader, incoming.scope.owner(), order, page).await?;
-        let (deliveries, next_page_token) = page.cut(deliveries, |delivery| delivery.id.0);
-        let deliveries = deliveries.iter().map(render).collect();
+        let deliveries = deliveries.iter().map(|delivery| (delivery.id.0, render(delivery)));
+        let (deliveries, next_page_token) = page.cut(deliveries);
         Ok(Response::new(ListDeliveriesResponse { deliveries, next_page_token }))
     }
 }

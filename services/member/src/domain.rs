@@ -3,12 +3,19 @@
 //! What is done for a member elsewhere comes as facts, in any order, more than
 //! once, and also after the withdrawal.
 
-use kit::{Error, Refuse, auth::Role, error::Kind};
+#![warn(clippy::arithmetic_side_effects, reason = "a count that wraps forgets who is still asking")]
+
+use kit::{Error, Refuse, auth::Role, error::Kind, input::Text};
 
 kit::id!(
     /// Identifies a member.
     MemberId
 );
+
+/// How long an address may be (RFC 5321, 4.5.3.1.3).
+const EMAIL: Text = Text::new(3, 254).bytes(254);
+/// What a member may be called.
+const DISPLAY_NAME: Text = Text::new(1, 100);
 
 /// An email address in lower case. Whether it exists only a message to it would tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,15 +23,16 @@ pub(crate) struct Email(String);
 
 impl Email {
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let text = text.trim().to_lowercase();
-        let plausible = text.len() <= 254
-            && !text.contains(char::is_whitespace)
+        // In lower case some letters are longer.
+        let text = EMAIL.parse("email", text)?.to_lowercase();
+        let text = EMAIL.parse("email", &text)?;
+        let plausible = !text.contains(char::is_whitespace)
             && matches!(text.split_once('@'), Some((local, domain))
                 if !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
         if plausible {
-            Ok(Self(text))
+            Ok(Self(text.to_owned()))
         } else {
-            Err(Error::violation("email", "must be an email address of at most 254 characters"))
+            Err(Error::violation("email", "must be an email address, such as kim@example.com"))
         }
     }
 
@@ -39,12 +47,7 @@ pub(crate) struct DisplayName(String);
 
 impl DisplayName {
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let text = text.trim();
-        if (1..=100).contains(&text.chars().count()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(Error::violation("displayName", "must have 1 to 100 characters"))
-        }
+        DISPLAY_NAME.parse("displayName", text).map(|name| Self(name.to_owned()))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -101,7 +104,7 @@ impl Membership {
     pub(crate) fn begin_withdrawal(&mut self) -> Option<i32> {
         let number = match self.state {
             State::Active => 1,
-            State::Withdrawing { attempts } => attempts + 1,
+            State::Withdrawing { attempts } => attempts.saturating_add(1),
             State::Withdrawn => return None,
         };
         self.state = State::Withdrawing { attempts: number };

@@ -7,24 +7,27 @@ use argon2::{
     Argon2,
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
-use kit::Error;
+use kit::{Error, input::Text};
 use tokio::sync::Semaphore;
+
+/// What a password may be: taken as it was typed, since only its hash is stored.
+const NEW: Text = Text::new(8, 128).verbatim();
+/// What somebody may sign in with.
+const ATTEMPT: Text = Text::new(1, 128).verbatim();
 
 /// A password as it was typed. Prints as nothing.
 pub(crate) struct Password(String);
 
 impl Password {
     pub(crate) fn parse(text: String) -> Result<Self, Error> {
-        if (8..=128).contains(&text.chars().count()) {
-            Ok(Self(text))
-        } else {
-            Err(Error::violation("password", "must have 8 to 128 characters"))
-        }
+        NEW.parse("password", &text)?;
+        Ok(Self(text))
     }
 
-    /// Any text that someone signs in with: a wrong one is just wrong.
-    pub(crate) fn attempt(text: String) -> Self {
-        Self(text)
+    /// What someone signs in with: a wrong one is just wrong, unless no password is like that.
+    pub(crate) fn attempt(text: String) -> Result<Self, Error> {
+        ATTEMPT.parse("password", &text)?;
+        Ok(Self(text))
     }
 }
 

@@ -82,10 +82,11 @@ impl MemberService for Members {
     ) -> Result<Response<Session>, Status> {
         let message = Incoming::granted(request)?.message;
         let email = Email::parse(&message.email)?;
+        let password = Password::attempt(message.password)?;
         let member = store::by_email(&mut self.database.read().await?, &email).await?;
         let member = member.filter(|member| member.membership.state != State::Withdrawn);
         let stored = member.as_ref().map(|member| member.password_hash.clone());
-        let right = self.passwords.check(Password::attempt(message.password), stored).await?;
+        let right = self.passwords.check(password, stored).await?;
         let Some(member) = member.filter(|_| right) else {
             return Err(Error::from(Refusal::WrongCredentials).into());
         };

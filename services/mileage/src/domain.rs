@@ -1,6 +1,10 @@
 //! What a payment earns, and that it is taken back once: no clock, no network, no SQL.
 
-use kit::{Error, Money, Refuse, error::Kind};
+#![warn(clippy::arithmetic_side_effects, reason = "points that wrap are points out of nowhere")]
+
+use std::ops::RangeInclusive;
+
+use kit::{Error, Money, Refuse, error::Kind, input};
 use serde::Deserialize;
 
 kit::id!(
@@ -35,17 +39,23 @@ impl Points {
     }
 }
 
+/// What may be paid in one go, in won, when payment asks.
+const AMOUNT: RangeInclusive<i64> = 0..=1_000_000_000_000;
+
 /// What was paid: not below 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Paid(Money);
 
 impl Paid {
-    /// Reads what was paid from a `google.type.Money`'s parts; `field` is its path.
+    /// Reads what somebody says was paid, as [`told`](Self::told) does, and no more than may be.
     pub(crate) fn parse(field: &str, parts: Option<(&str, i64, i32)>) -> Result<Self, Error> {
+        Money::parse_within(field, parts, &AMOUNT).map(Self)
+    }
+
+    /// Reads what an event tells was paid from a `google.type.Money`'s parts; `field` is its path.
+    pub(crate) fn told(field: &str, parts: Option<(&str, i64, i32)>) -> Result<Self, Error> {
         let amount = Money::parse(field, parts)?;
-        if amount.is_negative() {
-            return Err(Error::violation(format!("{field}.units"), "must be 0 or more"));
-        }
+        input::number(&format!("{field}.units"), amount.minor(), &(0..=i64::MAX))?;
         Ok(Self(amount))
     }
 }
@@ -61,8 +71,11 @@ impl Rate {
 
     /// The points of a payment: `floor(paid × rate)`.
     pub(crate) fn points(self, paid: Paid) -> Points {
-        let points = i128::from(paid.0.minor()) * i128::from(self.0) / i128::from(Self::MOST);
-        Points(i64::try_from(points).expect("no more than what was paid"))
+        let points = i128::from(paid.0.minor())
+            .checked_mul(i128::from(self.0))
+            .and_then(|points| points.checked_div(i128::from(Self::MOST)))
+            .and_then(|points| i64::try_from(points).ok());
+        Points(points.expect("no more than what was paid"))
     }
 }
 
@@ -187,7 +200,7 @@ mod tests {
     }
 
     fn paid(won: i64) -> Paid {
-        Paid::parse("amount", Some(("KRW", won, 0))).expect("not negative")
+        Paid::told("amount", Some(("KRW", won, 0))).expect("not negative")
     }
 
     #[test]
@@ -197,7 +210,8 @@ mod tests {
         {
             assert_eq!(Rate::default().points(paid(won)), Points(points), "{won}");
         }
-        assert!(Paid::parse("amount", Some(("KRW", -1, 0))).is_err());
+        assert!(Paid::told("amount", Some(("KRW", -1, 0))).is_err());
+        assert!(Paid::parse("amount", Some(("KRW", 1_000_000_000_001, 0))).is_err());
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Payments {
         let (payment, order, member, fact) = match &arrived.message.event {
             Some(Event::PaymentApproved(it)) => {
                 let paid = it.amount.as_ref().map(contracts::Money::parts);
-                let points = self.rate.points(Paid::parse("amount", paid)?);
+                let points = self.rate.points(Paid::told("amount", paid)?);
                 (&it.payment_id, &it.order_id, &it.member_id, Fact::Approved(points))
             }
             Some(Event::PaymentCancelled(it)) => {

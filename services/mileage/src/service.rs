@@ -53,8 +53,8 @@ impl MileageService for Mileage {
         let filter = Filter { member: MemberId(member), payment, order };
         let mut reader = self.database.read().await?;
         let entries = store::list(&mut reader, &filter, page).await?;
-        let (entries, next_page_token) = page.cut(entries, |stored| stored.entry.id.0);
-        let entries = entries.iter().map(render).collect();
+        let entries = entries.iter().map(|stored| (stored.entry.id.0, render(stored)));
+        let (entries, next_page_token) = page.cut(entries);
         Ok(Response::new(ListMileageEntriesResponse { entries, next_page_token }))
     }
 

@@ -139,7 +139,7 @@ async fn save(tx: &mut Tx, entries: &BTreeMap<PaymentId, Stored>) -> Result<(), 
 pub(crate) async fn balance(reader: &mut Reader, member: MemberId) -> Result<Points, Error> {
     let row = reader
         .query_one(
-            "select coalesce(sum(points), 0)::bigint from mileage_entry
+            "select least(coalesce(sum(points), 0), 9223372036854775807)::bigint from mileage_entry
              where member_id = $1 and state = 'EARNED'",
             &[&member.0],
         )

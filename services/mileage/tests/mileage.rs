@@ -392,8 +392,20 @@ async fn only_whole_won_that_were_paid_earn() {
         assert_eq!(refused.code(), Code::InvalidArgument);
         assert!(refused.message().starts_with(field), "{}", refused.message());
     }
-    let most = shop.earn(Payment::of(i64::MAX)).await.expect("earns");
-    assert_eq!(most.points, i64::MAX / 100);
+    let most = shop.earn(Payment::of(1_000_000_000_000)).await.expect("earns");
+    assert_eq!(most.points, 10_000_000_000);
+    let beyond = shop.earn(Payment::of(1_000_000_000_001)).await.expect_err("refused");
+    assert!(beyond.message().starts_with("amount.units: "), "{}", beyond.message());
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn payments_from_before_there_was_a_limit_break_no_sum() {
+    let shop = Shop::open().await;
+    let largest: Vec<_> = (0..101).map(|_| (Payment::of(i64::MAX), Fact::Approved)).collect();
+    shop.publish(&largest).await;
+    shop.settle().await;
+    assert_eq!(shop.own_balance().await, i64::MAX);
     shop.stage.close().await;
 }
 

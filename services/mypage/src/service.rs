@@ -64,8 +64,9 @@ impl MyPageService for Pages {
         let page = Page::parse(incoming.message.page_size, &incoming.message.page_token)?;
         let mut reader = self.database.read().await?;
         let orders = store::orders(&mut reader, member, page).await?;
-        let (orders, next_page_token) = page.cut(orders, |view| view.order);
-        let orders = orders.into_iter().map(render_order).collect::<Result<_, _>>()?;
+        let render = |view: OrderView| Ok::<_, Error>((view.order, render_order(view)?));
+        let orders = orders.into_iter().map(render).collect::<Result<Vec<_>, _>>()?;
+        let (orders, next_page_token) = page.cut(orders);
         Ok(Response::new(ListMyOrdersResponse { orders, next_page_token }))
     }
 
@@ -88,8 +89,8 @@ impl MyPageService for Pages {
         let mut reader = self.database.read().await?;
         let balance = store::balance(&mut reader, member).await?;
         let points = store::points(&mut reader, member, page).await?;
-        let (points, next_page_token) = page.cut(points, |points| points.entry);
-        let entries = points.iter().map(render_points).collect();
+        let entries = points.iter().map(|points| (points.entry, render_points(points)));
+        let (entries, next_page_token) = page.cut(entries);
         Ok(Response::new(ListMyMileageResponse { balance, entries, next_page_token }))
     }
 }

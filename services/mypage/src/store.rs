@@ -379,7 +379,7 @@ pub(crate) async fn coupons(reader: &mut Reader, member: Uuid) -> Result<Vec<Cou
 pub(crate) async fn balance(reader: &mut Reader, member: Uuid) -> Result<i64, Error> {
     let row = reader
         .query_one(
-            "select coalesce(sum(points), 0)::bigint from mileage_view
+            "select least(coalesce(sum(points), 0), 9223372036854775807)::bigint from mileage_view
              where member_id = $1 and not cancelled",
             &[&member],
         )

@@ -365,3 +365,13 @@ async fn a_page_is_its_owners_alone() {
     shop.page(As::Admin(kit::id::new())).await.expect("an admin may");
     shop.stage.close().await;
 }
+
+#[tokio::test]
+async fn points_from_before_there_was_a_limit_break_no_sum() {
+    let shop = Shop::with_member().await;
+    for _ in 0..3 {
+        shop.earned(kit::id::new(), i64::MAX).await;
+    }
+    shop.eventually("the balance", |page: &MyPage| page.mileage_balance == i64::MAX).await;
+    shop.stage.close().await;
+}

@@ -49,8 +49,8 @@ impl NotificationService for Notifications {
         };
         let mut reader = self.database.read().await?;
         let notifications = store::list(&mut reader, audience, subject, page).await?;
-        let (notifications, next_page_token) = page.cut(notifications, |it| it.id.0);
-        let notifications = notifications.iter().map(render).collect();
+        let notifications = notifications.iter().map(|it| (it.id.0, render(it)));
+        let (notifications, next_page_token) = page.cut(notifications);
         Ok(Response::new(ListNotificationsResponse { notifications, next_page_token }))
     }
 
@@ -70,7 +70,7 @@ impl NotificationService for Notifications {
         let incoming = Incoming::granted(request)?;
         let template = template(&incoming.message.template)?;
         let body = incoming.message.body.as_deref();
-        let body = body.map(|text| Body::parse(template, text)).transpose().map_err(Error::from)?;
+        let body = body.map(|text| Body::parse(template, text)).transpose()?;
         let command = incoming.command();
         let mut tx = self.database.begin().await?;
         // A template goes by its name alone, which is in the request.

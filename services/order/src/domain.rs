@@ -3,7 +3,11 @@
 //! An order keeps what it has learned as facts and derives its state from them,
 //! so facts may arrive in any order and more than once.
 
-use kit::{Money, Refuse, error::Kind, id::Uuid};
+#![warn(clippy::arithmetic_side_effects, reason = "a total that wraps is a price that nobody set")]
+
+use std::ops::RangeInclusive;
+
+use kit::{Error, Money, Refuse, error::Kind, id::Uuid, input, input::Text};
 
 kit::id!(
     /// Identifies an order.
@@ -17,6 +21,17 @@ kit::id!(
     /// Identifies a member; of the member context.
     MemberId
 );
+
+/// How many lines an order may have.
+pub(crate) const LINES: RangeInclusive<usize> = 1..=100;
+/// How many units of one product an order may have.
+pub(crate) const QUANTITY: RangeInclusive<i32> = 1..=1_000_000_000;
+/// What an order may cost, in won.
+pub(crate) const TOTAL: RangeInclusive<i64> = 0..=1_000_000_000_000;
+/// What an acquirer may know a card by.
+pub(crate) const CARD_TOKEN: Text = Text::new(1, 200);
+/// What a product is called, on an order and in its events.
+pub(crate) const DISPLAY_NAME: Text = Text::new(1, 200);
 
 /// How an order is paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +204,7 @@ impl Order {
         if self.facts.pending != Some(Pending::Pending) {
             return Err(Refusal::NotPlaced);
         }
-        self.facts.place_attempts += 1;
+        self.facts.place_attempts = self.facts.place_attempts.saturating_add(1);
         Ok(self.facts.place_attempts)
     }
 
@@ -227,7 +242,7 @@ impl Order {
             | State::Prepared
             | State::Delivering
             | State::Cancelling => {
-                self.facts.cancel_attempts += 1;
+                self.facts.cancel_attempts = self.facts.cancel_attempts.saturating_add(1);
                 Ok(Some(self.facts.cancel_attempts))
             }
         }
@@ -238,7 +253,7 @@ impl Order {
     pub(crate) fn join_cancel(&mut self) -> Option<i32> {
         match self.state() {
             State::Cancelling => {
-                self.facts.cancel_attempts += 1;
+                self.facts.cancel_attempts = self.facts.cancel_attempts.saturating_add(1);
                 Some(self.facts.cancel_attempts)
             }
             _ => None,
@@ -312,10 +327,20 @@ impl Order {
     }
 }
 
-/// The sum of the lines; `None` when it is more than can be counted.
-pub(crate) fn total(lines: &[Line]) -> Option<Money> {
-    lines.iter().try_fold(Money::ZERO, |sum, line| {
+/// The units of one product in an order, with those of another line; `field` is its path.
+pub(crate) fn more_of(field: &str, units: i32, more: i32) -> Result<i32, Error> {
+    input::number(field, units.saturating_add(more), &QUANTITY)
+}
+
+/// The sum of the lines, which is refused when it is more than an order may cost.
+pub(crate) fn total(lines: &[Line]) -> Result<Money, Error> {
+    let sum = lines.iter().try_fold(Money::ZERO, |sum, line| {
         sum.plus(line.unit_price.times(i64::from(line.quantity))?)
+    });
+    let most = Money::krw(*TOTAL.end());
+    sum.filter(|sum| *sum <= most).ok_or_else(|| {
+        let most = input::grouped(most.minor());
+        Error::violation("lines", format!("must cost at most {most} won in all"))
     })
 }
 

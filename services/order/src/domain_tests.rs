@@ -1,5 +1,10 @@
 //! The life of an order, one sentence each.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "small numbers, and a test that overflows fails"
+)]
+
 use super::*;
 
 fn order() -> Order {
@@ -196,4 +201,34 @@ fn whatever_happens_milestones_pass_once_in_order_and_an_end_is_an_end() {
         }
     });
     assert!(histories > 100_000);
+}
+
+#[test]
+fn an_order_costs_no_more_than_an_order_may_cost() {
+    let line = |quantity, won| Line {
+        product: ProductId(kit::id::new()),
+        display_name: String::new(),
+        quantity,
+        unit_price: Money::krw(won),
+    };
+    let most = line(1_000, 1_000_000_000);
+    assert_eq!(total(std::slice::from_ref(&most)).expect("fits"), Money::krw(*TOTAL.end()));
+    // Prices may be older than their limit.
+    for beyond in [vec![most, line(1, 1)], vec![line(i32::MAX, i64::MAX)]] {
+        let refused = total(&beyond).expect_err("beyond").to_string();
+        assert!(
+            refused.ends_with("lines: must cost at most 1,000,000,000,000 won in all"),
+            "{refused}"
+        );
+    }
+    assert_eq!(more_of("lines[1].quantity", 1, 999_999_999).expect("fits"), *QUANTITY.end());
+    assert!(more_of("lines[1].quantity", *QUANTITY.end(), i32::MAX).is_err());
+}
+
+#[test]
+fn attempts_that_are_counted_for_ever_do_not_wrap() {
+    let mut order = order();
+    order.facts.cancel_attempts = i32::MAX;
+    assert_eq!(order.begin_cancel(), Ok(Some(i32::MAX)));
+    assert_eq!(order.join_cancel(), Some(i32::MAX));
 }

@@ -36,7 +36,7 @@ use self::{cancel::Cancel, card::Card, catalogue::Catalogue};
 
 /// The order service.
 pub const SERVICE: Service =
-    Service { name: "order", migrations: kit::migrations!["V1__orders"], build };
+    Service { name: "order", migrations: kit::migrations!["V1__orders", "V2__limits"], build };
 
 fn build(house: &mut House<'_>) -> Result<(), Error> {
     let database = house.database();

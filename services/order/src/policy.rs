@@ -13,7 +13,7 @@ use kit::{
 };
 
 use crate::{
-    domain::{CancelReason, Fact, OrderId, ProductId},
+    domain::{CancelReason, DISPLAY_NAME, Fact, OrderId, ProductId},
     store::{self, Learned, Offer},
     words,
 };
@@ -125,7 +125,8 @@ fn offer(
 ) -> Result<Offer, Error> {
     Ok(Offer {
         product: ProductId::parse("product_id", product)?,
-        display_name: display_name.to_owned(),
+        // An event may be older than the limit.
+        display_name: DISPLAY_NAME.clip(display_name),
         price: Money::parse("price", price.map(contracts::Money::parts))?,
         version,
     })

@@ -11,6 +11,7 @@ use kit::{
     error::{Kind, Violation},
     idempotency::{self, Reserved},
     incoming::{Command, created, to_the_end},
+    input,
     page::Page,
 };
 use tonic::{Request, Response, Status};
@@ -19,7 +20,10 @@ use crate::{
     cancel::{Cancel, Ended},
     card::{Card, Placed},
     catalogue::Catalogue,
-    domain::{self, Facts, Line, MemberId, Method, Order, OrderId, Pending, ProductId, Refusal},
+    domain::{
+        self, CARD_TOKEN, Facts, LINES, Line, MemberId, Method, Order, OrderId, Pending, ProductId,
+        QUANTITY, Refusal, TOTAL,
+    },
     render,
     store::{self, Offer},
 };
@@ -38,9 +42,10 @@ impl Orders {
         let member = MemberId(incoming.member()?);
         let message = &incoming.message;
         let method = method(message.payment_method())?;
-        if method == Method::Card && message.card_token.is_empty() {
-            return Err(Error::violation("cardToken", "is required for CARD"));
-        }
+        let expected = message.expected_total.as_ref().map(contracts::Money::parts);
+        let expected = expected
+            .map(|parts| Money::parse_within("expectedTotal", Some(parts), &TOTAL))
+            .transpose()?;
         let wanted = wanted(&message.lines)?;
         if store::has_withdrawn(&mut self.database.read().await?, member).await? {
             return Err(Refusal::MemberWithdrawn.into());
@@ -48,9 +53,10 @@ impl Orders {
         let products: Vec<ProductId> = wanted.iter().map(|(product, ..)| *product).collect();
         let offers = self.catalogue.offers(&products).await?;
         let lines = priced(&wanted, &offers)?;
-        let total = domain::total(&lines)
-            .ok_or_else(|| Error::violation("lines", "the total is more than can be counted"))?;
-        check_total(message.expected_total.as_ref(), total)?;
+        let total = domain::total(&lines)?;
+        if expected.is_some_and(|expected| expected != total) {
+            return Err(Refusal::PriceChanged.into());
+        }
         let pending = (method == Method::Card).then_some(Pending::Pending);
         let facts = Facts { pending, ..Facts::default() };
         let id = OrderId(kit::id::new());
@@ -80,13 +86,14 @@ impl OrderService for Orders {
     ) -> Result<Response<pb::Order>, Status> {
         let incoming = Incoming::granted(request)?;
         let command = incoming.command();
+        let card_token = card_token(&incoming.message)?;
         let order = match self.new_order(&incoming).await {
             Ok(order) => order,
             Err(refusal) => return Ok(self.answered_before(&command, refusal).await?),
         };
         if order.method == Method::Card {
-            let (card, token) = (self.card.clone(), incoming.message.card_token);
-            let placed = to_the_end(async move { card.place(order, &token, &command).await });
+            let card = self.card.clone();
+            let placed = to_the_end(async move { card.place(order, &card_token, &command).await });
             return Ok(match placed.await? {
                 Placed::Now(order) => at_home(order)?,
                 Placed::Before(order) => idempotency::replayed(at_home(order)?),
@@ -128,8 +135,8 @@ impl OrderService for Orders {
         };
         let mut reader = self.database.read().await?;
         let orders = store::list(&mut reader, incoming.scope.owner(), state, page).await?;
-        let (orders, next_page_token) = page.cut(orders, |stored| stored.order.id.0);
-        let orders = orders.iter().map(render::order).collect();
+        let orders = orders.iter().map(|stored| (stored.order.id.0, render::order(stored)));
+        let (orders, next_page_token) = page.cut(orders);
         Ok(Response::new(ListOrdersResponse { orders, next_page_token }))
     }
 
@@ -177,28 +184,28 @@ fn method(method: pb::PaymentMethod) -> Result<Method, Error> {
     }
 }
 
+/// What the card is known by; needed for CARD, and checked whenever it is there.
+fn card_token(message: &PlaceOrderRequest) -> Result<String, Error> {
+    if message.card_token.is_empty() && message.payment_method() != pb::PaymentMethod::Card {
+        return Ok(String::new());
+    }
+    CARD_TOKEN.parse("cardToken", &message.card_token).map(str::to_owned)
+}
+
 /// A product, how many of it, and the line that named it first.
 type Wanted = (ProductId, i32, usize);
 
 /// Reads the lines; those of one product are merged.
 fn wanted(lines: &[pb::place_order_request::Line]) -> Result<Vec<Wanted>, Error> {
-    if !(1..=100).contains(&lines.len()) {
-        return Err(Error::violation("lines", "must have 1 to 100 lines"));
-    }
+    input::count("lines", lines.len(), &LINES)?;
     let mut wanted: Vec<Wanted> = Vec::new();
     for (index, line) in lines.iter().enumerate() {
         let product = ProductId::parse(&format!("lines[{index}].productId"), &line.product_id)?;
-        let quantity = format!("lines[{index}].quantity");
-        if line.quantity < 1 {
-            return Err(Error::violation(quantity, "must be 1 or more"));
-        }
+        let field = format!("lines[{index}].quantity");
+        let quantity = input::number(&field, line.quantity, &QUANTITY)?;
         match wanted.iter_mut().find(|(known, ..)| *known == product) {
-            Some((_, sum, _)) => {
-                *sum = sum
-                    .checked_add(line.quantity)
-                    .ok_or_else(|| Error::violation(quantity, "is more than can be counted"))?;
-            }
-            None => wanted.push((product, line.quantity, index)),
+            Some((_, sum, _)) => *sum = domain::more_of(&field, *sum, quantity)?,
+            None => wanted.push((product, quantity, index)),
         }
     }
     Ok(wanted)
@@ -221,15 +228,6 @@ fn priced(wanted: &[Wanted], offers: &BTreeMap<ProductId, Offer>) -> Result<Vec<
         }
     }
     if unknown.is_empty() { Ok(lines) } else { Err(Error::violations(unknown)) }
-}
-
-fn check_total(expected: Option<&contracts::Money>, total: Money) -> Result<(), Error> {
-    let Some(expected) = expected else { return Ok(()) };
-    if Money::parse("expectedTotal", Some(expected.parts()))? == total {
-        Ok(())
-    } else {
-        Err(Refusal::PriceChanged.into())
-    }
 }
 
 fn at_home(order: pb::Order) -> Result<Response<pb::Order>, Error> {

@@ -11,14 +11,14 @@
 //! No card token is stored, so the task cannot repeat step 2: it undoes it. When
 //! the order was cancelled meanwhile, step 3 voids instead of approving.
 
-use kit::Error;
+use kit::{Error, Money};
 
 use contracts::payment::v1::AuthorizeRequest;
 
 use crate::{
     acquirer::{Charge, Charged},
-    domain::{Authorise, MemberId, OrderId, Refusal, State},
-    service::{Parts, amount},
+    domain::{AMOUNT, Authorise, CARD_TOKEN, MemberId, OrderId, Refusal, State},
+    service::Parts,
     store::{self, Stored},
     tasks::{self, Kind},
 };
@@ -30,7 +30,9 @@ pub(crate) async fn authorise(
     message: AuthorizeRequest,
 ) -> Result<Stored, Error> {
     let order = OrderId::parse("orderId", &message.order_id)?;
-    let amount = amount(message.amount.as_ref())?;
+    let amount = message.amount.as_ref().map(contracts::Money::parts);
+    let amount = Money::parse_within("amount", amount, &AMOUNT)?;
+    let token = CARD_TOKEN.parse("cardToken", &message.card_token)?;
 
     let mut tx = parts.database.begin().await?;
     let (todo, stored) = store::update(&mut tx, order, member, |payment, _| {
@@ -43,7 +45,6 @@ pub(crate) async fn authorise(
     tasks::schedule_after(&mut tx, order, Kind::Abandon, parts.deadline).await?;
     tx.commit().await?;
 
-    let token = &message.card_token;
     let charge = Charge { payment: stored.payment.id, order, amount, token };
     let charged = parts.acquirer.charge(&charge).await?;
 

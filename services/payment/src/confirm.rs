@@ -25,7 +25,7 @@ use kit::{
 };
 
 use crate::{
-    domain::{MemberId, OrderId, PaymentId},
+    domain::{DEPOSITOR, MemberId, OrderId, PaymentId},
     render,
     service::{Parts, amount},
     store::{self, Stored},
@@ -56,7 +56,7 @@ pub(crate) async fn confirm(
 ) -> Result<Ended, Error> {
     let id = PaymentId::parse("paymentId", &incoming.message.payment_id)?;
     let amount = amount(incoming.message.amount.as_ref())?;
-    let depositor = depositor(&incoming.message.depositor_name)?;
+    let depositor = DEPOSITOR.parse("depositorName", &incoming.message.depositor_name)?;
     let (order, member) = store::find(&mut parts.database.read().await?, id).await?;
     let command = incoming.command();
     let mut tx = parts.database.begin().await?;
@@ -166,15 +166,6 @@ async fn never_ran(parts: &Parts, attempt: &Attempt<'_>) -> Result<Error, Error>
         "PRODUCT_UNAVAILABLE",
         "product cannot be asked now; the payment still waits for its confirmation",
     ))
-}
-
-fn depositor(name: &str) -> Result<&str, Error> {
-    let name = name.trim();
-    if (1..=100).contains(&name.chars().count()) {
-        Ok(name)
-    } else {
-        Err(Error::violation("depositorName", "must have 1 to 100 characters"))
-    }
 }
 
 fn outcome_pending() -> Error {

@@ -1,12 +1,15 @@
 //! The rules of money: all of it or none, taken back once, and never for an
 //! order that was cancelled first. No clock, no network, no SQL.
 
+#![warn(clippy::arithmetic_side_effects, reason = "money that wraps is money out of nowhere")]
+
 use std::{
     collections::BTreeMap,
+    ops::RangeInclusive,
     time::{Duration, SystemTime},
 };
 
-use kit::{Money, Refuse, error::Kind, id::Uuid};
+use kit::{Money, Refuse, error::Kind, id::Uuid, input, input::Text};
 
 kit::id!(
     /// Identifies a payment.
@@ -20,6 +23,17 @@ kit::id!(
     /// Identifies a member; of the member context.
     MemberId
 );
+
+/// What an order may cost, in won.
+pub(crate) const AMOUNT: RangeInclusive<i64> = 0..=1_000_000_000_000;
+/// What one top-up may add, in won.
+pub(crate) const TOP_UP: RangeInclusive<i64> = 1..=1_000_000_000;
+/// What a wallet may be topped up to, in won; what it paid before may still come back to it.
+const BALANCE_MOST: i64 = 1_000_000_000_000;
+/// What an acquirer may know a card by.
+pub(crate) const CARD_TOKEN: Text = Text::new(1, 200);
+/// What a depositor may be called.
+pub(crate) const DEPOSITOR: Text = Text::new(1, 100);
 
 /// How an order is paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,8 +175,9 @@ impl Payment {
             State::Done => {
                 if self.method == Method::Wallet {
                     wallets.entry(self.member).and_modify(|balance| {
-                        *balance =
-                            balance.plus(self.amount).expect("a wallet holds at most 10^15 won");
+                        *balance = balance
+                            .plus(self.amount)
+                            .expect("it would take nine thousand million top-ups to pay so much");
                     });
                 }
                 Some(self.cancel(reason, self.amount))
@@ -247,7 +262,7 @@ impl Payment {
             (State::WaitingForDeposit | State::Confirming, _) => {
                 self.state = State::Confirming;
                 depositor.clone_into(&mut self.depositor);
-                self.attempts += 1;
+                self.attempts = self.attempts.saturating_add(1);
                 Ok(Some(self.attempts))
             }
             (State::Done, Method::BankTransfer) => Ok(None),
@@ -265,7 +280,7 @@ impl Payment {
         if self.state != State::Confirming {
             return None;
         }
-        self.attempts += 1;
+        self.attempts = self.attempts.saturating_add(1);
         Some(self.attempts)
     }
 
@@ -317,25 +332,21 @@ impl Payment {
 /// How long a deposit is waited for when nothing else is configured.
 pub(crate) const DEPOSIT_WITHIN: Duration = Duration::from_hours(7 * 24);
 
-/// The most that one top-up may add.
-const TOP_UP_MOST: Money = Money::krw(1_000_000_000);
-/// The most that a wallet may be topped up to; what it paid before may still come back to it.
-const BALANCE_MOST: Money = Money::krw(1_000_000_000_000_000);
-
 /// A wallet's balance after a top-up.
 pub(crate) fn top_up(balance: Money, amount: Money) -> Result<Money, Refusal> {
-    if amount <= Money::ZERO || amount > TOP_UP_MOST {
+    if !TOP_UP.contains(&amount.minor()) {
         return Err(Refusal::TopUpAmount);
     }
-    balance.plus(amount).filter(|sum| *sum <= BALANCE_MOST).ok_or(Refusal::WalletFull)
+    let most = Money::krw(BALANCE_MOST);
+    balance.plus(amount).filter(|sum| *sum <= most).ok_or(Refusal::WalletFull)
 }
 
 /// What payment says no with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("must be more than 0 and at most 1,000,000,000 won")]
+    #[error("{} won", input::between(&TOP_UP))]
     TopUpAmount,
-    #[error("the wallet would hold more than 10^15 won")]
+    #[error("the wallet would hold more than {} won", input::grouped(BALANCE_MOST))]
     WalletFull,
     #[error("the acquirer declined the card")]
     CardDeclined,

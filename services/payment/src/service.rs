@@ -72,8 +72,8 @@ impl PaymentService for Payments {
         let filter = Filter { owner: incoming.scope.owner(), order, state };
         let mut reader = self.0.database.read().await?;
         let payments = store::list(&mut reader, &filter, page).await?;
-        let (payments, next_page_token) = page.cut(payments, |stored| stored.payment.id.0);
-        let payments = payments.iter().map(render::payment).collect();
+        let payments = payments.iter().map(|stored| (stored.payment.id.0, render::payment(stored)));
+        let (payments, next_page_token) = page.cut(payments);
         Ok(Response::new(ListPaymentsResponse { payments, next_page_token }))
     }
 
@@ -158,8 +158,8 @@ impl PaymentService for Payments {
         let page = Page::parse(incoming.message.page_size, &incoming.message.page_token)?;
         let mut reader = self.0.database.read().await?;
         let entries = store::entries(&mut reader, MemberId(member), page).await?;
-        let (entries, next_page_token) = page.cut(entries, |entry| entry.id);
-        let entries = entries.iter().map(render::entry).collect();
+        let entries = entries.iter().map(|entry| (entry.id, render::entry(entry)));
+        let (entries, next_page_token) = page.cut(entries);
         Ok(Response::new(ListWalletEntriesResponse { entries, next_page_token }))
     }
 }

@@ -1,9 +1,11 @@
 //! The rules of the stock: an order gets all its lines or none, and gives back
 //! exactly what it took. No clock, no network, no SQL.
 
-use std::collections::BTreeMap;
+#![warn(clippy::arithmetic_side_effects, reason = "goods that overflow are goods that are lost")]
 
-use kit::{Refuse, error::Kind};
+use std::{collections::BTreeMap, ops::RangeInclusive};
+
+use kit::{Money, Refuse, error::Kind, input, input::Text};
 
 kit::id!(
     /// Identifies a product.
@@ -18,16 +20,90 @@ kit::id!(
     MemberId
 );
 
+/// What a product may be called.
+pub(crate) const DISPLAY_NAME: Text = Text::new(1, 200);
+/// What a unit may cost, in won.
+pub(crate) const PRICE: RangeInclusive<i64> = 0..=1_000_000_000;
+/// How many units a seller may put on sale. What cancelled orders give back comes on top.
+pub(crate) const STOCK: RangeInclusive<i64> = 0..=1_000_000_000;
+/// How many units may be asked for at once.
+pub(crate) const QUANTITY: RangeInclusive<i32> = 1..=1_000_000_000;
+/// How many lines an order may have.
+pub(crate) const LINES: RangeInclusive<usize> = 1..=100;
+
+/// What something is sold as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DisplayName(String);
+
+impl DisplayName {
+    pub(crate) fn parse(text: &str) -> Result<Self, kit::Error> {
+        DISPLAY_NAME.parse("displayName", text).map(|name| Self(name.to_owned()))
+    }
+
+    pub(crate) fn into_string(self) -> String {
+        self.0
+    }
+}
+
+/// Reads a price from a `google.type.Money`'s parts.
+pub(crate) fn price(parts: Option<(&str, i64, i32)>) -> Result<Money, kit::Error> {
+    Money::parse_within("price", parts, &PRICE)
+}
+
+/// Units on hand. What an order took always fits back in: it was counted before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Units(i64);
+
+impl Units {
+    /// Reads a first stock.
+    pub(crate) fn parse(field: &str, units: i32) -> Result<Self, kit::Error> {
+        input::number(field, i64::from(units), &STOCK).map(Self)
+    }
+
+    /// Units as they are stored.
+    pub(crate) const fn stored(units: i64) -> Self {
+        Self(units)
+    }
+
+    pub(crate) const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// Puts more on sale.
+    pub(crate) fn restock(self, quantity: Quantity) -> Result<Self, Refusal> {
+        let sum = self.0.checked_add(quantity.0.into()).filter(|sum| STOCK.contains(sum));
+        let fits = STOCK.end().saturating_sub(self.0).max(0);
+        sum.map(Self).ok_or(Refusal::TooMany { fits })
+    }
+
+    /// Takes what an order wants, if there is enough.
+    fn take(self, quantity: Quantity) -> Option<Self> {
+        self.0.checked_sub(quantity.0.into()).filter(|rest| *rest >= 0).map(Self)
+    }
+
+    /// Puts back what an order took.
+    fn give_back(self, quantity: Quantity) -> Self {
+        // Nine thousand million restocks of the largest size would be needed to saturate.
+        Self(self.0.saturating_add(quantity.0.into()))
+    }
+}
+
 /// A number of units, 1 or more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Quantity(i32);
 
 impl Quantity {
+    /// Reads what somebody asks for; `field` is its path.
+    pub(crate) fn parse(field: &str, units: i32) -> Result<Self, kit::Error> {
+        input::number(field, units, &QUANTITY).map(Self)
+    }
+
     pub(crate) fn get(self) -> i32 {
         self.0
     }
 }
 
+/// What was stored or told before there was a limit stays as it is.
 impl TryFrom<i32> for Quantity {
     type Error = Refusal;
 
@@ -75,7 +151,22 @@ pub(crate) enum Outcome {
 }
 
 /// Units on hand, by product; the rows that a decision may touch.
-pub(crate) type Shelf = BTreeMap<ProductId, i32>;
+pub(crate) type Shelf = BTreeMap<ProductId, Units>;
+
+/// The lines with those of one product merged, each product where it came first.
+pub(crate) fn merge(lines: Vec<Line>) -> Result<Vec<Line>, kit::Error> {
+    let mut merged: Vec<Line> = Vec::new();
+    for line in lines {
+        match merged.iter_mut().find(|known| known.product == line.product) {
+            Some(known) => {
+                let sum = known.quantity.0.saturating_add(line.quantity.0);
+                known.quantity = Quantity::parse("lines", sum)?;
+            }
+            None => merged.push(line),
+        }
+    }
+    Ok(merged)
+}
 
 impl Allocation {
     /// The order is paid: take its lines, all or none.
@@ -86,14 +177,12 @@ impl Allocation {
                 return Outcome::Quiet;
             }
         }
-        let missing = missing(&lines, shelf);
+        let (left, missing) = without(&lines, shelf);
         if !missing.is_empty() {
             self.state = State::Short;
             return Outcome::Short { missing };
         }
-        for line in &lines {
-            shelf.entry(line.product).and_modify(|stock| *stock -= line.quantity.get());
-        }
+        shelf.extend(left);
         self.state = State::Decreased;
         self.lines.clone_from(&lines);
         Outcome::Decreased(lines)
@@ -108,7 +197,9 @@ impl Allocation {
             }
             State::Decreased => {
                 for line in &self.lines {
-                    shelf.entry(line.product).and_modify(|stock| *stock += line.quantity.get());
+                    shelf
+                        .entry(line.product)
+                        .and_modify(|stock| *stock = stock.give_back(line.quantity));
                 }
                 self.state = State::Restored;
                 Outcome::Restored(self.lines.clone())
@@ -118,10 +209,18 @@ impl Allocation {
     }
 }
 
-/// What the shelf lacks of the lines; a product that is not on it is missing whole.
-fn missing(lines: &[Line], shelf: &Shelf) -> Vec<Line> {
-    let lacking = |line: &&Line| shelf.get(&line.product).is_none_or(|s| *s < line.quantity.get());
-    lines.iter().filter(lacking).copied().collect()
+/// What is left of the products once the lines are taken, and the lines that the shelf lacks; a
+/// product that is not on it is missing whole.
+fn without(lines: &[Line], shelf: &Shelf) -> (Shelf, Vec<Line>) {
+    let (mut left, mut missing) = (Shelf::new(), Vec::new());
+    for line in lines {
+        let stock = left.get(&line.product).or_else(|| shelf.get(&line.product));
+        match stock.and_then(|stock| stock.take(line.quantity)) {
+            Some(rest) => drop(left.insert(line.product, rest)),
+            None => missing.push(*line),
+        }
+    }
+    (left, missing)
 }
 
 /// What product says no with.
@@ -129,8 +228,14 @@ fn missing(lines: &[Line], shelf: &Shelf) -> Vec<Line> {
 pub(crate) enum Refusal {
     #[error("must be 1 or more")]
     NoQuantity,
-    #[error("there would be more units than can be counted")]
-    TooMany,
+    #[error(
+        "the stock would pass {} units: at most {} more fit",
+        input::grouped(STOCK.end()), input::grouped(fits)
+    )]
+    TooMany {
+        /// Units that still fit.
+        fits: i64,
+    },
     #[error("there is too little in stock")]
     OutOfStock,
     #[error("the order was cancelled")]
@@ -140,7 +245,7 @@ pub(crate) enum Refusal {
 impl Refuse for Refusal {
     fn kind(&self) -> Kind {
         match self {
-            Self::NoQuantity | Self::TooMany => Kind::Invalid,
+            Self::NoQuantity | Self::TooMany { .. } => Kind::Invalid,
             Self::OutOfStock | Self::OrderCancelled => Kind::Conflict,
         }
     }
@@ -148,7 +253,7 @@ impl Refuse for Refusal {
     fn reason(&self) -> &'static str {
         match self {
             Self::NoQuantity => "NO_QUANTITY",
-            Self::TooMany => "TOO_MANY",
+            Self::TooMany { .. } => "TOO_MANY",
             Self::OutOfStock => "OUT_OF_STOCK",
             Self::OrderCancelled => "ORDER_CANCELLED",
         }
@@ -156,7 +261,7 @@ impl Refuse for Refusal {
 
     fn field(&self) -> Option<String> {
         match self {
-            Self::NoQuantity | Self::TooMany => Some("quantity".into()),
+            Self::NoQuantity | Self::TooMany { .. } => Some("quantity".into()),
             Self::OutOfStock | Self::OrderCancelled => None,
         }
     }
@@ -173,14 +278,17 @@ impl State {
     }
 }
 
-/// Adds units to a stock.
-pub(crate) fn restock(stock: i32, quantity: Quantity) -> Result<i32, Refusal> {
-    stock.checked_add(quantity.get()).ok_or(Refusal::TooMany)
-}
-
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "small numbers, and a test that overflows fails"
+)]
 mod tests {
     use super::*;
+
+    fn shelf<const N: usize>(stocks: [(ProductId, i64); N]) -> Shelf {
+        stocks.into_iter().map(|(product, units)| (product, Units(units))).collect()
+    }
 
     fn line(product: ProductId, quantity: i32) -> Line {
         Line { product, quantity: Quantity(quantity) }
@@ -193,33 +301,78 @@ mod tests {
     #[test]
     fn an_order_gets_all_its_lines_or_none() {
         let (one, two) = (ProductId(kit::id::new()), ProductId(kit::id::new()));
-        let mut shelf = Shelf::from([(one, 5), (two, 1)]);
+        let mut shelf = shelf([(one, 5), (two, 1)]);
         let mut allocation = new();
         let outcome = allocation.paid(vec![line(one, 5), line(two, 2)], &mut shelf);
         assert_eq!(outcome, Outcome::Short { missing: vec![line(two, 2)] });
-        assert_eq!(shelf, Shelf::from([(one, 5), (two, 1)]));
+        assert_eq!(shelf.values().map(|units| units.0).collect::<Vec<_>>(), [5, 1]);
     }
 
     #[test]
     fn a_cancelled_order_gives_back_what_it_took_once() {
         let product = ProductId(kit::id::new());
-        let mut shelf = Shelf::from([(product, 10)]);
+        let mut shelf = shelf([(product, 10)]);
         let mut allocation = new();
         allocation.paid(vec![line(product, 10)], &mut shelf);
-        assert_eq!(shelf[&product], 0);
+        assert_eq!(shelf[&product], Units(0));
         assert_eq!(allocation.cancelled(&mut shelf), Outcome::Restored(vec![line(product, 10)]));
         assert_eq!(allocation.cancelled(&mut shelf), Outcome::Quiet);
-        assert_eq!(shelf[&product], 10);
+        assert_eq!(shelf[&product], Units(10));
     }
 
     #[test]
     fn an_order_cancelled_first_takes_nothing_later() {
         let product = ProductId(kit::id::new());
-        let mut shelf = Shelf::from([(product, 10)]);
+        let mut shelf = shelf([(product, 10)]);
         let mut allocation = new();
         assert_eq!(allocation.cancelled(&mut shelf), Outcome::Quiet);
         assert_eq!(allocation.paid(vec![line(product, 1)], &mut shelf), Outcome::Quiet);
-        assert_eq!(shelf[&product], 10);
+        assert_eq!(shelf[&product], Units(10));
+    }
+
+    #[test]
+    fn a_line_that_comes_twice_takes_no_more_than_there_is() {
+        let product = ProductId(kit::id::new());
+        let mut shelf = shelf([(product, 3)]);
+        let twice = vec![line(product, 2), line(product, 2)];
+        let outcome = new().paid(twice.clone(), &mut shelf);
+        assert_eq!(outcome, Outcome::Short { missing: vec![line(product, 2)] });
+        assert_eq!(shelf[&product], Units(3));
+        assert_eq!(merge(twice).expect("few"), [line(product, 4)]);
+        let most = line(product, *QUANTITY.end());
+        assert!(merge(vec![most, line(product, 1)]).is_err());
+        assert!(merge(vec![most, line(product, i32::MAX)]).is_err());
+    }
+
+    #[test]
+    fn what_was_taken_fits_back_in_whatever_was_restocked_meanwhile() {
+        let product = ProductId(kit::id::new());
+        let most = Quantity(*QUANTITY.end());
+        let mut shelf = shelf([(product, *STOCK.end())]);
+        let mut taken = Vec::new();
+        for _ in 0..3 {
+            let mut allocation = new();
+            let lines = vec![Line { product, quantity: most }];
+            assert!(matches!(allocation.paid(lines, &mut shelf), Outcome::Decreased(_)));
+            taken.push(allocation);
+            shelf.entry(product).and_modify(|stock| *stock = stock.restock(most).expect("fits"));
+        }
+        for allocation in &mut taken {
+            assert!(matches!(allocation.cancelled(&mut shelf), Outcome::Restored(_)));
+        }
+        assert_eq!(shelf[&product], Units(4_000_000_000));
+    }
+
+    #[test]
+    fn nobody_puts_more_on_sale_than_the_limit() {
+        let restock = |stock, quantity| Units(stock).restock(Quantity(quantity));
+        assert_eq!(restock(999_999_990, 10), Ok(Units(1_000_000_000)));
+        assert_eq!(restock(999_999_990, 11), Err(Refusal::TooMany { fits: 10 }));
+        for stock in [1_000_000_000, 4_000_000_000, i64::MAX] {
+            assert_eq!(restock(stock, i32::MAX), Err(Refusal::TooMany { fits: 0 }));
+        }
+        let refusal = Refusal::TooMany { fits: 1_000 }.to_string();
+        assert_eq!(refusal, "the stock would pass 1,000,000,000 units: at most 1,000 more fit");
     }
 
     /// What can happen to one of several orders.
@@ -263,14 +416,14 @@ mod tests {
     fn whatever_happens_the_stock_is_what_nobody_holds() {
         let mut histories = 0;
         let orders = [(2, new()), (3, new()), (4, new())];
-        every_history(&orders, &Shelf::from([(PRODUCT, 5)]), 6, &mut |orders, shelf| {
+        every_history(&orders, &shelf([(PRODUCT, 5)]), 6, &mut |orders, shelf| {
             histories += 1;
             let held = |(wanted, a): &(i32, Allocation)| match a.state {
                 State::Decreased => *wanted,
                 State::New | State::Short | State::Restored | State::Refused => 0,
             };
             let held: i32 = orders.iter().map(held).sum();
-            assert_eq!(shelf[&PRODUCT], 5 - held);
+            assert_eq!(shelf[&PRODUCT], Units((5 - held).into()));
             assert!(held <= 5);
         });
         assert!(histories > 50_000);

@@ -21,7 +21,7 @@ use kit::{Error, House, Service};
 
 /// The product service.
 pub const SERVICE: Service =
-    Service { name: "product", migrations: kit::migrations!["V1__products"], build };
+    Service { name: "product", migrations: kit::migrations!["V1__products", "V2__limits"], build };
 
 fn build(house: &mut House<'_>) -> Result<(), Error> {
     let products = service::Products::new(house.database());

@@ -7,15 +7,18 @@ use contracts::product::v1::{
     product_service_server::ProductService,
 };
 use kit::{
-    Database, Error, Incoming, Money,
+    Database, Error, Incoming,
     idempotency::{self, Reserved},
     incoming::{created, not_found},
+    input,
     page::Page,
 };
 use tonic::{Request, Response, Status};
 
 use crate::{
-    domain::{Line, MemberId, OrderId, ProductId, Quantity, State},
+    domain::{
+        self, DisplayName, LINES, Line, MemberId, OrderId, ProductId, Quantity, State, Units,
+    },
     store::{self, Product, Want, Wish},
 };
 
@@ -37,12 +40,10 @@ impl ProductService for Products {
         request: Request<RegisterProductRequest>,
     ) -> Result<Response<pb::Product>, Status> {
         let incoming = Incoming::granted(request)?;
-        let name = display_name(&incoming.message.display_name)?;
-        let price = price(incoming.message.price.as_ref())?;
+        let name = DisplayName::parse(&incoming.message.display_name)?;
+        let price = domain::price(incoming.message.price.as_ref().map(contracts::Money::parts))?;
         let stock = incoming.message.stock;
-        if stock < 0 {
-            return Err(Error::violation("stock", "must be 0 or more").into());
-        }
+        Units::parse("stock", stock)?;
         let command = incoming.command();
         let mut tx = self.database.begin().await?;
         let id = match idempotency::reserve(&mut tx, &command, kit::id::new()).await? {
@@ -62,8 +63,9 @@ impl ProductService for Products {
         let incoming = Incoming::granted(request)?;
         let message = &incoming.message;
         let id = ProductId::parse("productId", &message.product_id)?;
-        let name = message.display_name.as_deref().map(display_name).transpose()?;
-        let price = message.price.as_ref().map(|money| price(Some(money))).transpose()?;
+        let name = message.display_name.as_deref().map(DisplayName::parse).transpose()?;
+        let price = message.price.as_ref().map(|money| domain::price(Some(money.parts())));
+        let price = price.transpose()?;
         let command = incoming.command();
         let mut tx = self.database.begin().await?;
         if let Reserved::Replay(product) = idempotency::reserve(&mut tx, &command, id.0).await? {
@@ -72,7 +74,7 @@ impl ProductService for Products {
         let mut product = store::lock(&mut tx, id).await?;
         incoming.check_etag(&etag(&product))?;
         if let Some(name) = name {
-            name.clone_into(&mut product.display_name);
+            product.display_name = name.into_string();
         }
         product.price = price.unwrap_or(product.price);
         store::update(&mut tx, &mut product).await?;
@@ -88,7 +90,7 @@ impl ProductService for Products {
     ) -> Result<Response<pb::Product>, Status> {
         let incoming = Incoming::granted(request)?;
         let id = ProductId::parse("productId", &incoming.message.product_id)?;
-        let quantity = Quantity::try_from(incoming.message.quantity).map_err(Error::from)?;
+        let quantity = Quantity::parse("quantity", incoming.message.quantity)?;
         let command = incoming.command();
         let mut tx = self.database.begin().await?;
         if let Reserved::Replay(product) = idempotency::reserve(&mut tx, &command, id.0).await? {
@@ -122,8 +124,8 @@ impl ProductService for Products {
         let page = Page::parse(message.page_size, &message.page_token)?;
         let mut reader = self.database.read().await?;
         let products = store::list(&mut reader, page).await?;
-        let (products, next_page_token) = page.cut(products, |product| product.id.0);
-        let products = products.iter().map(render).collect();
+        let products = products.iter().map(|product| (product.id.0, render(product)));
+        let (products, next_page_token) = page.cut(products);
         Ok(Response::new(ListProductsResponse { products, next_page_token }))
     }
 
@@ -132,8 +134,10 @@ impl ProductService for Products {
         request: Request<BatchGetProductsRequest>,
     ) -> Result<Response<BatchGetProductsResponse>, Status> {
         let message = Incoming::granted(request)?.message;
-        let parse = |id: &String| kit::id::parse("productIds", id);
-        let ids = message.product_ids.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        input::count("productIds", message.product_ids.len(), &LINES)?;
+        let parse = |(at, id): (usize, &String)| kit::id::parse(&format!("productIds[{at}]"), id);
+        let ids =
+            message.product_ids.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
         let mut reader = self.database.read().await?;
         let products = store::get(&mut reader, &ids).await?.iter().map(render).collect();
         Ok(Response::new(BatchGetProductsResponse { products }))
@@ -146,7 +150,9 @@ impl ProductService for Products {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let (message, member) = (incoming.message, MemberId(member));
         let order = OrderId::parse("orderId", &message.order_id)?;
-        let lines = message.lines.iter().map(line).collect::<Result<_, _>>()?;
+        input::count("lines", message.lines.len(), &LINES)?;
+        let lines = message.lines.iter().enumerate().map(line).collect::<Result<_, _>>()?;
+        let lines = domain::merge(lines)?;
         let mut tx = self.database.begin().await?;
         let cause = tx.cause().clone();
         let wish = Wish { order, member, want: Want::Take(lines), cause };
@@ -159,30 +165,15 @@ impl ProductService for Products {
     }
 }
 
-fn line(line: &pb::Line) -> Result<Line, Error> {
-    let product = ProductId::parse("lines.productId", &line.product_id)?;
-    Ok(Line { product, quantity: Quantity::try_from(line.quantity)? })
-}
-
-fn display_name(text: &str) -> Result<&str, Error> {
-    if (1..=200).contains(&text.trim().chars().count()) {
-        Ok(text)
-    } else {
-        Err(Error::violation("displayName", "must have 1 to 200 characters"))
-    }
-}
-
-fn price(money: Option<&contracts::Money>) -> Result<Money, Error> {
-    let price = Money::parse("price", money.map(contracts::Money::parts))?;
-    if price.is_negative() {
-        return Err(Error::violation("price.units", "must be 0 or more"));
-    }
-    Ok(price)
+fn line((at, line): (usize, &pb::Line)) -> Result<Line, Error> {
+    let product = ProductId::parse(&format!("lines[{at}].productId"), &line.product_id)?;
+    let quantity = Quantity::parse(&format!("lines[{at}].quantity"), line.quantity)?;
+    Ok(Line { product, quantity })
 }
 
 fn etag(product: &Product) -> String {
     // Both the version and the stock change what a reader sees.
-    format!("{}.{}", product.version, product.stock)
+    format!("{}.{}", product.version, product.stock.get())
 }
 
 fn at_home(product: pb::Product) -> Result<Response<pb::Product>, Error> {
@@ -195,7 +186,8 @@ fn render(product: &Product) -> pb::Product {
         id: product.id.to_string(),
         display_name: product.display_name.clone(),
         price: Some(product.price.to_wire().into()),
-        stock: product.stock,
+        // The contract's number ends here; a stock that large came back from cancelled orders.
+        stock: i32::try_from(product.stock.get()).unwrap_or(i32::MAX),
         etag: etag(product),
         create_time: Some(product.create_time.into()),
     }

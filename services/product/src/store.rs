@@ -18,7 +18,8 @@ use prost::Message as _;
 use tokio_postgres::Row;
 
 use crate::domain::{
-    Allocation, Line, MemberId, OrderId, Outcome, ProductId, Quantity, Refusal, Shelf, State,
+    Allocation, DisplayName, Line, MemberId, OrderId, Outcome, ProductId, Quantity, Refusal, Shelf,
+    State, Units,
 };
 
 /// A product as it is stored.
@@ -27,7 +28,7 @@ pub(crate) struct Product {
     pub(crate) id: ProductId,
     pub(crate) display_name: String,
     pub(crate) price: Money,
-    pub(crate) stock: i32,
+    pub(crate) stock: Units,
     pub(crate) version: i64,
     pub(crate) create_time: SystemTime,
 }
@@ -38,7 +39,7 @@ impl Product {
             id: ProductId(row.get("id")),
             display_name: row.get("display_name"),
             price: Money::krw(row.get("price_minor")),
-            stock: row.get("stock"),
+            stock: Units::stored(row.get("stock")),
             version: row.get("version"),
             create_time: row.get("create_time"),
         }
@@ -49,10 +50,11 @@ impl Product {
 pub(crate) async fn register(
     tx: &mut Tx,
     id: ProductId,
-    display_name: &str,
+    display_name: DisplayName,
     price: Money,
     stock: i32,
 ) -> Result<Product, Error> {
+    let display_name = display_name.into_string();
     let (currency, minor) = price.to_wire();
     let row = tx
         .query_one(
@@ -62,13 +64,14 @@ pub(crate) async fn register(
              movement as (
                insert into stock_movement (product_id, kind, quantity)
                select id, 'INITIAL', stock from product)
-             select id, display_name, price_minor, stock, version, create_time from product",
+             select id, display_name, price_minor, stock::bigint as stock, version, create_time
+             from product",
             &[&id.0, &display_name, &minor, &currency, &stock],
         )
         .await?;
     let registered = Event::ProductRegistered(ProductRegistered {
         product_id: id.to_string(),
-        display_name: display_name.to_owned(),
+        display_name,
         price: Some(price.to_wire().into()),
         stock,
     });
@@ -80,7 +83,7 @@ pub(crate) async fn register(
 pub(crate) async fn lock(tx: &mut Tx, id: ProductId) -> Result<Product, Error> {
     let row = tx
         .query_opt(
-            "select id, display_name, price_minor, stock, version, create_time
+            "select id, display_name, price_minor, stock + surplus as stock, version, create_time
              from product where id = $1 for update",
             &[&id.0],
         )
@@ -111,12 +114,13 @@ pub(crate) async fn restock(
     product: &mut Product,
     quantity: Quantity,
 ) -> Result<(), Error> {
-    product.stock = crate::domain::restock(product.stock, quantity)?;
+    product.stock = product.stock.restock(quantity)?;
     product.version += 1;
     tx.execute(
-        "with product as (update product set stock = $2, version = $3 where id = $1)
+        "with product as (update product set stock = least($2::bigint, 2147483647)::int,
+           surplus = greatest($2::bigint - 2147483647, 0), version = $3 where id = $1)
          insert into stock_movement (product_id, kind, quantity) values ($1, 'RESTOCKED', $4)",
-        &[&product.id.0, &product.stock, &product.version, &quantity.get()],
+        &[&product.id.0, &product.stock.get(), &product.version, &quantity.get()],
     )
     .await?;
     let restocked = Event::ProductRestocked(ProductRestocked {
@@ -130,7 +134,7 @@ pub(crate) async fn restock(
 pub(crate) async fn get(reader: &mut Reader, ids: &[Uuid]) -> Result<Vec<Product>, Error> {
     let rows = reader
         .query(
-            "select id, display_name, price_minor, stock, version, create_time
+            "select id, display_name, price_minor, stock + surplus as stock, version, create_time
              from product where id = any($1)",
             &[&ids],
         )
@@ -142,7 +146,7 @@ pub(crate) async fn get(reader: &mut Reader, ids: &[Uuid]) -> Result<Vec<Product
 pub(crate) async fn list(reader: &mut Reader, page: Page) -> Result<Vec<Product>, Error> {
     let rows = reader
         .query(
-            "select id, display_name, price_minor, stock, version, create_time
+            "select id, display_name, price_minor, stock + surplus as stock, version, create_time
              from product where $1::uuid is null or id < $1 order by id desc limit $2",
             &[&page.below, &page.limit()],
         )
@@ -251,11 +255,12 @@ async fn lock_shelf(
     let products: Vec<Uuid> = wanted.chain(taken).map(|line| line.product.0).collect();
     let rows = tx
         .query(
-            "select id, stock from product where id = any($1) order by id for no key update",
+            "select id, stock + surplus from product
+             where id = any($1) order by id for no key update",
             &[&products],
         )
         .await?;
-    Ok(rows.iter().map(|row| (ProductId(row.get(0)), row.get(1))).collect())
+    Ok(rows.iter().map(|row| (ProductId(row.get(0)), Units::stored(row.get(1)))).collect())
 }
 
 async fn save_allocations(
@@ -276,13 +281,15 @@ async fn save_allocations(
 
 async fn save_shelf(tx: &mut Tx, before: &Shelf, after: &Shelf) -> Result<(), Error> {
     let changed = after.iter().filter(|(id, stock)| before.get(id) != Some(stock));
-    let (ids, stocks): (Vec<Uuid>, Vec<i32>) = changed.map(|(id, stock)| (id.0, *stock)).unzip();
+    let (ids, stocks): (Vec<Uuid>, Vec<i64>) =
+        changed.map(|(id, stock)| (id.0, stock.get())).unzip();
     if ids.is_empty() {
         return Ok(());
     }
     tx.execute(
-        "update product set stock = n.stock
-         from unnest($1::uuid[], $2::int[]) as n(id, stock) where product.id = n.id",
+        "update product set stock = least(n.stock, 2147483647)::int,
+           surplus = greatest(n.stock - 2147483647, 0)
+         from unnest($1::uuid[], $2::bigint[]) as n(id, stock) where product.id = n.id",
         &[&ids, &stocks],
     )
     .await?;

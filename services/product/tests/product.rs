@@ -7,8 +7,8 @@ use contracts::{
         order_events_server::OrderEventsServer,
     },
     product::v1::{
-        GetProductRequest, Product, RegisterProductRequest, RestockProductRequest,
-        product_service_client::ProductServiceClient,
+        GetProductRequest, ListProductsRequest, Product, RegisterProductRequest,
+        RestockProductRequest, product_service_client::ProductServiceClient,
     },
 };
 use kit::{
@@ -56,6 +56,12 @@ impl Shop {
         let request = self.stage.call(As::Nobody, GetProductRequest { product_id: id.into() });
         let answer = self.products.clone().get_product(request).await;
         answer.expect("is there").into_inner().stock
+    }
+
+    /// What was stored by a version before this one.
+    async fn run_by_hand(&self, sql: &'static str) {
+        let database = self.stage.database("product");
+        database.read().await.expect("a connection").execute(sql, &[]).await.expect(sql);
     }
 
     async fn eventually_stock(&self, id: &str, stock: i32) {
@@ -225,5 +231,55 @@ async fn the_same_key_from_16_clients_at_once_registers_one_product() {
             answers.iter().filter(|a| a.metadata().contains_key("idempotency-replayed")).count();
         assert_eq!(replayed, 15);
     }
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn stock_from_before_there_was_a_limit_takes_back_what_was_ordered() {
+    let mut shop = Shop::open().await;
+    let product = shop.register(10).await;
+    shop.run_by_hand("update product set stock = 2147483647").await;
+    shop.run_by_hand("update stock_movement set quantity = 2147483647").await;
+    let (one, other) = (kit::id::new(), kit::id::new());
+    shop.publish(one, vec![paid(one, &product.id, i32::MAX)]).await;
+    shop.eventually_stock(&product.id, 0).await;
+    let restock = RestockProductRequest { product_id: product.id.clone(), quantity: 10 };
+    let restock = shop.stage.call(shop.seller, restock);
+    shop.products.restock_product(restock).await.expect("restocks");
+    shop.publish(one, vec![cancelled(one)]).await;
+    // The contract's number ends here, the stock does not.
+    shop.eventually_stock(&product.id, i32::MAX).await;
+    shop.publish(other, vec![paid(other, &product.id, 20)]).await;
+    shop.eventually_stock(&product.id, i32::MAX - 10).await;
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn names_from_before_there_was_a_limit_are_trimmed_and_a_page_of_them_is_taken() {
+    let mut shop = Shop::open().await;
+    for _ in 0..5 {
+        shop.register(1).await;
+    }
+    let sql = "update product set display_name = repeat(' ', 999999) || E'\\u3000한 상\\u2003'";
+    shop.run_by_hand(sql).await;
+    let (mut seen, mut page_token) = (0, String::new());
+    loop {
+        let request = ListProductsRequest { page_size: 200, page_token };
+        let page = shop.products.list_products(shop.stage.call(As::Nobody, request)).await;
+        let page = page.expect("fits into a message").into_inner();
+        seen += page.products.len();
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen, 5);
+    let migration = include_str!("../migrations/V2__limits.sql");
+    let update = migration.split(";\n").find(|sql| sql.contains("update product"));
+    shop.run_by_hand(update.expect("there is one")).await;
+    let request = ListProductsRequest::default();
+    let page = shop.products.list_products(shop.stage.call(As::Nobody, request)).await;
+    let page = page.expect("fits into a message").into_inner();
+    assert!(page.products.iter().all(|product| product.display_name == "한 상"));
     shop.stage.close().await;
 }

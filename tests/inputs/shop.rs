@@ -1,0 +1,270 @@
+//! A shop that is up, and a request for each call that makes sense of what there is.
+
+use std::time::{Duration, SystemTime};
+
+use kit::{
+    auth::Identity,
+    config::{AuthSettings, Secret},
+};
+use prost_reflect::DynamicMessage;
+use serde_json::{Value, json};
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    transport::Channel,
+};
+
+use crate::{
+    dynamic::Dynamic,
+    house::House,
+    methods::Rpc,
+    people::{Member, Product, with_status, won},
+    sagas::Saga,
+};
+
+/// A stream that says nothing for so long was let through.
+const SILENCE: Duration = Duration::from_millis(500);
+
+/// Everybody who calls, and what there is to call about.
+pub(crate) struct Shop {
+    pub(crate) house: House,
+    channels: Vec<(&'static str, Channel)>,
+    auth: AuthSettings,
+    seller: String,
+    admin: String,
+    /// Who calls as a member.
+    pub(crate) member: Member,
+    token: String,
+    /// An order of theirs that is on its way, and its payment and delivery.
+    order: String,
+    payment: String,
+    delivery: String,
+    product: Product,
+    /// What was set going, to be seen to its end.
+    pub(crate) sagas: Vec<Saga>,
+}
+
+impl Shop {
+    pub(crate) async fn open(story: &str) -> Self {
+        // So that the call that moves it is served too.
+        let clock = [("HANSANG__TESTING__CLOCK", "true".to_owned())];
+        let house = House::open_with(story, &clock).await;
+        let mut channels = Vec::new();
+        for service in app::run::SERVICES {
+            channels.push((service.name, house.channel(service.name).await));
+        }
+        let key = std::fs::read_to_string(&house.ground.keys.service_key).expect("a key");
+        let auth = AuthSettings { service_key: Secret::new(key), ..AuthSettings::default() };
+        let login = |role: &str| house.ground.logins.iter().find(|login| login.role == role);
+        let (seller, admin) = (login("SELLER").expect("one"), login("ADMIN").expect("one"));
+        let seller = sign_in(&house, &seller.email, &seller.password).await;
+        let admin = sign_in(&house, &admin.email, &admin.password).await;
+        let (member, token) = sign_up(&house).await;
+        let path = format!("/v1/members/{}/wallet:topUp", member.id);
+        let body = json!({ "amount": won(1_000_000) });
+        with_status(200, member.rest.post(&path, body).await.expect("an answer"));
+        let product = house.product(1_000, 1_000).await;
+        let order = member.order_by_card(&product, 1).await;
+        let (order, payment) = (order.text("id"), order.text("paymentId"));
+        member.eventually_sees(&order, "DELIVERING").await;
+        let delivery = member.get(&format!("/v1/deliveries?orderId={order}")).await;
+        let delivery = delivery.text("deliveries/0/id");
+        let sagas = Vec::new();
+        Self {
+            house,
+            channels,
+            auth,
+            seller,
+            admin,
+            member,
+            token,
+            order,
+            payment,
+            delivery,
+            product,
+            sagas,
+        }
+    }
+
+    /// A request that can be carried out, whatever was carried out before.
+    pub(crate) async fn request(&self, call: &str, field: &str) -> Value {
+        let member = &self.member.id;
+        let amount = won(1_000);
+        match call {
+            "RegisterMember" => {
+                let email = format!("{}@example.com", uuid::Uuid::now_v7().simple());
+                json!({ "email": email, "password": "correct horse", "displayName": "Guest" })
+            }
+            "CreateSession" => {
+                json!({ "email": "nobody@example.com", "password": "correct horse" })
+            }
+            "WithdrawMember" | "CancelMemberCoupons" => {
+                json!({ "memberId": self.house.member(0).await.id })
+            }
+            "GrantRole" => json!({ "memberId": self.house.member(0).await.id, "role": 2 }),
+            "RegisterProduct" => json!({ "displayName": "Bowl", "price": amount, "stock": 10 }),
+            "UpdateProduct" | "RestockProduct" => {
+                let product = self.house.product(1_000, 0).await.id;
+                if call == "RestockProduct" {
+                    return json!({ "productId": product, "quantity": 10 });
+                }
+                json!({ "productId": product, "displayName": "Bowl", "price": amount })
+            }
+            "BatchGetProducts" => json!({ "productIds": [self.product.id] }),
+            "DecreaseStock" => json!({
+                "orderId": self.order, "memberId": member,
+                "lines": [{ "productId": self.product.id, "quantity": 1 }],
+            }),
+            "PlaceOrder" => {
+                let product = self.house.product(1_000, 1_000_000_000).await.id;
+                let mut order = json!({
+                    "paymentMethod": 1, "cardToken": "tok_visa",
+                    "lines": [{ "productId": product, "quantity": 1 }],
+                });
+                if field.starts_with("expectedTotal") {
+                    order["expectedTotal"] = amount;
+                }
+                order
+            }
+            "CancelOrder" => {
+                let order = self.member.order_by_card(&self.product, 1).await;
+                json!({ "orderId": order.text("id") })
+            }
+            "CancelPayment" => {
+                let order = self.member.order_by_card(&self.product, 1).await;
+                json!({ "orderId": order.text("id"), "memberId": member })
+            }
+            "ConfirmDeposit" => {
+                let order = self.member.order_by_transfer(&self.product, 1).await;
+                self.member.eventually_sees(&order, "AWAITING_DEPOSIT").await;
+                let payment = self.member.get(&format!("/v1/payments?orderId={order}")).await;
+                let payment = payment.text("payments/0/id");
+                json!({ "paymentId": payment, "amount": amount, "depositorName": "Kim" })
+            }
+            "Authorize" => json!({
+                "orderId": self.order, "memberId": member, "amount": amount, "cardToken": "tok_visa",
+            }),
+            "Earn" => json!({
+                "paymentId": self.payment, "orderId": self.order, "memberId": member, "amount": amount,
+            }),
+            "TopUpWallet" => {
+                // A wallet of their own, so that none is full.
+                json!({ "memberId": self.house.member(0).await.id, "amount": amount })
+            }
+            "UpdateNotificationTemplate" => {
+                json!({ "template": "payment-approved", "body": "{orderId}" })
+            }
+            "GetNotificationTemplate" => json!({ "template": "payment-approved" }),
+            "Advance" => json!({ "duration": "0.1s" }),
+            "ParkedEvents.Replay" => json!({ "consumer": "order" }),
+            "GetMyOrder" => json!({ "memberId": member, "orderId": self.order }),
+            "GetProduct" => json!({ "productId": self.product.id }),
+            "GetOrder" | "ConfirmReceipt" => json!({ "orderId": self.order }),
+            "GetPayment" => json!({ "paymentId": self.payment }),
+            "GetDelivery" => json!({ "deliveryId": self.delivery }),
+            "ListProducts" | "ListOrders" | "ListPayments" | "ListDeliveries"
+            | "ListNotifications" | "ParkedEvents.List" => json!({}),
+            _ => json!({ "memberId": member }),
+        }
+    }
+
+    /// Calls with a request of which one field is another; the answer.
+    pub(crate) async fn send(
+        &self,
+        rpc: &Rpc,
+        request: &Value,
+        change: Option<(&str, &Value)>,
+    ) -> Result<Value, Status> {
+        let mut request = request.clone();
+        let member = request["memberId"].as_str().unwrap_or_default().to_owned();
+        if let Some((field, value)) = change {
+            set(&mut request, field, value);
+        }
+        let message = DynamicMessage::deserialize(rpc.input.clone(), request).expect("a message");
+        let mut call = Request::new(message);
+        if let Some(token) = self.token(rpc, &member) {
+            call.metadata_mut().insert("authorization", token);
+        }
+        let mut client = tonic::client::Grpc::new(self.channel(rpc));
+        client.ready().await.expect("a connection");
+        let (path, codec) = (rpc.path.parse().expect("a path"), Dynamic(rpc.output.clone()));
+        let mut answers = client.server_streaming(call, path, codec).await?.into_inner();
+        // A stream may have nothing to say; a call always has.
+        let patience = if rpc.streams { SILENCE } else { Duration::MAX };
+        let Ok(answer) = tokio::time::timeout(patience, answers.message()).await else {
+            return Ok(Value::Null);
+        };
+        Ok(answer?
+            .map(|answer| serde_json::to_value(answer).expect("has a JSON form"))
+            .unwrap_or_default())
+    }
+
+    fn channel(&self, rpc: &Rpc) -> Channel {
+        let package = rpc.path.split('.').nth(1).expect("a package");
+        let found = self.channels.iter().find(|(service, _)| *service == package);
+        // What every process serves.
+        found.unwrap_or(&self.channels[0]).1.clone()
+    }
+
+    /// The token of somebody who may call.
+    fn token(&self, rpc: &Rpc, member: &str) -> Option<MetadataValue<Ascii>> {
+        let may = |role: &str| rpc.access.roles.iter().any(|known| known == role);
+        let person = |token: &str| format!("Bearer {token}").parse().expect("ASCII");
+        if may("ANYONE") {
+            return None;
+        }
+        if may("ADMIN") {
+            return Some(person(&self.admin));
+        }
+        if may("SELLER") {
+            return Some(person(&self.seller));
+        }
+        match rpc.access.callers.first().map(String::as_str) {
+            None => Some(person(&self.token)),
+            Some("operator") => Some(self.house.operator()),
+            Some(service) => {
+                let identity = Identity::service(service, &self.auth).expect("an identity");
+                let bearer = identity.bearer_for(SystemTime::now(), member.parse().ok());
+                Some(bearer.expect("a token"))
+            }
+        }
+    }
+}
+
+/// Sets a field by its path: `lines[0].quantity`. A list is set by its number of entries.
+fn set(request: &mut Value, field: &str, value: &Value) {
+    let pointer = format!("/{}", field.replace("[0]", "/0").replace('.', "/"));
+    let (parent, last) = pointer.rsplit_once('/').expect("a slash");
+    if request.pointer(parent).is_none_or(Value::is_null) {
+        let missing = parent.trim_start_matches('/');
+        set(request, missing, &json!({}));
+    }
+    let parent = request.pointer_mut(parent).expect("is there now");
+    let place = match last.parse::<usize>() {
+        Ok(at) => &mut parent[at],
+        Err(_) => &mut parent[last],
+    };
+    match (place.as_array(), value.as_u64()) {
+        (Some(entries), Some(count)) => {
+            let entry = entries.first().cloned().unwrap_or_default();
+            *place = (0..count).map(|_| entry.clone()).collect();
+        }
+        _ => *place = value.clone(),
+    }
+}
+
+async fn sign_in(house: &House, email: &str, password: &str) -> String {
+    let body = json!({ "email": email, "password": password });
+    let session = house.rest().post("/v1/sessions", body).await.expect("an answer");
+    with_status(200, session).text("accessToken")
+}
+
+/// Somebody new, and their token.
+async fn sign_up(house: &House) -> (Member, String) {
+    let email = format!("{}@example.com", uuid::Uuid::now_v7().simple());
+    let body = json!({ "email": email, "password": "correct horse", "displayName": "Guest" });
+    let member = house.rest().post("/v1/members", body).await.expect("an answer");
+    let id = with_status(201, member).text("id");
+    let token = sign_in(house, &email, "correct horse").await;
+    (Member { rest: house.rest().with_token(token.clone()), id }, token)
+}
