@@ -104,7 +104,9 @@ impl Limit {
                 wrong.map(str::to_owned).into_iter().chain(long).map(|text| json!(text)).collect()
             }
             Self::Number(least, most) => {
-                vec![json!(least - 1), json!(most + 1), json!(i32::MIN), json!(i32::MAX)]
+                let all = [least - 1, most + 1, i32::MIN.into(), i32::MAX.into()];
+                let beyond = all.into_iter().filter(|number| !(least..=most).contains(number));
+                beyond.map(|number| json!(number)).collect()
             }
             Self::Entries(least, most) => vec![json!(least - 1), json!(most + 1)],
             Self::Required => vec![Value::Null],

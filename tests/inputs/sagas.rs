@@ -76,8 +76,7 @@ impl Shop {
 
     pub(crate) async fn restock(&self, product: &Product, units: i64) -> app::rest::Answer {
         let path = format!("/v1/products/{}:restock", product.id);
-        let seller = self.house.seller().await;
-        seller.post(&path, json!({ "quantity": units })).await.expect("an answer")
+        self.seller().post(&path, json!({ "quantity": units })).await.expect("an answer")
     }
 
     /// Everything that was set going ends as it should, and the shop is well.
@@ -118,8 +117,8 @@ impl Shop {
 
     /// A new product of this name.
     pub(crate) async fn named(&self, name: &str) -> app::rest::Answer {
-        let body = json!({ "displayName": name, "price": won(1_000), "stock": 10 });
-        let product = self.house.seller().await.post("/v1/products", body).await;
+        let body = json!({ "displayName": name, "price": won(1_000), "stock": 1_000 });
+        let product = self.seller().post("/v1/products", body).await;
         with_status(201, product.expect("an answer"))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use app::rest::Rest;
 use kit::{
     auth::Identity,
     config::{AuthSettings, Secret},
@@ -98,8 +99,12 @@ impl Shop {
             "CreateSession" => {
                 json!({ "email": "nobody@example.com", "password": "correct horse" })
             }
-            "WithdrawMember" | "CancelMemberCoupons" => {
-                json!({ "memberId": self.house.member(0).await.id })
+            "WithdrawMember" => json!({ "memberId": self.house.member(0).await.id }),
+            "CancelMemberCoupons" => {
+                let gone = self.house.member(0).await;
+                let path = format!("/v1/members/{}:withdraw", gone.id);
+                with_status(200, gone.rest.post(&path, json!({})).await.expect("an answer"));
+                json!({ "memberId": gone.id })
             }
             "GrantRole" => json!({ "memberId": self.house.member(0).await.id, "role": 2 }),
             "RegisterProduct" => json!({ "displayName": "Bowl", "price": amount, "stock": 10 }),
@@ -197,6 +202,11 @@ impl Shop {
         Ok(answer?
             .map(|answer| serde_json::to_value(answer).expect("has a JSON form"))
             .unwrap_or_default())
+    }
+
+    /// The seller, signed in.
+    pub(crate) fn seller(&self) -> Rest {
+        self.house.rest().with_token(self.seller.clone())
     }
 
     fn channel(&self, rpc: &Rpc) -> Channel {

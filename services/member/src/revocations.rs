@@ -4,7 +4,7 @@
 //! what happened at any.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -29,6 +29,9 @@ const TICK: Duration = Duration::from_millis(200);
 /// How much longer than a token one is remembered: clocks differ, and who withdraws may be signing
 /// in at the same time.
 const MARGIN: Duration = Duration::from_mins(1);
+
+/// How many are told in one message: gRPC's clients take 4 MiB.
+const AT_ONCE: usize = 1_000;
 
 /// When each has withdrawn.
 type Known = Arc<BTreeMap<MemberId, SystemTime>>;
@@ -91,7 +94,7 @@ impl revocations_server::Revocations for Revocations {
         Incoming::granted(request)?;
         let watcher = Watcher {
             known: self.known.subscribe(),
-            told: Known::default(),
+            told: BTreeSet::new(),
             lifetime: self.lifetime,
             stop: self.stop.clone(),
         };
@@ -106,7 +109,7 @@ impl revocations_server::Revocations for Revocations {
 /// One open stream.
 struct Watcher {
     known: watch::Receiver<Known>,
-    told: Known,
+    told: BTreeSet<MemberId>,
     lifetime: Duration,
     stop: CancellationToken,
 }
@@ -116,10 +119,12 @@ impl Watcher {
     async fn next(&mut self) -> Option<WatchResponse> {
         loop {
             let known = Known::clone(&self.known.borrow_and_update());
-            let told = std::mem::replace(&mut self.told, Arc::clone(&known));
-            let new = known.iter().filter(|(id, _)| !told.contains_key(id));
-            let revocations: Vec<_> = new.map(|(id, at)| self.revocation(*id, *at)).collect();
-            if !revocations.is_empty() {
+            self.told.retain(|id| known.contains_key(id));
+            let new = known.iter().filter(|(id, _)| !self.told.contains(id)).take(AT_ONCE);
+            let new: Vec<_> = new.map(|(id, at)| (*id, *at)).collect();
+            if !new.is_empty() {
+                let revocations = new.iter().map(|(id, at)| self.revocation(*id, *at)).collect();
+                self.told.extend(new.iter().map(|(id, _)| id));
                 return Some(WatchResponse { revocations });
             }
             self.stop.run_until_cancelled(self.known.changed()).await?.ok()?;

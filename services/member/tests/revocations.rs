@@ -172,6 +172,24 @@ async fn a_withdrawal_that_commits_late_is_told_all_the_same() {
 }
 
 #[tokio::test]
+async fn however_many_have_withdrawn_no_message_is_larger_than_a_client_takes() {
+    let shop = Shop::open().await;
+    let sql = "insert into member (id, email, display_name, password_hash, roles, state, version,
+           withdraw_time)
+         select gen_random_uuid(), n || '@example.com', 'x', 'x', '{MEMBER}', 'WITHDRAWN', 1, now()
+         from generate_series(1, 20000) as n";
+    let database = shop.stage.database("member");
+    database.read().await.expect("a connection").execute(sql, &[]).await.expect("withdrawn");
+    let (mut watch, mut told) = (shop.watched().await, std::collections::BTreeSet::new());
+    while told.len() < 20_000 {
+        let subjects = subjects(&mut watch).await;
+        assert!(subjects.len() <= 1_000, "{}", subjects.len());
+        assert!(subjects.into_iter().all(|subject| told.insert(subject)), "told twice");
+    }
+    shop.stage.close().await;
+}
+
+#[tokio::test]
 async fn only_services_may_watch() {
     let shop = Shop::open().await;
     for (caller, code) in
