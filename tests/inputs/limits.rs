@@ -104,11 +104,17 @@ impl Limit {
                 wrong.map(str::to_owned).into_iter().chain(long).map(|text| json!(text)).collect()
             }
             Self::Number(least, most) => {
-                let all = [least - 1, most + 1, i32::MIN.into(), i32::MAX.into()];
+                let less = least.saturating_sub(1);
+                let all = [less, most.saturating_add(1), i32::MIN.into(), i32::MAX.into()];
                 let beyond = all.into_iter().filter(|number| !(least..=most).contains(number));
                 beyond.map(|number| json!(number)).collect()
             }
-            Self::Entries(least, most) => vec![json!(least - 1), json!(most + 1)],
+            Self::Entries(least, most) => least
+                .checked_sub(1)
+                .into_iter()
+                .chain([most + 1])
+                .map(|count| json!(count))
+                .collect(),
             Self::Required => vec![Value::Null],
             Self::Id => ["", "x", "{00000000-0000-0000-0000-000000000000}", "\0"]
                 .map(|text| json!(text))

@@ -48,8 +48,11 @@ pub(crate) struct Shop {
 impl Shop {
     pub(crate) async fn open(story: &str) -> Self {
         // So that the call that moves it is served too.
-        let clock = [("HANSANG__TESTING__CLOCK", "true".to_owned())];
-        let house = House::open_with(story, &clock).await;
+        let clock = ("HANSANG__TESTING__CLOCK", "true".to_owned());
+        // This is not about who is slow.
+        let peers = ("HANSANG__DEADLINE__PEER_MS", "8000".to_owned());
+        let callers = ("HANSANG__DEADLINE__REQUEST_MS", "20000".to_owned());
+        let house = House::open_with(story, &[clock, peers, callers]).await;
         let mut channels = Vec::new();
         for service in app::run::SERVICES {
             channels.push((service.name, house.channel(service.name).await));
@@ -65,9 +68,9 @@ impl Shop {
         let body = json!({ "amount": won(1_000_000) });
         with_status(200, member.rest.post(&path, body).await.expect("an answer"));
         let product = house.product(1_000, 1_000).await;
-        let order = member.order_by_card(&product, 1).await;
-        let (order, payment) = (order.text("id"), order.text("paymentId"));
+        let order = member.buys(std::slice::from_ref(&product.id), 1).await;
         member.eventually_sees(&order, "DELIVERING").await;
+        let payment = member.get(&format!("/v1/orders/{order}")).await.text("paymentId");
         let delivery = member.get(&format!("/v1/deliveries?orderId={order}")).await;
         let delivery = delivery.text("deliveries/0/id");
         let sagas = Vec::new();
@@ -132,12 +135,12 @@ impl Shop {
                 order
             }
             "CancelOrder" => {
-                let order = self.member.order_by_card(&self.product, 1).await;
-                json!({ "orderId": order.text("id") })
+                let order = self.member.buys(std::slice::from_ref(&self.product.id), 1).await;
+                json!({ "orderId": order })
             }
             "CancelPayment" => {
-                let order = self.member.order_by_card(&self.product, 1).await;
-                json!({ "orderId": order.text("id"), "memberId": member })
+                let order = self.member.buys(std::slice::from_ref(&self.product.id), 1).await;
+                json!({ "orderId": order, "memberId": member })
             }
             "ConfirmDeposit" => {
                 let order = self.member.order_by_transfer(&self.product, 1).await;
@@ -162,13 +165,20 @@ impl Shop {
             "GetNotificationTemplate" => json!({ "template": "payment-approved" }),
             "Advance" => json!({ "duration": "0.1s" }),
             "ParkedEvents.Replay" => json!({ "consumer": "order" }),
+            "ParkedEvents.Discard" => json!({
+                "consumer": "order", "source": "product", "correlationId": self.order,
+                "reason": "a test",
+            }),
+            "AcceptLogLosses" => json!({
+                "consumer": "order", "source": "product", "partitions": [0], "reason": "a test",
+            }),
             "GetMyOrder" => json!({ "memberId": member, "orderId": self.order }),
             "GetProduct" => json!({ "productId": self.product.id }),
             "GetOrder" | "ConfirmReceipt" => json!({ "orderId": self.order }),
             "GetPayment" => json!({ "paymentId": self.payment }),
             "GetDelivery" => json!({ "deliveryId": self.delivery }),
             "ListProducts" | "ListOrders" | "ListPayments" | "ListDeliveries"
-            | "ListNotifications" | "ParkedEvents.List" => json!({}),
+            | "ListNotifications" | "ParkedEvents.List" | "ListLogLosses" => json!({}),
             _ => json!({ "memberId": member }),
         }
     }
@@ -211,9 +221,9 @@ impl Shop {
 
     fn channel(&self, rpc: &Rpc) -> Channel {
         let package = rpc.path.split('.').nth(1).expect("a package");
-        let found = self.channels.iter().find(|(service, _)| *service == package);
-        // What every process serves.
-        found.unwrap_or(&self.channels[0]).1.clone()
+        // What every process serves is asked of order's.
+        let of = |name: &str| self.channels.iter().find(|(service, _)| *service == name);
+        of(package).or_else(|| of("order")).expect("order is up").1.clone()
     }
 
     /// The token of somebody who may call.

@@ -11,14 +11,14 @@ use uuid::Uuid;
 
 use super::{
     checkpoint::{Mark, Owner},
-    parked::reason,
+    parked::{REASON, SOURCE},
     v1::{
         AcceptLogLossesRequest, AcceptLogLossesResponse, ListLogLossesRequest,
         ListLogLossesResponse, LogLoss, Lost,
         log_loss_service_server::{LogLossService, LogLossServiceServer},
     },
 };
-use crate::{Database, Error, Incoming, id};
+use crate::{Database, Error, Incoming, id, input};
 
 /// Notes a partition that stops.
 pub(super) async fn note(
@@ -116,10 +116,14 @@ impl LogLossService for Losses {
         let (_, database) = here.ok_or_else(|| {
             Error::violation("consumer", "must be a service that this process runs")
         })?;
-        if message.source.is_empty() {
-            return Err(Error::violation("source", "is required").into());
+        let source = SOURCE.parse("source", &message.source)?;
+        let reason = REASON.parse("reason", &message.reason)?;
+        input::count("partitions", message.partitions.len(), &(0..=64))?;
+        for (at, partition) in message.partitions.iter().enumerate() {
+            input::number(&format!("partitions[{at}]"), *partition, &(0..=63))?;
         }
-        let losses = accept(database, &message, &by, reason(&message.reason)?).await?;
+        let request = AcceptLogLossesRequest { source: source.to_owned(), ..message.clone() };
+        let losses = accept(database, &request, &by, reason).await?;
         Ok(Response::new(AcceptLogLossesResponse { losses }))
     }
 }

@@ -15,7 +15,10 @@ use super::{
         parked_events_server::{ParkedEvents, ParkedEventsServer},
     },
 };
-use crate::{Database, Error, Incoming, Tx, id};
+use crate::{
+    Database, Error, Incoming, Tx, id,
+    input::{self, Text},
+};
 
 /// An event to be parked.
 pub(super) struct Parked<'a> {
@@ -173,11 +176,10 @@ impl ParkedEvents for Services {
         let message = incoming.message;
         let database = self.database(&message.consumer)?;
         let correlation_id = id::parse("correlationId", &message.correlation_id)?;
-        if message.source.is_empty() {
-            return Err(Error::violation("source", "is required").into());
-        }
-        let reason = reason(&message.reason)?;
-        let (consumer, source, position) = (&message.consumer, &message.source, message.position);
+        let source = SOURCE.parse("source", &message.source)?;
+        let position = input::number("position", message.position, &(0..=i64::MAX))?;
+        let reason = REASON.parse("reason", &message.reason)?;
+        let consumer = &message.consumer;
         let events = database
             .read()
             .await?
@@ -191,7 +193,7 @@ impl ParkedEvents for Services {
                    error, parked_at, discarded_by, reason)
                  select consumer, source, position, correlation_id, type, message, error,
                    parked_at, $5, $6 from gone",
-                &[consumer, source, &correlation_id, &position, &by, &reason],
+                &[consumer, &source, &correlation_id, &position, &by, &reason],
             )
             .await
             .map_err(Error::from)?;
@@ -201,14 +203,10 @@ impl ParkedEvents for Services {
     }
 }
 
+/// Whose events: the name of a service.
+pub(super) const SOURCE: Text = Text::new(1, 100);
 /// Why an operator does something that cannot be taken back.
-pub(super) fn reason(given: &str) -> Result<&str, Error> {
-    let reason = given.trim();
-    if reason.is_empty() || reason.chars().count() > 500 || reason.contains('\0') {
-        return Err(Error::violation("reason", "must have 1 to 500 characters"));
-    }
-    Ok(reason)
-}
+pub(super) const REASON: Text = Text::new(1, 500);
 
 async fn list(database: &Database) -> Result<Vec<ParkedEvent>, Error> {
     let sql = "select consumer, source, position, correlation_id, type, error, parked_at, replay
