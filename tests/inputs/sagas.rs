@@ -2,6 +2,7 @@
 //! money come back, and after all of it the shop is as well as before.
 
 use app::run::SERVICES;
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
@@ -115,11 +116,18 @@ impl Shop {
         self.house.all_holds().await;
     }
 
-    /// A new product of this name.
-    pub(crate) async fn named(&self, name: &str) -> app::rest::Answer {
-        let body = json!({ "displayName": name, "price": won(1_000), "stock": 1_000 });
-        let product = self.seller().post("/v1/products", body).await;
-        with_status(201, product.expect("an answer"))
+    /// A new product of this name, and so many of it.
+    pub(crate) async fn on_sale(&self, name: &str, stock: i64) -> app::rest::Answer {
+        let body = json!({ "displayName": name, "price": won(1_000), "stock": stock });
+        // The same key makes the same product, however often it takes.
+        let key = uuid::Uuid::now_v7().to_string();
+        let (seller, path, key) = (self.seller(), "/v1/products", [("idempotency-key", &*key)]);
+        let made = eventually("a product", async || {
+            let answer = seller.send(Method::POST, path, Some(body.clone()), &key).await;
+            let answer = answer.expect("an answer");
+            if answer.status == 503 { Err(answer.to_string()) } else { Ok(answer) }
+        });
+        with_status(201, made.await)
     }
 }
 

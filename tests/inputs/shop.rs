@@ -112,7 +112,7 @@ impl Shop {
             "GrantRole" => json!({ "memberId": self.house.member(0).await.id, "role": 2 }),
             "RegisterProduct" => json!({ "displayName": "Bowl", "price": amount, "stock": 10 }),
             "UpdateProduct" | "RestockProduct" => {
-                let product = self.house.product(1_000, 0).await.id;
+                let product = self.on_sale("Bowl", 0).await.text("id");
                 if call == "RestockProduct" {
                     return json!({ "productId": product, "quantity": 10 });
                 }
@@ -124,7 +124,7 @@ impl Shop {
                 "lines": [{ "productId": self.product.id, "quantity": 1 }],
             }),
             "PlaceOrder" => {
-                let product = self.house.product(1_000, 1_000_000_000).await.id;
+                let product = self.on_sale("Bowl", 1_000_000_000).await.text("id");
                 let mut order = json!({
                     "paymentMethod": 1, "cardToken": "tok_visa",
                     "lines": [{ "productId": product, "quantity": 1 }],
