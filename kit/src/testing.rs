@@ -5,6 +5,7 @@
 //! `HANSANG_TEST_DATABASE_URL` names another server instead, by a superuser's URL
 //! with `{database}` in it; what tests make there stays there.
 
+pub mod proxy;
 mod python;
 pub mod stage;
 
@@ -12,7 +13,7 @@ use std::{
     env,
     fs::{self, File},
     os::unix::{
-        fs::{MetadataExt as _, chown},
+        fs::{MetadataExt as _, PermissionsExt as _, chown},
         process::CommandExt as _,
     },
     path::{Path, PathBuf},
@@ -100,10 +101,18 @@ async fn connect(url: &str) -> Client {
     }
 }
 
-static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
+static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| match env::var("HANSANG_TEST_DATABASE_URL") {
+    Ok(url) => {
+        assert!(url.contains("{database}"), "HANSANG_TEST_DATABASE_URL lacks {{database}}");
+        Cluster { url, _keeper: None }
+    }
+    Err(_) => Cluster::start(&[], &[]),
+});
 
-struct Cluster {
-    url: String,
+/// A Postgres server of a test's own; it ends with the process.
+pub struct Cluster {
+    /// Its superuser's URL, with `{database}` in it.
+    pub url: String,
     /// Cleans up when its input closes, that is when this process ends.
     _keeper: Option<Child>,
 }
@@ -113,26 +122,39 @@ struct Cluster {
 const KEEPER: &str = r#"
     cp -a "$2" "$3/data"
     echo "fsync = off" >> "$3/data/postgresql.conf"
-    "$1/postgres" -D "$3/data" -k "$3" -c listen_addresses= -c max_connections=300 \
-        >"$3/log" 2>&1 </dev/null &
+    bin=$1 directory=$3
+    shift 3
+    "$bin/postgres" -D "$directory/data" -k "$directory" -c listen_addresses= \
+        -c max_connections=300 "$@" >"$directory/log" 2>&1 </dev/null &
     server=$!
     cat >/dev/null
     kill -QUIT $server
     wait $server
-    rm -rf "$3""#;
+    rm -rf "$directory""#;
 
 impl Cluster {
-    fn start() -> Self {
-        if let Ok(url) = env::var("HANSANG_TEST_DATABASE_URL") {
-            assert!(url.contains("{database}"), "HANSANG_TEST_DATABASE_URL lacks {{database}}");
-            return Self { url, _keeper: None };
-        }
+    /// Starts a server with these options of `postgres`, and these files in its directory, which
+    /// nobody else may read.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub fn start(options: &[&str], files: &[(&str, &[u8])]) -> Self {
         let bin = server_binaries();
         let template = template(&bin);
         let directory = env::temp_dir().join(format!("hansang-test-{}", Uuid::now_v7().simple()));
-        let keeper = unprivileged(Path::new("sh"), &directory)
+        let mut keeper = unprivileged(Path::new("sh"), &directory);
+        for (name, content) in files {
+            let path = directory.join(name);
+            fs::write(&path, content).expect("the directory is ours");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("so is the file");
+            if let Some((uid, gid)) = other_user() {
+                chown(&path, Some(uid), Some(gid)).expect("root may");
+            }
+        }
+        let keeper = keeper
             .args(["-c", KEEPER, "sh"])
             .args([&bin, &template, &directory])
+            .args(options)
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
