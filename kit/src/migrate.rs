@@ -3,9 +3,14 @@
 //! Under an advisory lock, so that replicas may start at once.
 
 use refinery::{Migration, Runner};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
-use crate::{Error, config::DatabaseSettings, database, service::Migrations};
+use crate::{
+    Error,
+    config::DatabaseSettings,
+    database::{Connector, cause_of},
+    service::Migrations,
+};
 
 /// Identity of the advisory lock; any constant would do.
 const LOCK: i64 = 0x6861_6e73_616e_6701;
@@ -27,14 +32,13 @@ pub async fn migrate(
     service: &str,
     own: Migrations,
 ) -> Result<usize, Error> {
-    let config = database::client_config(settings, service)?;
-    let (mut client, connection) = config.connect(NoTls).await.map_err(|error| {
+    let connector = Connector::of(settings, service)?;
+    let (mut client, connection) = connector.connect().await.map_err(|error| {
         Error::unavailable(
             "DATABASE_UNAVAILABLE",
-            format!("cannot reach the database of {service}: {}", database::cause_of(&error)),
+            format!("cannot reach the database of {service}: {}", cause_of(&error)),
         )
     })?;
-    let connection = tokio::spawn(connection);
     client.execute("select pg_advisory_lock($1)", &[&LOCK]).await?;
     let applied = apply(&mut client, "kit_migration", KIT).await?
         + apply(&mut client, "service_migration", own).await?;
@@ -58,6 +62,27 @@ async fn apply(client: &mut Client, table: &str, migrations: Migrations) -> Resu
         .map_err(failed)?;
     let mut runner = Runner::new(&migrations);
     runner.set_migration_table_name(table);
+    // What a newer version has added is no reason not to start: this one was replaced, and is back.
+    // What both know has to be the same.
+    runner = runner.set_abort_missing(false).set_abort_divergent(true);
     let report = runner.run_async(client).await.map_err(failed)?;
+    let there = runner.get_applied_migrations_async(client).await.map_err(failed)?;
+    let has = |version| there.iter().any(|migration| migration.version() == version);
+    if let Some(late) = migrations.iter().find(|migration| !has(migration.version())) {
+        // Versions are numbered in the order in which they are released.
+        let detail = format!(
+            "migration: {late} is older than what was applied before it, and was not applied"
+        );
+        return Err(Error::internal(detail));
+    }
+    let newer =
+        there.iter().filter(|one| migrations.iter().all(|own| own.version() != one.version()));
+    if let Some(newest) = newer.map(ToString::to_string).last() {
+        tracing::warn!(
+            table,
+            newest,
+            "database migrated by a newer version, serving on its tables"
+        );
+    }
     Ok(report.applied_migrations().len())
 }
