@@ -8,11 +8,19 @@
 use std::time::Duration;
 
 use prost::Message;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::Response;
 use uuid::Uuid;
 
 use crate::{Database, Error, Tx, database::Reader, error::Kind, incoming::Command};
+
+/// How often to look for expired keys.
+const FORGET: Duration = Duration::from_mins(1);
+/// Keys that one statement deletes.
+const FORGOTTEN_AT_ONCE: i64 = 5_000;
+/// What others have of the database between two of these statements.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// What there is under a key.
 #[derive(Debug)]
@@ -80,6 +88,26 @@ pub async fn recall<R: Message + Default>(
     response.transpose().map_err(|error| Error::internal(format!("stored response: {error}")))
 }
 
+/// Takes the key of the command that is to make `id`, for as long as the transaction lasts, and answers
+/// the response that is stored by now: others may have come with the same command. Whoever changes the
+/// resource under the key takes the key first, as [`reserve`] does, so that no two wait for each other.
+pub async fn settled<R: Message + Default>(
+    tx: &mut Tx,
+    command: &Command,
+    id: Uuid,
+) -> Result<Option<R>, Error> {
+    let row = tx
+        .query_opt(
+            "select response from idempotency
+             where caller = $1 and method = $2 and key = $3 and resource_id = $4 for update",
+            &[&command.caller, &&*command.method, &command.key, &id],
+        )
+        .await?;
+    let stored = row.and_then(|row| row.get::<_, Option<Vec<u8>>>(0));
+    let response = stored.map(|bytes| R::decode(bytes.as_slice()));
+    response.transpose().map_err(|error| Error::internal(format!("stored response: {error}")))
+}
+
 /// Stores the command's response under its key, if it has one.
 pub async fn store(tx: &mut Tx, command: &Command, response: &impl Message) -> Result<(), Error> {
     if let Some(key) = &command.key {
@@ -119,16 +147,28 @@ pub fn replayed<R>(mut response: Response<R>) -> Response<R> {
     response
 }
 
-/// Forgets keys after a day, until told to stop.
+/// Forgets keys after a day, until told to stop: a few at a time, so that each statement is short
+/// however many there are.
 pub async fn forget_old_keys(database: Database, stop: CancellationToken) {
-    let mut hourly = tokio::time::interval(Duration::from_hours(1));
-    while stop.run_until_cancelled(hourly.tick()).await.is_some() {
-        let forgotten = async {
-            let sql = "delete from idempotency where create_time < now() - interval '1 day'";
-            Ok::<_, Error>(database.read().await?.execute(sql, &[]).await?)
-        };
-        if let Err(error) = forgotten.await {
-            tracing::warn!(%error, "old idempotency keys stay for now");
+    let mut beat = tokio::time::interval(FORGET);
+    while stop.run_until_cancelled(beat.tick()).await.is_some() {
+        loop {
+            let forgotten = forget_some(&database).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "expired idempotency keys not deleted, trying again later");
+                0
+            });
+            let more = forgotten == FORGOTTEN_AT_ONCE.unsigned_abs();
+            if !more || stop.run_until_cancelled(sleep(BREATH)).await.is_none() {
+                break;
+            }
         }
     }
+}
+
+async fn forget_some(database: &Database) -> Result<u64, Error> {
+    // By their places, so that nothing but the index by age is read.
+    let sql = "delete from idempotency where ctid = any(array(
+           select ctid from idempotency where create_time < now() - interval '1 day'
+           order by create_time limit $1 for update skip locked))";
+    Ok(database.read().await?.execute(sql, &[&FORGOTTEN_AT_ONCE]).await?)
 }
