@@ -9,6 +9,10 @@
 //! | | unknown | ABORTING, committed before the 503; the task cancels the payment |
 //! | 3 commit PLACED and PAID | not committed, or killed before | the task finds PENDING, and aborts |
 //!
+//! Who comes with the same key meanwhile goes through the same steps with the same order, and payment
+//! charges it once; the first of them to settle it answers for all. Each takes the key's row before the
+//! order's.
+//!
 //! Aborting leaves a tombstone with payment, so a late approval can never make an
 //! order. The idempotency key is given back with every 503: the same command may
 //! come again, and is then another order. No card token is stored.
@@ -21,6 +25,7 @@ use contracts::{
 };
 use kit::{
     Database, Error,
+    error::Kind,
     idempotency::{self, Reserved},
     incoming::Command,
     rpc::{Failure, Peer},
@@ -66,9 +71,12 @@ impl Card {
             Reserved::Replay(order) => return Ok(Placed::Before(order)),
         };
         store::insert(&mut tx, Order { id, ..order }).await?;
-        let (attempt, stored) =
-            store::update(&mut tx, id, None, |_, order| Ok((order.begin_place()?, Vec::new())))
-                .await?;
+        let begun = store::update(&mut tx, id, None, |_, order| {
+            // Given up with its key still there: its task has yet to cancel the payment.
+            let attempt = order.begin_place().map_err(|_| unavailable())?;
+            Ok((attempt, Vec::new()))
+        });
+        let (attempt, stored) = begun.await?;
         task::schedule(&mut tx, TASK, id.0, Due::After(self.0.deadline * 2), &[]).await?;
         tx.commit().await?;
 
@@ -83,8 +91,8 @@ impl Card {
         let charged: Result<Payment, Failure> =
             payment.unary(AUTHORIZE, &request, self.0.deadline).await;
         match charged {
-            Ok(payment) => self.placed(id, &payment, command).await.map(Placed::Now),
-            Err(failure) => Err(self.failed(id, attempt, command, failure).await?),
+            Ok(payment) => self.placed(id, &payment, command).await,
+            Err(failure) => self.failed(id, attempt, command, failure).await,
         }
     }
 
@@ -93,9 +101,12 @@ impl Card {
         id: OrderId,
         payment: &Payment,
         command: &Command,
-    ) -> Result<pb::Order, Error> {
+    ) -> Result<Placed, Error> {
         let payment = kit::id::parse("id", &payment.id)?;
         let mut tx = self.0.database.begin().await?;
+        if let Some(order) = idempotency::settled(&mut tx, command, id.0).await? {
+            return Ok(Placed::Before(order));
+        }
         let placed =
             store::update(&mut tx, id, None, |_, order| Ok(((), order.place(payment)?))).await;
         let Ok(((), stored)) = placed else {
@@ -106,24 +117,33 @@ impl Card {
         let order = render::order(&stored);
         idempotency::store(&mut tx, command, &order).await?;
         tx.commit().await?;
-        Ok(order)
+        Ok(Placed::Now(order))
     }
 
-    /// Answers what the caller is told, once it is true.
+    /// Answers what the caller gets, once it is true.
     async fn failed(
         &self,
         id: OrderId,
         attempt: i32,
         command: &Command,
         failure: Failure,
-    ) -> Result<Error, Error> {
+    ) -> Result<Placed, Error> {
         let mut tx = self.0.database.begin().await?;
-        idempotency::release(&mut tx, command).await?;
-        let (alone, _) = store::update(&mut tx, id, None, |_, order| {
+        if let Some(order) = idempotency::settled(&mut tx, command, id.0).await? {
+            return Ok(Placed::Before(order));
+        }
+        // By what it was to make: the key may be another order's by now.
+        idempotency::release_resource(&mut tx, id.0).await?;
+        let aborted = store::update(&mut tx, id, None, |_, order| {
             order.abort();
             Ok((order.places_alone(attempt), Vec::new()))
-        })
-        .await?;
+        });
+        let alone = match aborted.await {
+            Ok((alone, _)) => alone,
+            // Another attempt was refused first, and has removed it.
+            Err(error) if error.kind() == Kind::NotFound => false,
+            Err(error) => return Err(error),
+        };
         // What provably did nothing, or was refused for good, leaves nothing to cancel.
         let nothing = matches!(failure, Failure::Refused(_))
             || matches!(failure, Failure::NeverRan(_) if alone);
@@ -132,7 +152,7 @@ impl Card {
             task::remove(&mut tx, TASK, id.0).await?;
         }
         tx.commit().await?;
-        Ok(match failure {
+        Err(match failure {
             Failure::Refused(status) => status.into(),
             Failure::NeverRan(_) | Failure::Unknown(_) => unavailable(),
         })
@@ -153,9 +173,9 @@ impl Card {
         tx.commit().await?;
         self.cancel_payment(id, member).await?;
         let mut tx = self.0.database.begin().await?;
-        store::remove_pending(&mut tx, id).await?;
         // Whoever asks again with the same key asks for another order.
         idempotency::release_resource(&mut tx, id.0).await?;
+        store::remove_pending(&mut tx, id).await?;
         tx.commit().await
     }
 

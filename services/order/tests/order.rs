@@ -186,8 +186,13 @@ struct Shop {
 impl Shop {
     /// A shop whose catalogue's copy has one product at 1000.
     async fn open() -> Self {
+        Self::open_with(|_| {}).await
+    }
+
+    async fn open_with(change: impl FnOnce(&mut kit::config::Settings)) -> Self {
         let services = [&order::SERVICE, &PRODUCT, &PAYMENT, &DELIVERY, &MEMBER];
-        let stage = Stage::open(&services, contracts::DESCRIPTORS).await;
+        let stage = Stage::open_with(&services, contracts::DESCRIPTORS, change).await;
+        let stage = stage.expect("the services start");
         let orders = OrderServiceClient::new(stage.channel());
         let shop = Self { stage, orders, member: kit::id::new(), product: kit::id::new() };
         let registered = product_event::Event::ProductRegistered(ProductRegistered {
@@ -392,6 +397,47 @@ async fn a_card_order_that_cannot_be_paid_leaves_nothing() {
     // What was in doubt is cancelled with payment, then it is gone too.
     let ask = || async { (shop.rows().await == (0, 0)).then_some(()) };
     eventually("no order and no task", ask).await;
+    shop.stage.close().await;
+}
+
+impl Shop {
+    fn with_key(&self, key: &str) -> impl Future<Output = Result<Order, Status>> + use<> {
+        let mut request = self.stage.call(As::Member(self.member), self.by_card("tok_1"));
+        request.metadata_mut().insert("idempotency-key", key.parse().expect("ascii"));
+        let mut orders = self.orders.clone();
+        async move { Ok(orders.place_order(request).await?.into_inner()) }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_key_from_sixteen_callers_at_once_is_one_order_for_all_of_them() {
+    // Nobody's patience ends on a busy machine.
+    let shop = Shop::open_with(|settings| settings.deadline.peer_ms = 20_000).await;
+    for key in ["one", "two", "three", "four", "five", "six", "seven", "eight"] {
+        let calls: tokio::task::JoinSet<_> = (0..16).map(|_| shop.with_key(key)).collect();
+        let orders: Vec<Order> =
+            calls.join_all().await.into_iter().map(|answer| answer.expect("placed")).collect();
+        assert!(orders.iter().all(|order| *order == orders[0]), "{orders:?}");
+    }
+    assert_eq!(shop.rows().await, (8, 0));
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_repeated_card_order_that_is_being_given_up_may_come_again() {
+    let shop = Shop::open().await;
+    shop.with_key("key").await.expect("placed");
+    let database = shop.stage.database("order");
+    let mut reader = database.read().await.expect("reads");
+    // As after a kill, once the task has begun.
+    for sql in [
+        "update orders set pending = 'ABORTING', state = 'ABORTING', paid = false, payment_id = null",
+        "update idempotency set response = null",
+    ] {
+        assert_eq!(reader.execute(sql, &[]).await.expect("changes"), 1);
+    }
+    let again = Error::from(shop.with_key("key").await.expect_err("given up"));
+    assert_eq!((again.kind(), again.reason()), (Kind::Unavailable, "PAYMENT_UNAVAILABLE"));
     shop.stage.close().await;
 }
 
