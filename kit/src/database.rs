@@ -4,8 +4,11 @@
 //! without a commit it rolls back; when it is dropped in the middle of a query
 //! (the caller's deadline passed), the connection is thrown away.
 
+mod connector;
 mod gauge;
 mod locks;
+mod silence;
+mod tls;
 
 use std::{
     collections::BTreeMap,
@@ -18,17 +21,18 @@ use std::{
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio::sync::Notify;
-use tokio_postgres::{NoTls, Row, types::ToSql};
+use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
-pub(crate) use self::locks::Lock;
-use self::{gauge::Meter, locks::Locks};
-use crate::{Error, config::DatabaseSettings, error::Kind, telemetry::spans};
+pub use self::connector::{Connector, cause_of};
+pub(crate) use self::locks::{Lock, YIELD};
+use self::{gauge::Meter, locks::Locks, silence::Watch};
+use crate::{Error, config::DatabaseSettings, telemetry::spans};
 
 /// What holds for each connection. Every statement of a service reads few rows by an index, at any
 /// size: so only such plans are left, whatever the statistics say, for foreign keys and triggers too,
 /// whose plans are kept from when their tables were empty.
-const PLANS: &str = "-c idle_in_transaction_session_timeout=30000 -c jit=off \
+const PLANS: &str = "-c jit=off \
     -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
 
 /// Parameters of a statement.
@@ -46,6 +50,9 @@ pub struct Database {
     appending: Arc<AtomicUsize>,
     meter: Meter,
     locks: Locks,
+    watch: Watch,
+    /// Notified after each commit that scheduled a task.
+    scheduled: Arc<Notify>,
     /// What [`background`](Self::background) takes its connections from.
     behind: (Pool, Meter),
 }
@@ -53,9 +60,13 @@ pub struct Database {
 impl Database {
     /// Pools for `service`'s database. Connects when first asked for a connection.
     pub fn new(settings: &DatabaseSettings, service: &str) -> Result<Self, Error> {
-        let pool = connections(settings, service, settings.pool_size)?;
+        let connector = Connector::of(settings, service)?;
+        let pool = connections(&connector, settings, settings.pool_size)?;
         let meter = Meter::calls(service, &pool);
-        let behind = connections(settings, service, settings.background_pool_size)?;
+        let behind = connections(&connector, settings, settings.background_pool_size)?;
+        let statement_timeout = Duration::from_millis(settings.statement_timeout_ms);
+        let watch = Watch::new(statement_timeout, &pool, &behind);
+        let locks = Locks::new(&connector, settings);
         let behind = (behind.clone(), Meter::background(service, &behind));
         Ok(Self {
             pool,
@@ -63,7 +74,9 @@ impl Database {
             unnumbered: Arc::default(),
             appending: Arc::default(),
             meter,
-            locks: Locks::default(),
+            locks,
+            watch,
+            scheduled: Arc::default(),
             behind,
         })
     }
@@ -80,10 +93,11 @@ impl Database {
     pub async fn begin(&self) -> Result<Tx, Error> {
         let mut tx = Tx {
             connection: Some(self.connection().await?),
-            busy: false,
+            busy: None,
             failed: false,
             appended: false,
             cause: Cause { causation_id: None, headers: spans::context_headers() },
+            watch: self.watch.clone(),
             database: self.clone(),
             begun: Instant::now(),
             after: Vec::new(),
@@ -94,7 +108,8 @@ impl Database {
 
     /// A connection for statements that each stand alone.
     pub async fn read(&self) -> Result<Reader, Error> {
-        Ok(Reader { connection: Some(self.connection().await?), busy: false, failed: false })
+        let connection = Some(self.connection().await?);
+        Ok(Reader { connection, busy: None, failed: false, watch: self.watch.clone() })
     }
 
     async fn connection(&self) -> Result<Object, Error> {
@@ -109,6 +124,16 @@ impl Database {
         self.meter.service()
     }
 
+    /// Notified after each commit that scheduled a task.
+    pub(crate) fn scheduled(&self) -> Arc<Notify> {
+        Arc::clone(&self.scheduled)
+    }
+
+    /// Whether the database answers, at once.
+    pub(crate) async fn answers(&self) -> bool {
+        self.watch.probe().await
+    }
+
     /// Notified after each commit that appended events.
     pub fn committed(&self) -> &Arc<Notify> {
         &self.committed
@@ -120,15 +145,23 @@ impl Database {
     }
 }
 
-fn connections(settings: &DatabaseSettings, service: &str, size: usize) -> Result<Pool, Error> {
-    let mut config = client_config(settings, service)?;
-    config.options(format!(
-        "-c statement_timeout={} -c lock_timeout={} {PLANS}",
-        settings.statement_timeout_ms, settings.statement_timeout_ms
-    ));
+fn connections(
+    connector: &Connector,
+    settings: &DatabaseSettings,
+    size: usize,
+) -> Result<Pool, Error> {
+    let statement = settings.statement_timeout_ms;
+    let options = format!(
+        "-c statement_timeout={statement} -c lock_timeout={statement} \
+         -c idle_in_transaction_session_timeout={} {PLANS}",
+        statement.saturating_mul(5) / 2
+    );
+    let connector = connector.with(|config| {
+        config.options(options);
+    });
     let manager = Manager::from_config(
-        config,
-        NoTls,
+        connector.config().clone(),
+        connector.tls(),
         ManagerConfig { recycling_method: RecyclingMethod::Fast },
     );
     let wait = Duration::from_millis(settings.acquire_timeout_ms);
@@ -138,26 +171,6 @@ fn connections(settings: &DatabaseSettings, service: &str, size: usize) -> Resul
         .timeouts(Timeouts { wait: Some(wait), create: Some(wait), recycle: Some(wait) })
         .build()
         .map_err(|error| Error::internal(error.to_string()))
-}
-
-/// The connection settings of `service`: `{service}` in the URL stands for its name.
-pub(crate) fn client_config(
-    settings: &DatabaseSettings,
-    service: &str,
-) -> Result<tokio_postgres::Config, Error> {
-    let url = settings.url.expose().replace("{service}", service);
-    let mut config: tokio_postgres::Config = url.parse().map_err(|error| {
-        Error::new(Kind::Invalid, "DATABASE_URL", format!("database.url: {error}"))
-    })?;
-    config.application_name(format!("hansang-{service}"));
-    config.connect_timeout(Duration::from_millis(settings.acquire_timeout_ms));
-    Ok(config)
-}
-
-/// What went wrong underneath: the driver's own message says little.
-pub(crate) fn cause_of(error: &tokio_postgres::Error) -> String {
-    use std::error::Error as _;
-    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Where an effect comes from: goes into the events that it leads to.
@@ -172,11 +185,13 @@ pub struct Cause {
 /// A transaction. Commit it, or it has not happened.
 pub struct Tx {
     connection: Option<Object>,
-    busy: bool,
+    /// Since when a statement is under way.
+    busy: Option<Instant>,
     /// A statement has failed since the beginning, or since the last savepoint was gone back to.
     failed: bool,
     appended: bool,
     cause: Cause,
+    watch: Watch,
     database: Database,
     begun: Instant,
     after: Vec<Box<dyn FnOnce() + Send + Sync>>,
@@ -185,8 +200,10 @@ pub struct Tx {
 /// A connection for single statements outside a transaction.
 pub struct Reader {
     connection: Option<Object>,
-    busy: bool,
+    /// Since when a statement is under way.
+    busy: Option<Instant>,
     failed: bool,
+    watch: Watch,
 }
 
 /// Statements on a connection, prepared once and cached. A statement that is
@@ -199,13 +216,12 @@ macro_rules! statements {
             sql: &'static str,
             params: Params<'_>,
         ) -> Result<$answer, tokio_postgres::Error> {
-            self.busy = true;
             let connection = self.connection.as_ref().expect("present until drop");
-            let answer = match connection.prepare_cached(sql).await {
-                Ok(statement) => connection.$name(&statement, params).await,
-                Err(error) => Err(error),
+            let answer = async {
+                let statement = connection.prepare_cached(sql).await?;
+                connection.$name(&statement, params).await
             };
-            self.busy = false;
+            let answer = self.watch.answer(&mut self.busy, answer).await;
             self.failed |= answer.is_err();
             answer
         }
@@ -217,10 +233,9 @@ impl Tx {
 
     /// Runs statements without parameters, unprepared.
     pub async fn batch(&mut self, sql: &'static str) -> Result<(), tokio_postgres::Error> {
-        self.busy = true;
         let connection = self.connection.as_ref().expect("present until drop");
-        let answer = connection.batch_execute(sql).await;
-        self.busy = false;
+        let answer = connection.batch_execute(sql);
+        let answer = self.watch.answer(&mut self.busy, answer).await;
         self.failed = answer.is_err() || (self.failed && !sql.starts_with("rollback to"));
         answer
     }
@@ -243,6 +258,11 @@ impl Tx {
     /// Has something counted once this has happened, and not if it does not.
     pub fn once_committed(&mut self, count: impl FnOnce() + Send + Sync + 'static) {
         self.after.push(Box::new(count));
+    }
+
+    /// Notified once a task was scheduled.
+    pub(crate) fn scheduled(&self) -> Arc<Notify> {
+        self.database.scheduled()
     }
 
     /// Has the commit number what was appended, or wake the sequencer.
@@ -285,16 +305,18 @@ impl Tx {
             self.batch("commit").await?;
             return Ok(false);
         }
-        self.busy = true;
         let connection = self.connection.as_ref().expect("present until drop");
-        let number = connection.prepare_cached("select number_events(false)").await?;
-        // Sent together. Where numbering fails, the commit that follows rolls back.
-        let (head, committed) =
-            tokio::join!(connection.query_one(&number, &[]), connection.batch_execute("commit"));
-        let head = head?.get::<_, Option<i64>>(0);
-        committed?;
-        self.busy = false;
-        Ok(head.is_some())
+        let answer = async {
+            let number = connection.prepare_cached("select number_events(false)").await?;
+            // Sent together. Where numbering fails, the commit that follows rolls back.
+            let (head, committed) = tokio::join!(
+                connection.query_one(&number, &[]),
+                connection.batch_execute("commit")
+            );
+            let head = head?.get::<_, Option<i64>>(0);
+            committed.map(|()| head.is_some())
+        };
+        Ok(self.watch.answer(&mut self.busy, answer).await?)
     }
 
     /// Undoes it, and waits for that.
@@ -313,12 +335,17 @@ impl Drop for Tx {
         }
         let Some(connection) = self.connection.take() else { return };
         self.database.meter.ended(self.begun.elapsed(), "rollback");
-        if self.busy || tokio::runtime::Handle::try_current().is_err() {
+        if let Some(sent) = self.busy {
+            self.watch.given_up(sent);
+        }
+        if self.busy.is_some() || tokio::runtime::Handle::try_current().is_err() {
             drop(Object::take(connection));
             return;
         }
+        let watch = self.watch.clone();
         tokio::spawn(async move {
-            if connection.batch_execute("rollback").await.is_err() {
+            let answer = connection.batch_execute("rollback");
+            if watch.answer(&mut None, answer).await.is_err() {
                 drop(Object::take(connection));
             }
         });
@@ -332,8 +359,9 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take()
-            && self.busy
+            && let Some(sent) = self.busy
         {
+            self.watch.given_up(sent);
             drop(Object::take(connection));
         }
     }

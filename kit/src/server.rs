@@ -235,10 +235,7 @@ async fn pulse(health: HealthReporter, parts: Vec<Part>, told: CancellationToken
     while told.run_until_cancelled(beat.tick()).await.is_some() {
         let mut all = true;
         for part in &parts {
-            let answers = async {
-                part.database.read().await?.query_one("select 1", &[]).await.map_err(Error::from)
-            };
-            let up = answers.await.is_ok();
+            let up = part.database.answers().await;
             all &= up;
             report(&health, part.names(), up).await;
         }

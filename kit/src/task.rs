@@ -14,7 +14,7 @@ use std::{
 use prometheus_client::encoding::EncodeLabelSet;
 use tokio::{
     task::JoinSet,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 use tokio_postgres::Row;
 use tokio_util::sync::CancellationToken;
@@ -27,8 +27,9 @@ use crate::{
     telemetry::{Counters, Gauges, Seconds, counters, gauges, seconds},
 };
 
-/// How often to look for what is due.
-const TICK: Duration = Duration::from_millis(250);
+/// How often to look for what is due and was scheduled elsewhere; what was scheduled in this process
+/// is known to the moment.
+const TICK: Duration = Duration::from_secs(1);
 /// How long a handler may take; then it is given up, and comes again.
 const LEASE: Duration = Duration::from_secs(20);
 /// Tasks carried out at once.
@@ -99,6 +100,8 @@ pub async fn schedule(
         &[&kind, &key, &payload, &at, &after],
     )
     .await?;
+    let scheduled = tx.scheduled();
+    tx.once_committed(move || scheduled.notify_one());
     Ok(())
 }
 
@@ -138,7 +141,9 @@ impl<H: Handler> Worker<H> {
     pub async fn run(self, stop: CancellationToken) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut begun = JoinSet::new();
+        let (mut begun, scheduled) = (JoinSet::new(), self.database.scheduled());
+        // When the first is due, as far as this process knows.
+        let mut next = None;
         loop {
             let free = AT_ONCE - begun.len();
             let claimed = if free == 0 { Ok(Vec::new()) } else { self.claim(free).await };
@@ -156,13 +161,27 @@ impl<H: Handler> Worker<H> {
             }
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(ended) = begun.join_next() => resume_panic(ended),
+                Some(ended) = begun.join_next() => {
+                    resume_panic(ended);
+                    // It may have to be repeated soon.
+                    next = self.next().await.or(next);
+                }
+                () = scheduled.notified() => next = self.next().await.or(next),
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => next = None,
                 _ = tick.tick() => {}
             }
         }
         while let Some(ended) = begun.join_next().await {
             resume_panic(ended);
         }
+    }
+
+    /// When the first task is due.
+    async fn next(&self) -> Option<Instant> {
+        let sql = "select extract(epoch from min(due_at) - clock_now())::float8 from task";
+        let row = self.database.read().await.ok()?.query_one(sql, &[]).await.ok()?;
+        let wait = Duration::try_from_secs_f64(row.get::<_, Option<f64>>(0)?.max(0.0)).ok()?;
+        Instant::now().checked_add(wait)
     }
 
     /// Takes what is due, by moving it past the lease.
@@ -266,15 +285,16 @@ struct Labels {
 static RUNS: LazyLock<Counters<Run>> =
     LazyLock::new(|| counters("hansang.task.runs", "Durable tasks carried out"));
 static WAITING: LazyLock<Gauges<Labels>> =
-    LazyLock::new(|| gauges("hansang.task.waiting", "Durable tasks that are there, due or not"));
+    LazyLock::new(|| gauges("hansang.task.waiting", "Durable tasks, due or not; 10,000 at most"));
 static OVERDUE: LazyLock<Seconds<Labels>> =
     LazyLock::new(|| seconds("hansang.task.overdue", "How long the oldest due task has waited"));
 
 /// Looks how many tasks a service has, and how long the oldest that is due has waited.
 pub(crate) async fn measure(database: Database) -> Result<(), Error> {
-    let sql = "select count(*), coalesce(extract(epoch from
-           clock_now() - min(due_at) filter (where due_at <= clock_now())), 0)::float8
-         from task";
+    // However many there are, this reads no more.
+    let sql = "select (select count(*) from (select from task order by due_at limit 10000) some),
+           coalesce(greatest(extract(epoch from
+             clock_now() - (select min(due_at) from task)), 0), 0)::float8";
     let row = database.read().await?.query_one(sql, &[]).await?;
     let labels = Labels { service: database.service() };
     WAITING.get_or_create(&labels).set(row.get(0));

@@ -10,7 +10,7 @@ use std::sync::{
 };
 
 use kit::{Database, Error, error::Kind};
-use support::{Note, Producer, consumer, heard, listener, listeners, number, until};
+use support::{Note, Producer, consumer, consumer_of, heard, listener, listeners, number, until};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -178,4 +178,27 @@ async fn one_replica_applies_at_a_time_and_the_other_once_that_is_gone() {
     next(22).await;
     let versions = heard(&two).await.into_iter().map(|(_, version, _)| version);
     assert_eq!(versions.collect::<Vec<_>>(), (1..=22).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_consumer_that_one_replica_cannot_run_is_run_by_another() {
+    let (producer, [one, two]) = (Producer::start().await, listeners().await);
+    // Nobody listens there.
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nowhere = dead.local_addr().unwrap();
+    drop(dead);
+    let run = |address, database: &Database| {
+        let consumer = consumer_of(address, database, |_: &Note| Ok(()));
+        tokio::spawn(consumer.run(producer.stop.clone()))
+    };
+    let _first = run(nowhere, &one);
+    let lock = "select count(*) from pg_locks where locktype = 'advisory' and granted
+        and database = (select oid from pg_database where datname = current_database())";
+    until("the first has the lock", async || number(&two, lock).await == 1).await;
+
+    let begun = std::time::Instant::now();
+    let _second = run(producer.address, &two);
+    producer.change(Uuid::now_v7(), "Changed", "heard").await;
+    until("the other runs it", async || heard(&two).await.len() == 1).await;
+    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
 }

@@ -41,7 +41,12 @@ use super::{
     v1::{Opened, SubscribeRequest, frame::Kind},
     wire::Raw,
 };
-use crate::{Cause, Database, Error, Tx, backoff::Backoff, database::Lock, rpc::Channel};
+use crate::{
+    Cause, Database, Error, Tx,
+    backoff::Backoff,
+    database::{Lock, YIELD},
+    rpc::Channel,
+};
 
 /// Events applied in one transaction, at most, and about how many bytes.
 const BATCH: (usize, usize) = (100, 1 << 20);
@@ -191,6 +196,11 @@ where
         gauge::active(self.owner, true);
         let ended = self.session(stop, backoff, &lock).await;
         gauge::active(self.owner, false);
+        drop(lock);
+        if ended.is_err() {
+            // Whatever is in this replica's way may not be in another's.
+            stop.run_until_cancelled(sleep(YIELD)).await;
+        }
         ended
     }
 

@@ -172,8 +172,20 @@ pub(crate) fn consumer<F>(
 where
     F: Fn(&Note) -> Result<(), Error> + Send + Sync + 'static,
 {
+    consumer_of(producer.address, heard, fault)
+}
+
+/// The same, of what is at that address.
+pub(crate) fn consumer_of<F>(
+    address: SocketAddr,
+    heard: &Database,
+    fault: F,
+) -> Consumer<Note, WriteDown<F>>
+where
+    F: Fn(&Note) -> Result<(), Error> + Send + Sync + 'static,
+{
     let (source, nobody): (_, Bearer) = (Source::of::<Notes>("notes"), Arc::new(|| None));
-    let address = format!("http://{}", producer.address);
+    let address = format!("http://{address}");
     let channel = Peer::new("notes", &address, None).unwrap().channel();
     Consumer::new("listener", source, &[], heard.clone(), channel, nobody, WriteDown(fault))
 }
