@@ -10,6 +10,7 @@ use std::{
 };
 
 use app::{
+    embedded,
     keys::Keys,
     logins::{self, Login},
     provision::{self, Entry},
@@ -52,8 +53,9 @@ impl Ground {
     /// Databases and roles of its own on a server, as `up` makes them; keys and logins in `dir`.
     pub(crate) async fn lay(admin: &Config, prefix: &str, dir: &Path, logs: &str) -> Self {
         let names = SERVICES.iter().map(|service| service.name);
+        let admin = embedded::admin(admin.clone()).expect("a server on a socket");
         let database_url =
-            provision::provision(admin, prefix, names, &Entry::Socket).await.expect("databases");
+            provision::provision(&admin, prefix, names, &Entry::Socket).await.expect("databases");
         let logs = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(logs);
         let _ = fs::remove_dir_all(&logs);
         fs::create_dir_all(&logs).expect("a folder for logs");

@@ -159,6 +159,40 @@ async fn what_was_registered_survives_a_restart_and_a_kill() {
     assert!(up.end().0, "SIGTERM is not a failure");
 }
 
+/// Kills the Postgres of a data directory, all of its processes.
+fn kill_postgres(dir: &Path) {
+    let pid = fs::read_to_string(dir.join("postgres/data/postmaster.pid")).expect("it runs");
+    let postmaster: i32 = pid.lines().next().and_then(|line| line.parse().ok()).expect("a number");
+    let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children"));
+    let children = children.unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+    for pid in [postmaster].into_iter().chain(children) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_that_is_killed_whole_is_back_with_everything() {
+    let dir = data_dir();
+    let up = Up::start(dir.path()).await;
+    register(&up, dir.path(), "Bowl").await;
+    kill_postgres(dir.path());
+    let began = Instant::now();
+    let seller = logins::ensure(dir.path()).expect("logins").pop().expect("a seller");
+    let sign_in = json!({ "email": seller.email, "password": seller.password });
+    loop {
+        let answer = up.rest().post("/v1/sessions", sign_in.clone()).await.expect("it is up");
+        if answer.status.as_u16() == 201 {
+            break;
+        }
+        assert!(began.elapsed() < LIMIT, "{answer}");
+        tokio::time::sleep(POLL).await;
+    }
+    register(&up, dir.path(), "Spoon").await;
+    up.signal(Signal::SIGTERM);
+    assert!(up.end().0, "SIGTERM is not a failure");
+}
+
 #[test]
 fn a_port_that_is_taken_is_named_with_its_flag() {
     let dir = data_dir();

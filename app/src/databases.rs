@@ -1,11 +1,13 @@
 //! Where `up` keeps the services' databases: on the embedded Postgres, or on a
 //! server that it is given. Either way each service gets its own.
 
-use std::{fs, io::ErrorKind, path::Path};
+use std::{convert::Infallible, fs, io::ErrorKind, path::Path};
 
-use anyhow::{Context as _, Result, anyhow};
-use kit::config::{DatabaseSettings, Secret};
-use tokio_postgres::Config;
+use anyhow::{Context as _, Result};
+use kit::{
+    config::{DatabaseSettings, Secret},
+    database::Connector,
+};
 
 use crate::{
     data_dir::write_private,
@@ -35,7 +37,7 @@ impl Databases {
         let given = settings.url.expose();
         if given == DatabaseSettings::default().url.expose() {
             let embedded = Embedded::start(data_dir).await?;
-            let admin = embedded.admin_config();
+            let admin = embedded.admin()?;
             return match provision::provision(&admin, PREFIX, names, &Entry::Socket).await {
                 Ok(url) => {
                     settings.url = Secret::new(url);
@@ -48,9 +50,7 @@ impl Databases {
             };
         }
         if !given.contains("{service}") {
-            let mut admin: Config =
-                given.parse().map_err(|error| anyhow!("database.url: {error}"))?;
-            admin.connect_timeout(std::time::Duration::from_millis(settings.acquire_timeout_ms));
+            let admin = Connector::to(settings, given)?;
             let entry = Entry::Secret(secret(data_dir)?);
             let url = provision::provision(&admin, PREFIX, names, &entry).await?;
             settings.url = Secret::new(url);
@@ -64,12 +64,13 @@ impl Databases {
         let given = settings.url.expose();
         if given == DatabaseSettings::default().url.expose() {
             let admin = embedded::running(data_dir)?;
+            let admin = embedded::admin(admin)?;
             return Ok(provision::url_template(&admin, PREFIX, &Entry::Socket));
         }
         if given.contains("{service}") {
-            return Ok(given.to_owned());
+            return Ok(settings.with_tls(given));
         }
-        let admin: Config = given.parse().map_err(|error| anyhow!("database.url: {error}"))?;
+        let admin = Connector::to(settings, given)?;
         let path = data_dir.join(SECRET);
         let secret = fs::read_to_string(&path).with_context(|| {
             format!("cannot read {}; give the --data-dir of `hansang up`", path.display())
@@ -89,12 +90,11 @@ impl Databases {
         }
     }
 
-    /// Answers, with what was said last, when the embedded Postgres ends by itself.
-    pub(crate) async fn lost(&mut self) -> anyhow::Error {
-        let Self::Embedded(embedded) = self else { return std::future::pending().await };
-        match embedded.died().await {
-            Ok(status) => anyhow!("Postgres ended ({status}): {}", embedded.last_log_line()),
-            Err(error) => error,
+    /// Keeps the embedded Postgres running.
+    pub(crate) async fn keep(&mut self) -> Infallible {
+        match self {
+            Self::Embedded(embedded) => embedded.keep().await,
+            Self::Server => std::future::pending().await,
         }
     }
 

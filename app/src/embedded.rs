@@ -7,10 +7,11 @@ mod binaries;
 mod home;
 mod postmaster;
 
-use std::{path::Path, process::ExitStatus, time::Duration};
+use std::{convert::Infallible, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
-use tokio::time::timeout;
+use kit::database::Connector;
+use tokio::time::{Instant, sleep, timeout};
 
 use self::{binaries::Binaries, home::Home, postmaster::Postmaster};
 
@@ -18,12 +19,22 @@ use self::{binaries::Binaries, home::Home, postmaster::Postmaster};
 const MAX_CONNECTIONS: u16 = 300;
 /// Recovery after a crash replays at most one checkpoint's worth of log.
 const START_LIMIT: Duration = Duration::from_mins(1);
+/// How soon it is started again, at first and at last.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// What has run for so long did not fail at its start.
+const STEADY: Duration = Duration::from_secs(10);
 
 /// A running Postgres that ends with this process, whichever way that ends.
 #[derive(Debug)]
 pub struct Embedded {
     home: Home,
+    binaries: Binaries,
     postmaster: Postmaster,
+}
+
+/// A connector for the superuser of a cluster.
+pub fn admin(config: tokio_postgres::Config) -> Result<Connector> {
+    Ok(Connector::local(config, Duration::from_secs(5))?)
 }
 
 /// How the superuser of a cluster connects that another process runs below `data_dir`.
@@ -49,16 +60,35 @@ impl Embedded {
         if home.version().is_none() {
             postmaster::init(&binaries, &home).await?;
         }
-        postmaster::stop_orphan(&home).await?;
-        let mut postmaster = Postmaster::spawn(&binaries, &home)?;
-        match timeout(START_LIMIT, postmaster.ready(&home.admin_config())).await {
-            Ok(Ok(())) => Ok(Self { home, postmaster }),
-            Ok(Err(error)) => bail!("{error}: {}", home.last_log_line()),
-            Err(_) => {
-                postmaster.stop().await;
-                bail!("Postgres did not start in {START_LIMIT:?}: {}", home.last_log_line())
-            }
+        let postmaster = start(&binaries, &home).await?;
+        Ok(Self { home, binaries, postmaster })
+    }
+
+    /// Starts it again whenever it ends by itself, or by force: more and more slowly, but always.
+    pub async fn keep(&mut self) -> Infallible {
+        let (mut born, mut failures) = (Instant::now(), 0);
+        loop {
+            let how = match self.postmaster.wait().await {
+                Ok(status) => format!("{status}: {}", self.home.last_log_line()),
+                Err(error) => format!("cannot watch it: {error}"),
+            };
+            eprintln!("hansang: Postgres ended ({how}); starting it again");
+            failures = if born.elapsed() < STEADY { failures + 1 } else { 1 };
+            self.postmaster = loop {
+                sleep(pause(failures)).await;
+                match start(&self.binaries, &self.home).await {
+                    Ok(postmaster) => break postmaster,
+                    Err(error) => eprintln!("hansang: {error:#}; starting Postgres again"),
+                }
+                failures += 1;
+            };
+            born = Instant::now();
         }
+    }
+
+    /// Connects its superuser.
+    pub fn admin(&self) -> Result<Connector> {
+        admin(self.admin_config())
     }
 
     /// How its superuser connects: to create databases and roles, for nothing else.
@@ -76,18 +106,27 @@ impl Embedded {
         self.home.elsewhere()
     }
 
-    /// Waits until Postgres ends by itself, which it should not.
-    pub async fn died(&mut self) -> Result<ExitStatus> {
-        self.postmaster.wait().await.context("cannot watch Postgres")
-    }
-
-    /// The end of what Postgres said last.
-    pub fn last_log_line(&self) -> String {
-        self.home.last_log_line()
-    }
-
     /// Ends every session and stops, with everything written.
     pub async fn stop(mut self) {
         self.postmaster.stop().await;
     }
+}
+
+/// Starts the server of a cluster; answers when it accepts connections.
+async fn start(binaries: &Binaries, home: &Home) -> Result<Postmaster> {
+    postmaster::stop_orphan(home).await?;
+    let mut postmaster = Postmaster::spawn(binaries, home)?;
+    match timeout(START_LIMIT, postmaster.ready(&home.admin_config())).await {
+        Ok(Ok(())) => Ok(postmaster),
+        Ok(Err(error)) => bail!("{error}: {}", home.last_log_line()),
+        Err(_) => {
+            postmaster.stop().await;
+            bail!("Postgres did not start in {START_LIMIT:?}: {}", home.last_log_line())
+        }
+    }
+}
+
+/// How long to wait after so many failures in a row, the first being 1.
+fn pause(failures: u32) -> Duration {
+    AGAIN.0.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(AGAIN.1)
 }

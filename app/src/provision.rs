@@ -3,7 +3,8 @@
 //! what is missing; never drops or empties anything.
 
 use anyhow::{Context as _, Result};
-use tokio_postgres::{Client, Config, NoTls, config::Host};
+use kit::database::{Connector, cause_of};
+use tokio_postgres::{Client, config::Host};
 
 /// What the roles and databases of services are called, before the service's name.
 pub const PREFIX: &str = "hansang_";
@@ -31,13 +32,12 @@ impl Entry {
 /// Creates what `services` lack, as the administrator that `admin` connects as. Answers the URL of a
 /// service's own database as its own role, in which `{service}` stands for its name.
 pub async fn provision(
-    admin: &Config,
+    admin: &Connector,
     prefix: &str,
     services: impl IntoIterator<Item = &str>,
     entry: &Entry,
 ) -> Result<String> {
-    let (client, connection) = admin.connect(NoTls).await.map_err(|error| unreachable(&error))?;
-    let connection = tokio::spawn(connection);
+    let (client, connection) = admin.connect().await.map_err(|error| unreachable(&error))?;
     let verifier = format!("{prefix}{VERIFIER}");
     ensure_verifier(&client, &verifier, entry.password(VERIFIER).as_deref())
         .await
@@ -57,7 +57,8 @@ pub async fn provision(
 }
 
 /// The URL that [`provision`] answers.
-pub(crate) fn url_template(admin: &Config, prefix: &str, entry: &Entry) -> String {
+pub(crate) fn url_template(admin: &Connector, prefix: &str, entry: &Entry) -> String {
+    let (query, admin) = (admin.query(), admin.config());
     let ports = admin.get_ports();
     let port = |at: usize| ports.get(at).or(ports.first()).copied().unwrap_or(5432);
     let hosts: Vec<String> = admin
@@ -72,7 +73,7 @@ pub(crate) fn url_template(admin: &Config, prefix: &str, entry: &Entry) -> Strin
         .collect();
     let password = entry.password("{service}").map(|word| format!(":{word}")).unwrap_or_default();
     let hosts = hosts.join(",");
-    format!("postgres://{prefix}{{service}}{password}@{hosts}/{prefix}{{service}}")
+    format!("postgres://{prefix}{{service}}{password}@{hosts}/{prefix}{{service}}{query}")
 }
 
 /// A path as the host part of a URL.
@@ -145,14 +146,16 @@ async fn ensure(
 }
 
 /// Grants the reader what the owner of the database has in it, and what later migrations will add.
-async fn let_read(admin: &Config, client: &Client, name: &str, reader: &str) -> Result<()> {
+async fn let_read(admin: &Connector, client: &Client, name: &str, reader: &str) -> Result<()> {
     let sql = "select has_database_privilege($1::text, $2::text, 'connect')";
     // Granted last of all, so the rest is there too.
     if client.query_one(sql, &[&reader, &name]).await?.get::<_, bool>(0) {
         return Ok(());
     }
-    let (inside, connection) = admin.clone().dbname(name).connect(NoTls).await?;
-    let connection = tokio::spawn(connection);
+    let inside = admin.with(|config| {
+        config.dbname(name);
+    });
+    let (inside, connection) = inside.connect().await?;
     let grant = "select format('begin; set local role %1$I; \
                  grant select on all tables in schema public to %2$I; \
                  alter default privileges in schema public grant select on tables to %2$I; \
@@ -175,14 +178,24 @@ async fn execute(
 
 /// One line that says what did not answer, without the password.
 pub fn unreachable(error: &tokio_postgres::Error) -> anyhow::Error {
-    use std::error::Error as _;
-    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    let cause = cause_of(error);
     anyhow::anyhow!("cannot reach the database (database.url): {cause}")
 }
 
 #[cfg(test)]
 mod tests {
+    use kit::config::DatabaseSettings;
+    use tokio_postgres::Config;
+
     use super::*;
+
+    #[test]
+    fn a_service_connects_as_the_administrator_does() {
+        let url = "postgres://root@a,b/postgres?sslmode=require&target_session_attrs=read-write";
+        let admin = Connector::to(&DatabaseSettings::default(), url).unwrap();
+        let own = url_template(&admin, PREFIX, &Entry::Socket);
+        assert!(own.ends_with("?sslmode=require&target_session_attrs=read-write"), "{own}");
+    }
 
     #[test]
     fn a_service_connects_where_the_administrator_does() {
@@ -190,11 +203,11 @@ mod tests {
         for url in
             ["postgres://root:pw@db:6432/postgres", "postgres://root@%2Ftmp%2F한상 {x}:6432/x"]
         {
-            let admin: Config = url.parse().unwrap();
+            let admin = Connector::to(&DatabaseSettings::default(), url).unwrap();
             let own = url_template(&admin, PREFIX, &entry).replace("{service}", "order");
             let own: Config = own.parse().unwrap();
-            assert_eq!(own.get_hosts(), admin.get_hosts());
-            assert_eq!(own.get_ports(), admin.get_ports());
+            assert_eq!(own.get_hosts(), admin.config().get_hosts());
+            assert_eq!(own.get_ports(), admin.config().get_ports());
             assert_eq!(own.get_user(), Some("hansang_order"));
             assert_eq!(own.get_dbname(), Some("hansang_order"));
             assert_eq!(own.get_password(), Some(b"order-s3".as_slice()));

@@ -50,13 +50,15 @@ struct Watch {
 
 impl Split {
     /// Starts all processes; answers once they are ready, with an error when one does not get
-    /// there. `listeners` holds the gateway's ports until then. Dropped, it kills what it started.
+    /// there. The gateway is the last: by then `seeded` is done, on the services' tables, and
+    /// `listeners` holds its ports until then. Dropped, it kills what it started.
     pub(crate) async fn start(
         settings: &Settings,
         surroundings: Surroundings<'_>,
         listeners: Listeners,
         processes: Processes,
         stop: &CancellationToken,
+        seeded: impl Future<Output = Result<()>>,
     ) -> Result<Self> {
         let http = listeners.http()?.context("the gateway listens")?;
         let addresses = addresses(&listeners)?;
@@ -68,33 +70,40 @@ impl Split {
                 + settings.deadline.shutdown()
                 + Duration::from_secs(2),
         });
-        drop(listeners);
         let mut watches = JoinSet::new();
         let behind = CancellationToken::new();
-        for (name, grpc) in addresses.iter().map(|(name, grpc)| (*name, *grpc)) {
+        let services = || addresses.iter().filter(|(name, _)| **name != GATEWAY);
+        for (name, grpc) in services().map(|(name, grpc)| (*name, *grpc)) {
             let (watch, behind) = (Arc::clone(&watch), behind.clone());
-            if name == GATEWAY {
-                let with_port = |ip, port: SocketAddr| SocketAddr::new(ip, port.port());
-                let listen = (
-                    with_port(settings.grpc.listen.ip(), grpc),
-                    Some(with_port(settings.http.listen.ip(), http)),
-                );
-                let stop = stop.clone();
-                watches.spawn(async move {
-                    let done = watch.keep(Part { name, grpc, listen }, stop).await;
-                    // Only now: what it still had under way needed the others.
-                    behind.cancel();
-                    done
-                });
-            } else {
-                let part = Part { name, grpc, listen: (grpc, None) };
-                watches.spawn(async move { watch.keep(part, behind).await });
-            }
+            let part = Part { name, grpc, listen: (grpc, None) };
+            watches.spawn(async move { watch.keep(part, behind).await });
         }
-        let failed = tokio::select! {
-            () = all_ready(addresses.values()) => Ok(()),
-            Some(ended) = watches.join_next() => ended.map_err(anyhow::Error::from).flatten(),
+        let ready = async {
+            all_ready(services().map(|(_, grpc)| grpc)).await;
+            seeded.await
         };
+        let mut failed = first(ready, &mut watches).await;
+        if failed.is_ok() {
+            let grpc = listeners.grpc()?;
+            drop(listeners);
+            let with_port = |ip, port: SocketAddr| SocketAddr::new(ip, port.port());
+            let listen = (
+                with_port(settings.grpc.listen.ip(), grpc),
+                Some(with_port(settings.http.listen.ip(), http)),
+            );
+            let (watch, stop) = (Arc::clone(&watch), stop.clone());
+            watches.spawn(async move {
+                let done = watch.keep(Part { name: GATEWAY, grpc, listen }, stop).await;
+                // Only now: what it still had under way needed the others.
+                behind.cancel();
+                done
+            });
+            let ready = async {
+                all_ready([&grpc].into_iter()).await;
+                Ok(())
+            };
+            failed = first(ready, &mut watches).await;
+        }
         if failed.is_err() {
             // Before Postgres, whose end would have them all complain.
             watches.shutdown().await;
@@ -184,6 +193,17 @@ fn free_address() -> Result<(SocketAddr, std::net::TcpListener)> {
         }
     }
     Err(anyhow!("no free port for a service between 16000 and 32000"))
+}
+
+/// Waits until something is done, or a watch has ended before.
+async fn first(
+    done: impl Future<Output = Result<()>>,
+    watches: &mut JoinSet<Result<()>>,
+) -> Result<()> {
+    tokio::select! {
+        done = done => done,
+        Some(ended) = watches.join_next() => ended.map_err(anyhow::Error::from).flatten(),
+    }
 }
 
 async fn all_ready(addresses: impl Iterator<Item = &SocketAddr>) {

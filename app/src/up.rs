@@ -90,10 +90,10 @@ where
     let mut databases = Databases::open(&mut settings.database, data_dir.path()).await?;
     let inside = databases.for_people();
     let serving = Box::pin(async {
-        let prepare = prepare(&options, &settings, data_dir.path(), keys, listeners, &stop);
+        let place = (data_dir.path(), &address.logins[..]);
+        let prepare = prepare(&options, &settings, place, keys, listeners, &stop);
         let Some(ready) = stop.run_until_cancelled(prepare).await else { return Ok(()) };
         let ready = ready?;
-        logins::seed(&settings, &address.logins).await?;
         let after = started.elapsed().as_secs_f32();
         let welcome = welcome(&address, &ready.for_people(), &inside, data_dir.path());
         say(format_args!("한상 Hansang is up, after {after:.1} s\n\n{welcome}"));
@@ -109,7 +109,7 @@ where
     });
     let done = tokio::select! {
         done = serving => done,
-        error = databases.lost() => Err(error),
+        never = databases.keep() => match never {},
     };
     stop.cancel();
     databases.close().await;
@@ -119,7 +119,7 @@ where
 async fn prepare(
     options: &Options,
     settings: &Settings,
-    data_dir: &Path,
+    (data_dir, logins): (&Path, &[Login]),
     keys: Vec<KeyFile>,
     listeners: Listeners,
     stop: &CancellationToken,
@@ -128,11 +128,14 @@ async fn prepare(
     if options.split {
         let config = options.config.config.as_deref();
         let surroundings = Surroundings { data_dir, config, keys };
-        let split = Split::start(settings, surroundings, listeners, processes, stop).await?;
+        let seed = logins::seed(settings, logins);
+        let split = Split::start(settings, surroundings, listeners, processes, stop, seed).await?;
         return Ok(Ready::Split(split));
     }
     let grpc = listeners.grpc()?;
     let house = House::prepare(settings, &Selection::all(), listeners, stop.clone()).await?;
+    // Before anything answers.
+    logins::seed(settings, logins).await?;
     let parts = SERVICES.iter().map(|service| service.name).chain([GATEWAY]);
     processes.started(parts, std::process::id(), grpc)?;
     Ok(Ready::Whole(Box::new(house), grpc, processes))

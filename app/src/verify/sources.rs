@@ -1,9 +1,10 @@
 //! The services' databases, to be read and nothing else.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, anyhow};
-use tokio_postgres::{Client, Config, NoTls, Row};
+use kit::{config::DatabaseSettings, database::Connector};
+use tokio_postgres::{Client, Row};
 
 use crate::{
     provision::{VERIFIER, unreachable},
@@ -12,7 +13,7 @@ use crate::{
 
 /// Whatever the role may: this session changes nothing, and gives up rather than to get in the way.
 const SESSION: &str = "-c default_transaction_read_only=on -c statement_timeout=60000 -c lock_timeout=1000 -c jit=off";
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_MS: u64 = 5_000;
 
 /// A connection to each service's database.
 pub(super) struct Sources(BTreeMap<&'static str, Client>);
@@ -22,12 +23,10 @@ impl Sources {
     pub(super) async fn open(database_url: &str) -> Result<Self> {
         let mut sources = BTreeMap::new();
         for service in SERVICES.iter().map(|service| service.name) {
-            let config = config(database_url, service)?;
-            let (client, connection) = config
-                .connect(NoTls)
+            let (client, _) = connector(database_url, service)?
+                .connect()
                 .await
                 .map_err(|error| unreachable(&error).context(format!("cannot read {service}")))?;
-            tokio::spawn(connection);
             sources.insert(service, client);
         }
         Ok(Self(sources))
@@ -49,20 +48,20 @@ impl Sources {
 }
 
 /// Into the service's database, as whoever the URL names for a service called `verify`.
-fn config(database_url: &str, service: &str) -> Result<Config> {
-    let parse = |name| {
-        let config = database_url.replace("{service}", name).parse::<Config>();
-        config.map_err(|error| anyhow!("database.url: {error}"))
-    };
-    let (mut config, verifier) = (parse(service)?, parse(VERIFIER)?);
-    if let Some(user) = verifier.get_user() {
-        config.user(user);
-    }
-    if let Some(password) = verifier.get_password() {
-        config.password(password);
-    }
-    config.application_name("hansang-verify").options(SESSION).connect_timeout(CONNECT);
-    Ok(config)
+fn connector(database_url: &str, service: &str) -> Result<Connector> {
+    let settings =
+        DatabaseSettings { acquire_timeout_ms: CONNECT_MS, ..DatabaseSettings::default() };
+    let parse = |name| Connector::to(&settings, &database_url.replace("{service}", name));
+    let (database, verifier) = (parse(service)?, parse(VERIFIER)?);
+    Ok(database.with(|config| {
+        if let Some(user) = verifier.config().get_user() {
+            config.user(user);
+        }
+        if let Some(password) = verifier.config().get_password() {
+            config.password(password);
+        }
+        config.application_name("hansang-verify").options(SESSION);
+    }))
 }
 
 #[cfg(test)]
@@ -72,7 +71,8 @@ mod tests {
     #[test]
     fn the_verifier_enters_every_database_as_itself() {
         let url = "postgres://hansang_{service}:{service}-s3@db/hansang_{service}";
-        let config = config(url, "order").unwrap();
+        let connector = connector(url, "order").unwrap();
+        let config = connector.config();
         assert_eq!(config.get_dbname(), Some("hansang_order"));
         assert_eq!(config.get_user(), Some("hansang_verify"));
         assert_eq!(config.get_password(), Some(b"verify-s3".as_slice()));
