@@ -6,6 +6,7 @@
 
 mod connector;
 mod gauge;
+mod hosts;
 mod locks;
 mod silence;
 mod tls;
@@ -159,9 +160,9 @@ fn connections(
     let connector = connector.with(|config| {
         config.options(options);
     });
-    let manager = Manager::from_config(
+    let manager = Manager::from_connect(
         connector.config().clone(),
-        connector.tls(),
+        connector,
         ManagerConfig { recycling_method: RecyclingMethod::Fast },
     );
     let wait = Duration::from_millis(settings.acquire_timeout_ms);

@@ -259,6 +259,9 @@ impl From<tokio_postgres::Error> for Error {
         if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE {
             return Self::new(Kind::Invalid, "INVALID_TEXT", "text must not hold U+0000");
         }
+        if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
+            return Self::unavailable("DATABASE_READ_ONLY", "the database takes no writes here");
+        }
         // 08 connection, 53 out of resources, 57 operator intervention.
         if ["08", "53", "57"].iter().any(|class| code.code().starts_with(class)) {
             return database_unavailable(database.message());

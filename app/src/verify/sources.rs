@@ -11,8 +11,11 @@ use crate::{
     run::SERVICES,
 };
 
-/// Whatever the role may: this session changes nothing, and gives up rather than to get in the way.
-const SESSION: &str = "-c default_transaction_read_only=on -c statement_timeout=60000 -c lock_timeout=1000 -c jit=off";
+/// This session gives up rather than to get in the way. That its role only reads must not have it taken
+/// for a standby, where a URL asks for the primary.
+const SESSION: &str = "-c default_transaction_read_only=off -c statement_timeout=60000 -c lock_timeout=1000 -c jit=off";
+/// Whatever the role may: this session changes nothing.
+const READ_ONLY: &str = "set session characteristics as transaction read only";
 const CONNECT_MS: u64 = 5_000;
 
 /// A connection to each service's database.
@@ -27,6 +30,7 @@ impl Sources {
                 .connect()
                 .await
                 .map_err(|error| unreachable(&error).context(format!("cannot read {service}")))?;
+            client.batch_execute(READ_ONLY).await?;
             sources.insert(service, client);
         }
         Ok(Self(sources))

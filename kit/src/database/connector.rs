@@ -9,11 +9,10 @@ use std::{
 };
 
 use percent_encoding::percent_decode_str;
-use tokio::{task::JoinHandle, time::timeout};
-use tokio_postgres::{Client, Config, config};
+use tokio_postgres::{Config, config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::tls;
+use super::{hosts::Last, tls};
 use crate::{
     Error,
     config::{DatabaseSettings, SslMode},
@@ -36,7 +35,9 @@ pub struct Connector {
     mode: SslMode,
     root_cert: Option<PathBuf>,
     tls: MakeRustlsConnect,
-    patience: Duration,
+    /// Each host's, of the time to connect.
+    pub(super) share: Duration,
+    pub(super) last: Last,
 }
 
 impl Connector {
@@ -45,6 +46,8 @@ impl Connector {
         let url = settings.url.expose().replace("{service}", service);
         let mut connector = Self::to(settings, &url)?;
         connector.config.application_name(format!("hansang-{service}"));
+        // Whatever an address leads to for a while: no service has any use for a standby.
+        connector.config.target_session_attrs(config::TargetSessionAttrs::ReadWrite);
         Ok(connector)
     }
 
@@ -84,9 +87,11 @@ impl Connector {
         let tls = tls::client(tls, root_cert.as_deref())?;
         let hosts = u32::try_from(config.get_hosts().len().max(1)).unwrap_or(u32::MAX);
         // For each: the last of them has to be reached while the first does not answer.
-        config.connect_timeout(patience / hosts);
+        let share = patience / hosts;
+        config.connect_timeout(share);
         notice_the_dead(&mut config);
-        Ok(Self { config, mode, root_cert, tls: MakeRustlsConnect::new(tls), patience })
+        let (tls, last) = (MakeRustlsConnect::new(tls), Last::default());
+        Ok(Self { config, mode, root_cert, tls, share, last })
     }
 
     /// The same server; another database, user or session.
@@ -104,19 +109,6 @@ impl Connector {
 
     pub(super) fn tls(&self) -> MakeRustlsConnect {
         self.tls.clone()
-    }
-
-    /// Connects. The task ends with the connection.
-    pub async fn connect(&self) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
-        let connecting = timeout(self.patience, self.config.connect(self.tls()));
-        let late = |_| tokio_postgres::Error::__private_api_timeout();
-        let (client, connection) = connecting.await.map_err(late)??;
-        let task = tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::warn!(%error, "a connection to the database broke");
-            }
-        });
-        Ok((client, task))
     }
 
     /// How it is reached, as the query of a URL: `?sslmode=require`; empty when nothing was said.
