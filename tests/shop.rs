@@ -1,5 +1,5 @@
 //! A shop with something on sale and members who can buy it for a long time, for
-//! benches. Made over REST, as anybody would.
+//! benches and for tests of cost. Made over REST, as anybody would.
 
 use std::{fs, path::Path};
 
@@ -23,11 +23,12 @@ pub(crate) async fn products(anyone: &Rest, dir: &Path, number: usize) -> Vec<St
     products
 }
 
-/// So many members, with their ids, signed in.
-pub(crate) async fn members(anyone: &Rest, number: usize) -> Vec<(String, Rest)> {
+/// So many members, with their ids, signed in; `who` begins their addresses.
+pub(crate) async fn members(anyone: &Rest, who: &str, number: usize) -> Vec<(String, Rest)> {
     let mut members = Vec::new();
     for number in 0..number {
-        let (email, password) = (json!(format!("{number}@example.com")), json!("correct horse"));
+        let (email, password) =
+            (json!(format!("{who}{number}@example.com")), json!("correct horse"));
         let body = json!({ "email": email, "password": password, "displayName": "Kim" });
         let id = made(anyone, "/v1/members", body).await;
         let member = sign_in(anyone, &email, &password).await;
