@@ -6,6 +6,7 @@
 //! Time is that of [`clock`](crate::clock).
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     sync::{Arc, LazyLock},
     time::{Duration, SystemTime},
@@ -78,6 +79,27 @@ pub trait Handler: Send + Sync + 'static {
     fn handle(&self, task: &Task) -> impl Future<Output = Result<Outcome, Error>> + Send;
 }
 
+/// Something to be scheduled, with nothing else to know of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// What is to be done.
+    pub kind: &'static str,
+    /// What it is about.
+    pub key: Uuid,
+    /// And when.
+    pub due: Due,
+}
+
+impl Due {
+    /// When, and how many seconds after the transaction began when it is not said.
+    fn columns(self) -> (Option<SystemTime>, f64) {
+        match self {
+            Self::At(at) => (Some(at), 0.0),
+            Self::After(after) => (None, after.as_secs_f64()),
+        }
+    }
+}
+
 /// Has something done once `tx` has committed. A task of this kind and key that is there already
 /// is replaced.
 pub async fn schedule(
@@ -87,10 +109,7 @@ pub async fn schedule(
     due: Due,
     payload: &[u8],
 ) -> Result<(), Error> {
-    let (at, after) = match due {
-        Due::At(at) => (Some(at), 0.0),
-        Due::After(after) => (None, after.as_secs_f64()),
-    };
+    let (at, after) = due.columns();
     tx.execute(
         "insert into task (kind, key, payload, due_at)
          values ($1, $2, $3, coalesce($4, clock_now() + $5 * interval '1 second'))
@@ -102,6 +121,34 @@ pub async fn schedule(
     .await?;
     let scheduled = tx.scheduled();
     tx.once_committed(move || scheduled.notify_one());
+    Ok(())
+}
+
+/// Has all of this done once `tx` has committed, as [`schedule`]; of two plans of one kind and key the
+/// later counts.
+pub async fn schedule_all(tx: &mut Tx, plans: &[Plan]) -> Result<(), Error> {
+    if let [Plan { kind, key, due }] = plans {
+        return schedule(tx, kind, *key, *due, &[]).await;
+    }
+    // A statement may not touch a row twice.
+    let plans: BTreeMap<_, _> =
+        plans.iter().map(|plan| ((plan.kind, plan.key), plan.due)).collect();
+    if plans.is_empty() {
+        return Ok(());
+    }
+    let (kinds, keys): (Vec<&str>, Vec<Uuid>) = plans.keys().copied().unzip();
+    let (times, pauses): (Vec<_>, Vec<_>) = plans.values().map(|due| due.columns()).unzip();
+    tx.execute(
+        "insert into task (kind, key, payload, due_at)
+         select kind, key, '', coalesce(at, clock_now() + pause * interval '1 second')
+         from unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::float8[])
+           as p (kind, key, at, pause)
+         on conflict on constraint task_unique do update
+         set payload = excluded.payload, due_at = excluded.due_at, attempts = 0,
+           revision = task.revision + 1, last_error = null",
+        &[&kinds, &keys, &times, &pauses],
+    )
+    .await?;
     Ok(())
 }
 

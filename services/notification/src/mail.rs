@@ -15,7 +15,7 @@ use kit::{
     Database, Error, Tx,
     config::Secret,
     error::Kind,
-    task::{self, Due, Outcome, Task},
+    task::{self, Due, Outcome, Plan, Task},
 };
 use lettre::{
     AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
@@ -79,13 +79,11 @@ impl Mail {
     /// Has these sent as emails too, once `tx` has committed, where their audience has an address.
     pub(crate) async fn post(&self, tx: &mut Tx, sent: &[Notification]) -> Result<(), Error> {
         let Some(office) = &self.0.post_office else { return Ok(()) };
-        for notification in sent {
-            if office.address(notification.audience).is_some() {
-                let now = Due::After(Duration::ZERO);
-                task::schedule(tx, TASK, notification.id.0, now, &[]).await?;
-            }
-        }
-        Ok(())
+        let addressed = sent.iter().filter(|sent| office.address(sent.audience).is_some());
+        let now = Due::After(Duration::ZERO);
+        let plans: Vec<_> =
+            addressed.map(|sent| Plan { kind: TASK, key: sent.id.0, due: now }).collect();
+        task::schedule_all(tx, &plans).await
     }
 
     fn addressed<'a>(

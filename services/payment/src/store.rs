@@ -199,9 +199,7 @@ impl Books {
         save_payments(tx, &changed).await?;
         save_wallets(tx, &self.wallets_before, &self.wallets).await?;
         self.ledger.save(tx).await?;
-        for (order, kind) in &self.tasks {
-            tasks::schedule(tx, *order, *kind).await?;
-        }
+        tasks::schedule(tx, &self.tasks).await?;
         event::append(tx, &self.drafts).await?;
         tx.once_committed(move || self.counted.into_iter().for_each(Counted::count));
         Ok(self.payments)
@@ -214,20 +212,32 @@ async fn lock_payments(
 ) -> Result<BTreeMap<OrderId, Stored>, Error> {
     let ids: Vec<Uuid> = orders.keys().map(|_| kit::id::new()).collect();
     let (orders, members): (Vec<Uuid>, Vec<Uuid>) = orders.iter().map(|(o, m)| (o.0, m.0)).unzip();
-    tx.execute(
-        "insert into payment (id, order_id, member_id, method, amount_minor, currency, state)
-         select i, o, m, 'WALLET', 0, 'KRW', 'NEW'
-         from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as wish(i, o, m)
-         on conflict (order_id) do nothing",
-        &[&ids, &orders, &members],
-    )
-    .await?;
-    let rows = tx
+    let mut rows = tx
         .query(
-            concat!(select_payments!(), " where order_id = any($1) order by order_id for update"),
-            &[&orders],
+            concat!(
+                "with made as (
+                   insert into payment (id, order_id, member_id, method, amount_minor, currency,
+                     state)
+                   select i, o, m, 'WALLET', 0, 'KRW', 'NEW'
+                   from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as wish (i, o, m)
+                   on conflict (order_id) do nothing
+                   returning id, order_id, member_id, method, amount_minor, state, reason,
+                     product_ids, quantities, deposit_due_time, depositor_name, confirm_attempts,
+                     acquirer_reference, version, create_time)
+                 select * from (",
+                select_payments!(),
+                " where order_id = any($2) order by order_id for update) kept
+                 union all select * from made"
+            ),
+            &[&ids, &orders, &members],
         )
         .await?;
+    if rows.len() < orders.len() {
+        // Somebody else has made one meanwhile, which that statement did not see.
+        let all =
+            concat!(select_payments!(), " where order_id = any($1) order by order_id for update");
+        rows = tx.query(all, &[&orders]).await?;
+    }
     rows.iter()
         .map(|row| Stored::from_row(row).map(|stored| (stored.payment.order, stored)))
         .collect()
@@ -376,23 +386,50 @@ pub(crate) async fn list(
     filter: &Filter,
     page: Page,
 ) -> Result<Vec<Stored>, Error> {
-    let rows = reader
-        .query(
-            concat!(
+    let (below, limit) = (page.below.unwrap_or(Uuid::max()), page.limit());
+    let Filter { owner, order, state } = filter;
+    // A statement for each filter, so that each has the index that gives its order.
+    let rows = match (order, owner, state) {
+        (Some(order), owner, state) => {
+            let sql = concat!(
                 select_payments!(),
-                " where state <> 'REFUSED' and ($1::uuid is null or member_id = $1)
-                    and ($2::uuid is null or order_id = $2) and ($3::text is null or state = $3)
-                    and ($4::uuid is null or id < $4)
-                  order by id desc limit $5"
-            ),
-            &[
-                &filter.owner,
-                &filter.order.map(|order| order.0),
-                &filter.state,
-                &page.below,
-                &page.limit(),
-            ],
-        )
-        .await?;
+                " where order_id = $1 and ($2::uuid is null or member_id = $2)
+                    and ($3::text is null or state = $3) and state <> 'REFUSED' and id < $4
+                  limit $5"
+            );
+            reader.query(sql, &[&order.0, owner, state, &below, &limit]).await?
+        }
+        (None, None, None) => {
+            let sql = concat!(
+                select_payments!(),
+                " where id < $1 and state <> 'REFUSED' order by id desc limit $2"
+            );
+            reader.query(sql, &[&below, &limit]).await?
+        }
+        (None, Some(owner), None) => {
+            let sql = concat!(
+                select_payments!(),
+                " where member_id = $1 and id < $2 and state <> 'REFUSED'
+                  order by id desc limit $3"
+            );
+            reader.query(sql, &[owner, &below, &limit]).await?
+        }
+        (None, None, Some(state)) => {
+            let sql = concat!(
+                select_payments!(),
+                " where state = $1 and id < $2 and state <> 'REFUSED' order by id desc limit $3"
+            );
+            reader.query(sql, &[state, &below, &limit]).await?
+        }
+        (None, Some(owner), Some(state)) => {
+            // Among the member's, never among all of that state.
+            let sql = concat!(
+                select_payments!(),
+                " where member_id = $1 and state || '' = $2 and id < $3 and state <> 'REFUSED'
+                  order by id desc limit $4"
+            );
+            reader.query(sql, &[owner, state, &below, &limit]).await?
+        }
+    };
     rows.iter().map(Stored::from_row).collect()
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use kit::{
     Error, Tx,
-    task::{self, Due},
+    task::{self, Due, Plan},
 };
 
 use crate::domain::{Method, OrderId, Outcome, Payment};
@@ -44,13 +44,16 @@ pub(crate) fn after(payment: &Payment, outcome: &Outcome) -> Option<Kind> {
     }
 }
 
-/// Has it done once `tx` has committed: an expiry when it is due, the rest at once.
-pub(crate) async fn schedule(tx: &mut Tx, order: OrderId, kind: Kind) -> Result<(), Error> {
-    let due = match kind {
-        Kind::Expire(at) => Due::At(at),
-        Kind::Abandon | Kind::Confirm | Kind::Refund => Due::After(Duration::ZERO),
+/// Has all of it done once `tx` has committed: an expiry when it is due, the rest at once.
+pub(crate) async fn schedule(tx: &mut Tx, tasks: &[(OrderId, Kind)]) -> Result<(), Error> {
+    let plan = |(order, kind): &(OrderId, Kind)| {
+        let due = match kind {
+            Kind::Expire(at) => Due::At(*at),
+            Kind::Abandon | Kind::Confirm | Kind::Refund => Due::After(Duration::ZERO),
+        };
+        Plan { kind: kind.name(), key: order.0, due }
     };
-    task::schedule(tx, kind.name(), order.0, due, &[]).await
+    task::schedule_all(tx, &tasks.iter().map(plan).collect::<Vec<_>>()).await
 }
 
 /// Has it done after a call that may take this long has had its chance.
