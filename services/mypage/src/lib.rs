@@ -33,7 +33,13 @@ use kit::{Error, House, Service};
 /// The My Page service.
 pub const SERVICE: Service = Service {
     name: "mypage",
-    migrations: kit::migrations!["V1__mypage", "V2__members", "V3__changes", "V4__traces"],
+    migrations: kit::migrations![
+        "V1__mypage",
+        "V2__members",
+        "V3__changes",
+        "V4__traces",
+        "V5__changes_by_sequence"
+    ],
     build,
 };
 
@@ -61,7 +67,7 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
         .follow::<CouponEventsServer<()>, CouponEvent, _>("coupon", &[], policy::Coupons)?
         .follow::<NotificationEventsServer<()>, NotificationEvent, _>(
             "notification",
-            &[],
+            &["NotificationSent"],
             policy::Notifications,
         )?
         .follow::<MileageEventsServer<()>, MileageEvent, _>("mileage", &[], policy::Mileages)?;

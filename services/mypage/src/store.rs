@@ -28,6 +28,9 @@ pub(crate) struct Milestone {
 
 /// Adds milestones, in this order; the last of an order is its state.
 pub(crate) async fn pass(tx: &mut Tx, milestones: &[Milestone]) -> Result<(), Error> {
+    if milestones.is_empty() {
+        return Ok(());
+    }
     // One row an order: a statement may not touch a row twice.
     let mut latest: BTreeMap<Uuid, (&Milestone, Option<&[u8]>)> = BTreeMap::new();
     for milestone in milestones {
@@ -46,26 +49,27 @@ pub(crate) async fn pass(tx: &mut Tx, milestones: &[Milestone]) -> Result<(), Er
     let counted = changes::count(tx, members.iter().copied(), &pages).await?;
     let changes: Vec<i64> = members.iter().map(|member| counted[member]).collect();
     let (states, reasons) = (column(|m| m.state), column(|m| m.cancel_reason));
-    tx.execute(
-        "insert into order_view (order_id, member_id, state, cancel_reason, placed, change)
-         select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[],
-           $6::bigint[])
-         on conflict (order_id) do update set state = excluded.state,
-           cancel_reason = excluded.cancel_reason,
-           placed = coalesce(excluded.placed, order_view.placed), change = excluded.change",
-        &[&orders, &members, &states, &reasons, &placed, &changes],
-    )
-    .await?;
-    let orders: Vec<Uuid> = milestones.iter().map(|milestone| milestone.order).collect();
-    let states: Vec<&str> = milestones.iter().map(|milestone| milestone.state).collect();
+    let passed: Vec<Uuid> = milestones.iter().map(|milestone| milestone.order).collect();
+    let names: Vec<&str> = milestones.iter().map(|milestone| milestone.state).collect();
     let versions: Vec<i64> = milestones.iter().map(|milestone| milestone.version).collect();
     let times: Vec<SystemTime> = milestones.iter().map(|milestone| milestone.at).collect();
     let traces: Vec<&str> = milestones.iter().map(|milestone| &*milestone.trace_id).collect();
     tx.execute(
-        "insert into milestone (order_id, state, version, at, trace_id)
-         select * from unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[], $5::text[])
+        "with seen as (
+           insert into order_view (order_id, member_id, state, cancel_reason, placed, change)
+           select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[],
+             $6::bigint[])
+           on conflict (order_id) do update set state = excluded.state,
+             cancel_reason = excluded.cancel_reason,
+             placed = coalesce(excluded.placed, order_view.placed), change = excluded.change)
+         insert into milestone (order_id, state, version, at, trace_id)
+         select * from unnest($7::uuid[], $8::text[], $9::bigint[], $10::timestamptz[],
+           $11::text[])
          on conflict (order_id, state) do nothing",
-        &[&orders, &states, &versions, &times, &traces],
+        &[
+            &orders, &members, &states, &reasons, &placed, &changes, &passed, &names, &versions,
+            &times, &traces,
+        ],
     )
     .await?;
     Ok(())
@@ -90,6 +94,9 @@ pub(crate) struct PartState {
 
 /// Sets the states of a part; older ones than known are passed over.
 pub(crate) async fn set_part(tx: &mut Tx, part: Part, states: &[PartState]) -> Result<(), Error> {
+    if states.is_empty() {
+        return Ok(());
+    }
     let mut latest: BTreeMap<Uuid, &PartState> = BTreeMap::new();
     for state in states {
         let entry = latest.entry(state.order).or_insert(state);
@@ -174,14 +181,13 @@ pub(crate) async fn orders(
                array_agg(m.at order by m.version) as times,
                array_agg(m.trace_id order by m.version) as traces
              from (select * from order_view
-                   where member_id = $1 and state is not null
-                     and ($2::uuid is null or order_id < $2)
+                   where member_id = $1 and state is not null and order_id < $2
                    order by order_id desc limit $3) o
              join milestone m using (order_id)
              group by o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
                o.delivery_state
              order by o.order_id desc",
-            &[&member, &page.below, &page.limit()],
+            &[&member, &page.below.unwrap_or(Uuid::max()), &page.limit()],
         )
         .await?;
     Ok(rows.iter().map(OrderView::from_row).collect())
@@ -224,6 +230,9 @@ pub(crate) struct Learned {
 
 /// Takes in facts about members, in any order.
 pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
+    if facts.is_empty() {
+        return Ok(());
+    }
     let mut members: BTreeMap<Uuid, [bool; 3]> = BTreeMap::new();
     for learned in facts {
         let [registered, withdrawn, admin_notified] = members.entry(learned.member).or_default();
@@ -396,9 +405,9 @@ pub(crate) async fn points(
     let rows = reader
         .query(
             "select entry_id, payment_id, order_id, points, cancelled, create_time
-             from mileage_view where member_id = $1 and ($2::uuid is null or entry_id < $2)
+             from mileage_view where member_id = $1 and entry_id < $2
              order by entry_id desc limit $3",
-            &[&member, &page.below, &page.limit()],
+            &[&member, &page.below.unwrap_or(Uuid::max()), &page.limit()],
         )
         .await?;
     let points = |row: &Row| Points {

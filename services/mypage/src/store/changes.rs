@@ -1,8 +1,9 @@
 //! The SQL of what changed of a member, in the order in which it was committed.
 //!
-//! Whoever changes something of a member counts first, which locks the member's
-//! row until the commit. So a member's numbers are given in the order of the
-//! commits: who sees one sees all before it, and a cursor misses nothing.
+//! Whoever changes something of a member first takes the member's advisory lock, which
+//! is held until the commit, then a number from a sequence. So a member's numbers are
+//! given in the order of the commits: who sees one sees all before it, and a cursor
+//! misses nothing. No row is rewritten for that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,33 +38,42 @@ pub(crate) struct Head {
     pub(crate) page: i64,
 }
 
-/// Counts one change of each of these members; `pages` are those whose page shows it. Answers the
+/// Numbers one change of each of these members; `pages` are those whose page shows it. Answers the
 /// numbers. Goes before any other statement about them: see the module doc.
 pub(crate) async fn count(
     tx: &mut Tx,
     members: impl IntoIterator<Item = Uuid>,
     pages: &BTreeSet<Uuid>,
 ) -> Result<BTreeMap<Uuid, i64>, Error> {
-    // Sorted, so that two who count the same members wait for each other in one order.
     let members: BTreeSet<Uuid> = members.into_iter().collect();
-    let on_page: Vec<bool> = members.iter().map(|member| pages.contains(member)).collect();
     let members: Vec<Uuid> = members.into_iter().collect();
+    // Locked in one order by all, so that two who count the same members wait for each other; each
+    // number is taken after its member's lock.
     let rows = tx
         .query(
-            "insert into member_view as m (member_id, change, page_change)
-             select member, 1, case when on_page then 1 else 0 end
-             from unnest($1::uuid[], $2::bool[]) as u (member, on_page)
-             on conflict (member_id) do update set change = m.change + 1,
-               page_change = case when excluded.page_change = 1 then m.change + 1
-                 else m.page_change end
-             returning member_id, change",
-            &[&members, &on_page],
+            "select member, pg_advisory_xact_lock(lock), nextval('change_number') as change
+             from (select member, hashtextextended(member::text, 0) as lock
+                   from unnest($1::uuid[]) as m (member) order by lock offset 0) ordered",
+            &[&members],
         )
         .await?;
-    Ok(rows.iter().map(|row| (row.get("member_id"), row.get("change"))).collect())
+    let changes: BTreeMap<Uuid, i64> =
+        rows.iter().map(|row| (row.get("member"), row.get("change"))).collect();
+    let shown: Vec<Uuid> = changes.keys().filter(|m| pages.contains(m)).copied().collect();
+    if !shown.is_empty() {
+        let numbers: Vec<i64> = shown.iter().map(|member| changes[member]).collect();
+        tx.execute(
+            "insert into member_view (member_id, page_change)
+             select * from unnest($1::uuid[], $2::bigint[])
+             on conflict (member_id) do update set page_change = excluded.page_change",
+            &[&shown, &numbers],
+        )
+        .await?;
+    }
+    Ok(changes)
 }
 
-/// Counts one change of the page of each of these members; as [`count`].
+/// Numbers one change of the page of each of these members; as [`count`].
 pub(crate) async fn count_pages(tx: &mut Tx, members: &[Uuid]) -> Result<(), Error> {
     let pages = members.iter().copied().collect();
     count(tx, members.iter().copied(), &pages).await.map(|_| ())
@@ -76,7 +86,13 @@ pub(crate) async fn heads(
 ) -> Result<Vec<(Uuid, Head)>, Error> {
     let rows = reader
         .query(
-            "select member_id, change, page_change from member_view where member_id = any($1)",
+            "select member_id, greatest(coalesce(o.change, 0), m.page_change) as change,
+               m.page_change
+             from member_view m left join lateral (
+               select change from order_view o
+               where o.member_id = m.member_id and o.state is not null
+               order by change desc limit 1) o on true
+             where m.member_id = any($1)",
             &[&members],
         )
         .await?;
