@@ -27,12 +27,15 @@ use contracts::{
 use kit::{Error, House, Service};
 
 /// The notification service.
-pub const SERVICE: Service =
-    Service { name: "notification", migrations: kit::migrations!["V1__notifications"], build };
+pub const SERVICE: Service = Service {
+    name: "notification",
+    migrations: kit::migrations!["V1__notifications", "V2__lists"],
+    build,
+};
 
 fn build(house: &mut House<'_>) -> Result<(), Error> {
     let database = house.database();
-    let mail = mail::Mail::new(house.background(), &house.own_settings()?)?;
+    let mail = mail::Mail::new(database.clone(), &house.own_settings()?)?;
     house
         .serve(NotificationServiceServer::new(service::Notifications::new(database)))
         .publish::<NotificationEventsServer<()>>()

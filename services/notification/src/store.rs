@@ -55,6 +55,9 @@ pub(crate) struct Heard {
 /// Sends a message for each occasion that has none yet, in the words of this moment. Answers what
 /// was sent.
 pub(crate) async fn send(tx: &mut Tx, heard: &[Heard]) -> Result<Vec<Notification>, Error> {
+    if heard.is_empty() {
+        return Ok(Vec::new());
+    }
     let bodies = bodies(tx).await?;
     let mut causes = BTreeMap::new();
     let (mut ids, mut audiences, mut subjects, mut texts) = (vec![], vec![], vec![], vec![]);
@@ -122,17 +125,37 @@ pub(crate) async fn list(
     subject: Option<Uuid>,
     page: Page,
 ) -> Result<Vec<Notification>, Error> {
-    let rows = reader
-        .query(
-            concat!(
+    let (below, limit) = (page.below.unwrap_or(Uuid::max()), page.limit());
+    let rows = match (subject, audience) {
+        (Some(subject), audience) => {
+            let sql = concat!(
                 select_notifications!(),
-                " where ($1::text is null or audience = $1)
-                    and ($2::uuid is null or subject_id = $2) and ($3::uuid is null or id < $3)
+                " where subject_id = $1 and ($2::text is null or audience = $2) and id < $3
                   order by id desc limit $4"
-            ),
-            &[&audience, &subject, &page.below, &page.limit()],
-        )
-        .await?;
+            );
+            reader.query(sql, &[&subject, &audience, &below, &limit]).await?
+        }
+        (None, Some(audience)) if audience == words::audience_name(Audience::Marketing) => {
+            // Nearly all are: those that are not are passed over.
+            let sql = concat!(
+                select_notifications!(),
+                " where audience = 'MARKETING' and id < $1 order by id desc limit $2"
+            );
+            reader.query(sql, &[&below, &limit]).await?
+        }
+        (None, Some(audience)) => {
+            let sql = concat!(
+                select_notifications!(),
+                " where audience = $1 and audience <> 'MARKETING' and id < $2
+                  order by id desc limit $3"
+            );
+            reader.query(sql, &[&audience, &below, &limit]).await?
+        }
+        (None, None) => {
+            let sql = concat!(select_notifications!(), " where id < $1 order by id desc limit $2");
+            reader.query(sql, &[&below, &limit]).await?
+        }
+    };
     rows.iter().map(Notification::from_row).collect()
 }
 

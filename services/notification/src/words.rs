@@ -9,14 +9,19 @@ use prost::Message as _;
 
 use crate::{domain::Audience, store::Notification};
 
-/// The event of a message that was sent: its name and its encoded message.
+/// The event of a message that was sent: its name and its encoded message. Those for marketing, one per
+/// order, have a name of their own: who follows the others is spared them.
 pub(crate) fn sent(notification: &Notification) -> (&'static str, Vec<u8>) {
     let event = Event::NotificationSent(NotificationSent {
         notification_id: notification.id.to_string(),
         audience: wire_audience(notification.audience).into(),
         subject_id: notification.subject.to_string(),
     });
-    ("NotificationSent", NotificationEvent { frame: None, event: Some(event) }.encode_to_vec())
+    let name = match notification.audience {
+        Audience::Marketing => "MarketingNotificationSent",
+        Audience::Admin | Audience::Member => "NotificationSent",
+    };
+    (name, NotificationEvent { frame: None, event: Some(event) }.encode_to_vec())
 }
 
 /// An audience on the wire.

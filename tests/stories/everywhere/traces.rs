@@ -99,7 +99,7 @@ const CHAIN: [&str; 7] = [
     "OrderDelivering",
 ];
 /// What `PaymentApproved` leads to besides.
-const BESIDE: [&str; 2] = ["NotificationSent", "MileageEarned"];
+const BESIDE: [&str; 2] = ["MarketingNotificationSent", "MileageEarned"];
 const UNDONE: [&str; 5] = [
     "PaymentCancelled",
     "OrderCancelled",
