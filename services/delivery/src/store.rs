@@ -18,6 +18,13 @@ use tokio_postgres::Row;
 
 use crate::domain::{DeliveryId, Fact, MemberId, OrderId, State};
 
+/// All that makes up a delivery.
+macro_rules! select_deliveries {
+    () => {
+        "select id, order_id, member_id, state, version, create_time from delivery"
+    };
+}
+
 /// A delivery as it is stored.
 #[derive(Clone, Debug)]
 pub(crate) struct Delivery {
@@ -52,6 +59,9 @@ pub(crate) struct Learned {
 
 /// Takes in facts about many orders, in this order.
 pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
+    if facts.is_empty() {
+        return Ok(());
+    }
     let mut deliveries = lock(tx, facts).await?;
     let mut drafts = Vec::new();
     for learned in facts {
@@ -82,20 +92,29 @@ async fn lock(tx: &mut Tx, facts: &[Learned]) -> Result<BTreeMap<OrderId, Delive
     let members: BTreeMap<Uuid, Uuid> = facts.iter().map(|l| (l.order.0, l.member.0)).collect();
     let ids: Vec<Uuid> = members.keys().map(|_| kit::id::new()).collect();
     let (orders, members): (Vec<Uuid>, Vec<Uuid>) = members.into_iter().unzip();
-    tx.execute(
-        "insert into delivery (id, order_id, member_id, state)
-         select i, o, m, 'NEW' from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as learned(i, o, m)
-         on conflict (order_id) do nothing",
-        &[&ids, &orders, &members],
-    )
-    .await?;
-    let rows = tx
+    let mut rows = tx
         .query(
-            "select id, order_id, member_id, state, version, create_time
-             from delivery where order_id = any($1) order by order_id for update",
-            &[&orders],
+            concat!(
+                "with made as (
+                   insert into delivery (id, order_id, member_id, state)
+                   select i, o, m, 'NEW'
+                   from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as learned (i, o, m)
+                   on conflict (order_id) do nothing
+                   returning id, order_id, member_id, state, version, create_time)
+                 select * from (",
+                select_deliveries!(),
+                " where order_id = any($2) order by order_id for update) kept
+                 union all select * from made"
+            ),
+            &[&ids, &orders, &members],
         )
         .await?;
+    if rows.len() < orders.len() {
+        // Somebody else has made one meanwhile, which that statement did not see.
+        let all =
+            concat!(select_deliveries!(), " where order_id = any($1) order by order_id for update");
+        rows = tx.query(all, &[&orders]).await?;
+    }
     rows.iter()
         .map(|row| Delivery::from_row(row).map(|delivery| (delivery.order, delivery)))
         .collect()
@@ -132,8 +151,10 @@ pub(crate) async fn get(
 ) -> Result<Delivery, Error> {
     let row = reader
         .query_opt(
-            "select id, order_id, member_id, state, version, create_time from delivery
-             where id = $1 and state <> 'REFUSED' and ($2::uuid is null or member_id = $2)",
+            concat!(
+                select_deliveries!(),
+                " where id = $1 and state <> 'REFUSED' and ($2::uuid is null or member_id = $2)"
+            ),
             &[&id.0, &owner],
         )
         .await?;
@@ -147,15 +168,32 @@ pub(crate) async fn list(
     order: Option<OrderId>,
     page: Page,
 ) -> Result<Vec<Delivery>, Error> {
-    let rows = reader
-        .query(
-            "select id, order_id, member_id, state, version, create_time from delivery
-             where state <> 'REFUSED' and ($1::uuid is null or member_id = $1)
-               and ($2::uuid is null or order_id = $2) and ($3::uuid is null or id < $3)
-             order by id desc limit $4",
-            &[&owner, &order.map(|order| order.0), &page.below, &page.limit()],
-        )
-        .await?;
+    let (below, limit) = (page.below.unwrap_or(Uuid::max()), page.limit());
+    let rows = match (order, owner) {
+        (Some(order), owner) => {
+            let sql = concat!(
+                select_deliveries!(),
+                " where order_id = $1 and ($2::uuid is null or member_id = $2)
+                    and state <> 'REFUSED' and id < $3 limit $4"
+            );
+            reader.query(sql, &[&order.0, &owner, &below, &limit]).await?
+        }
+        (None, Some(owner)) => {
+            let sql = concat!(
+                select_deliveries!(),
+                " where member_id = $1 and id < $2 and state <> 'REFUSED'
+                  order by id desc limit $3"
+            );
+            reader.query(sql, &[&owner, &below, &limit]).await?
+        }
+        (None, None) => {
+            let sql = concat!(
+                select_deliveries!(),
+                " where id < $1 and state <> 'REFUSED' order by id desc limit $2"
+            );
+            reader.query(sql, &[&below, &limit]).await?
+        }
+    };
     rows.iter().map(Delivery::from_row).collect()
 }
 

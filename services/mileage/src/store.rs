@@ -96,23 +96,32 @@ async fn lock(tx: &mut Tx, facts: &[Learned]) -> Result<BTreeMap<PaymentId, Stor
     let orders: Vec<Uuid> = payments.values().map(|learned| learned.order.0).collect();
     let members: Vec<Uuid> = payments.values().map(|learned| learned.member.0).collect();
     let payments: Vec<Uuid> = payments.into_keys().map(|payment| payment.0).collect();
-    tx.execute(
-        "insert into mileage_entry (id, payment_id, order_id, member_id, points, state)
-         select i, p, o, m, 0, 'NEW'
-         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[]) as learned(i, p, o, m)
-         on conflict (payment_id) do nothing",
-        &[&ids, &payments, &orders, &members],
-    )
-    .await?;
-    let rows = tx
+    let mut rows = tx
         .query(
             concat!(
+                "with made as (
+                   insert into mileage_entry (id, payment_id, order_id, member_id, points, state)
+                   select i, p, o, m, 0, 'NEW'
+                   from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[])
+                     as learned (i, p, o, m)
+                   on conflict (payment_id) do nothing
+                   returning id, payment_id, order_id, member_id, points, state, version, create_time)
+                 select * from (",
                 select_entries!(),
-                " where payment_id = any($1) order by payment_id for update"
+                " where payment_id = any($2) order by payment_id for update) kept
+                 union all select * from made"
             ),
-            &[&payments],
+            &[&ids, &payments, &orders, &members],
         )
         .await?;
+    if rows.len() < payments.len() {
+        // Somebody else has made one meanwhile, which that statement did not see.
+        let all = concat!(
+            select_entries!(),
+            " where payment_id = any($1) order by payment_id for update"
+        );
+        rows = tx.query(all, &[&payments]).await?;
+    }
     rows.iter()
         .map(|row| Stored::from_row(row).map(|stored| (stored.entry.payment, stored)))
         .collect()
@@ -160,23 +169,33 @@ pub(crate) async fn list(
     filter: &Filter,
     page: Page,
 ) -> Result<Vec<Stored>, Error> {
-    let rows = reader
-        .query(
-            concat!(
+    let (below, limit) = (page.below.unwrap_or(Uuid::max()), page.limit());
+    let member = filter.member.0;
+    let rows = match (filter.payment, filter.order.map(|order| order.0)) {
+        (Some(payment), order) => {
+            let sql = concat!(
                 select_entries!(),
-                " where member_id = $1 and state <> 'REFUSED'
-                    and ($2::uuid is null or payment_id = $2)
-                    and ($3::uuid is null or order_id = $3) and ($4::uuid is null or id < $4)
-                  order by id desc limit $5"
-            ),
-            &[
-                &filter.member.0,
-                &filter.payment.map(|payment| payment.0),
-                &filter.order.map(|order| order.0),
-                &page.below,
-                &page.limit(),
-            ],
-        )
-        .await?;
+                " where payment_id = $1 and member_id = $2 and ($3::uuid is null or order_id = $3)
+                    and state <> 'REFUSED' and id < $4 limit $5"
+            );
+            reader.query(sql, &[&payment.0, &member, &order, &below, &limit]).await?
+        }
+        (None, Some(order)) => {
+            let sql = concat!(
+                select_entries!(),
+                " where order_id = $1 and member_id = $2 and state <> 'REFUSED' and id < $3
+                  order by id desc limit $4"
+            );
+            reader.query(sql, &[&order, &member, &below, &limit]).await?
+        }
+        (None, None) => {
+            let sql = concat!(
+                select_entries!(),
+                " where member_id = $1 and state <> 'REFUSED' and id < $2
+                  order by id desc limit $3"
+            );
+            reader.query(sql, &[&member, &below, &limit]).await?
+        }
+    };
     rows.iter().map(Stored::from_row).collect()
 }

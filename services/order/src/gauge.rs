@@ -18,6 +18,9 @@ type Two = [(&'static str, &'static str); 2];
 /// From milliseconds, for what needs nobody, to the days of a bank transfer.
 const BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 600.0, 86_400.0];
 
+/// Orders of a state that are counted, at most: a look costs the same however many there are.
+const MOST: i64 = 1_000;
+
 static TOOK: LazyLock<Histograms<Two>> = LazyLock::new(|| {
     let help = "From an order's beginning to a state that others are told of";
     telemetry::durations("hansang.order.reached", help, BUCKETS)
@@ -27,7 +30,8 @@ static PLACED: LazyLock<Counters<One>> =
 static CANCELLED: LazyLock<Counters<One>> =
     LazyLock::new(|| telemetry::counters("hansang.order.cancelled", "Orders cancelled, by reason"));
 static IN_PROGRESS: LazyLock<Gauges<One>> = LazyLock::new(|| {
-    let help = "Orders that have neither been closed nor cancelled, by state";
+    let help =
+        "Orders that have neither been closed nor cancelled, by state; 1,000 is that or more";
     telemetry::gauges("hansang.order.in_progress", help)
 });
 
@@ -51,7 +55,7 @@ pub(crate) fn reached(order: &Order, state: State, created: SystemTime) {
 
 /// Looks how many orders are on their way.
 pub(crate) async fn measure(database: Database) -> Result<(), Error> {
-    let found = store::in_progress(&mut database.read().await?).await?;
+    let found = store::in_progress(&mut database.read().await?, MOST).await?;
     for (state, orders) in found {
         IN_PROGRESS.get_or_create(&[("order_state", state)]).set(orders);
     }

@@ -201,13 +201,17 @@ pub(crate) async fn update<T>(
     Ok((answer, stored))
 }
 
-/// How many orders are in each state that is not the last.
-pub(crate) async fn in_progress(reader: &mut Reader) -> Result<Vec<(&'static str, i64)>, Error> {
+/// How many orders are in each state that is not the last; those beyond `most` are not counted.
+pub(crate) async fn in_progress(
+    reader: &mut Reader,
+    most: i64,
+) -> Result<Vec<(&'static str, i64)>, Error> {
     let rows = reader
         .query(
-            "select s.state, (select count(*) from orders o where o.state = s.state)
+            "select s.state, (select count(*) from (
+               select from orders o where o.state = s.state limit $2) some)
              from unnest($1::text[]) with ordinality as s (state, place) order by s.place",
-            &[&words::IN_PROGRESS.as_slice()],
+            &[&words::IN_PROGRESS.as_slice(), &most],
         )
         .await?;
     Ok(words::IN_PROGRESS.into_iter().zip(rows.iter().map(|row| row.get(1))).collect())
@@ -318,17 +322,40 @@ pub(crate) async fn list(
     state: Option<&str>,
     page: Page,
 ) -> Result<Vec<Stored>, Error> {
-    let rows = reader
-        .query(
-            concat!(
+    let (below, limit) = (page.below.unwrap_or(Uuid::max()), page.limit());
+    // A statement for each filter, so that each has the index that gives its order.
+    let rows = match (owner, state) {
+        (None, None) => {
+            let sql = concat!(
                 select_orders!(),
-                " where ($1::uuid is null or member_id = $1) and ($2::text is null or state = $2)
-                   and ($3::uuid is null or id < $3) and pending is null
-                 order by id desc limit $4"
-            ),
-            &[&owner, &state, &page.below, &page.limit()],
-        )
-        .await?;
+                " where id < $1 and pending is null order by id desc limit $2"
+            );
+            reader.query(sql, &[&below, &limit]).await?
+        }
+        (Some(owner), None) => {
+            let sql = concat!(
+                select_orders!(),
+                " where member_id = $1 and id < $2 and pending is null order by id desc limit $3"
+            );
+            reader.query(sql, &[&owner, &below, &limit]).await?
+        }
+        (None, Some(state)) => {
+            let sql = concat!(
+                select_orders!(),
+                " where state = $1 and id < $2 and pending is null order by id desc limit $3"
+            );
+            reader.query(sql, &[&state, &below, &limit]).await?
+        }
+        (Some(owner), Some(state)) => {
+            // Among the member's, never among all of that state.
+            let sql = concat!(
+                select_orders!(),
+                " where member_id = $1 and state || '' = $2 and id < $3 and pending is null
+                  order by id desc limit $4"
+            );
+            reader.query(sql, &[&owner, &state, &below, &limit]).await?
+        }
+    };
     rows.iter().map(Stored::from_row).collect()
 }
 

@@ -35,8 +35,11 @@ use kit::{Error, House, Service};
 use serde::Deserialize;
 
 /// The payment service.
-pub const SERVICE: Service =
-    Service { name: "payment", migrations: kit::migrations!["V1__payments"], build };
+pub const SERVICE: Service = Service {
+    name: "payment",
+    migrations: kit::migrations!["V1__payments", "V2__hot_wallets"],
+    build,
+};
 
 /// What can be set under `[service.payment]`.
 #[derive(Deserialize)]

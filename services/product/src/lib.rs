@@ -20,8 +20,11 @@ use contracts::{
 use kit::{Error, House, Service};
 
 /// The product service.
-pub const SERVICE: Service =
-    Service { name: "product", migrations: kit::migrations!["V1__products", "V2__limits"], build };
+pub const SERVICE: Service = Service {
+    name: "product",
+    migrations: kit::migrations!["V1__products", "V2__limits", "V3__hot_stock"],
+    build,
+};
 
 fn build(house: &mut House<'_>) -> Result<(), Error> {
     let products = service::Products::new(house.database());

@@ -147,8 +147,8 @@ pub(crate) async fn list(reader: &mut Reader, page: Page) -> Result<Vec<Product>
     let rows = reader
         .query(
             "select id, display_name, price_minor, stock + surplus as stock, version, create_time
-             from product where $1::uuid is null or id < $1 order by id desc limit $2",
-            &[&page.below, &page.limit()],
+             from product where id < $1 order by id desc limit $2",
+            &[&page.below.unwrap_or(Uuid::max()), &page.limit()],
         )
         .await?;
     Ok(rows.iter().map(Product::from_row).collect())
@@ -175,6 +175,8 @@ struct Locked {
     allocation: Allocation,
     member: MemberId,
     version: i64,
+    /// Its state and version as they are stored.
+    before: (State, i64),
 }
 
 /// Decides wishes in order, all in this transaction: rows are locked sorted by id, decided in
@@ -183,6 +185,9 @@ pub(crate) async fn decide(
     tx: &mut Tx,
     wishes: &[Wish],
 ) -> Result<BTreeMap<OrderId, State>, Error> {
+    if wishes.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let mut allocations = lock_allocations(tx, wishes).await?;
     let mut shelf = lock_shelf(tx, wishes, &allocations).await?;
     let before = shelf.clone();
@@ -199,9 +204,7 @@ pub(crate) async fn decide(
             drafts.push(draft(wish.order.0, locked.version, event).caused_by(wish.cause.clone()));
         }
     }
-    save_allocations(tx, &allocations).await?;
-    save_shelf(tx, &before, &shelf).await?;
-    moves.save(tx).await?;
+    save(tx, &allocations, (&before, &shelf), &moves).await?;
     event::append(tx, &drafts).await?;
     Ok(allocations.into_iter().map(|(order, locked)| (order, locked.allocation.state)).collect())
 }
@@ -212,20 +215,26 @@ async fn lock_allocations(
 ) -> Result<BTreeMap<OrderId, Locked>, Error> {
     let members: BTreeMap<Uuid, Uuid> = wishes.iter().map(|w| (w.order.0, w.member.0)).collect();
     let (orders, members): (Vec<Uuid>, Vec<Uuid>) = members.into_iter().unzip();
-    tx.execute(
-        "insert into allocation (order_id, member_id, state)
-         select o, m, 'NEW' from unnest($1::uuid[], $2::uuid[]) as wish(o, m)
-         on conflict (order_id) do nothing",
-        &[&orders, &members],
-    )
-    .await?;
-    let rows = tx
+    let mut rows = tx
         .query(
-            "select order_id, member_id, state, product_ids, quantities, version
-             from allocation where order_id = any($1) order by order_id for update",
-            &[&orders],
+            "with made as (
+               insert into allocation (order_id, member_id, state)
+               select o, m, 'NEW' from unnest($1::uuid[], $2::uuid[]) as wish (o, m)
+               on conflict (order_id) do nothing
+               returning order_id, member_id, state, product_ids, quantities, version)
+             select * from (
+               select order_id, member_id, state, product_ids, quantities, version
+               from allocation where order_id = any($1) order by order_id for update) kept
+             union all select * from made",
+            &[&orders, &members],
         )
         .await?;
+    if rows.len() < orders.len() {
+        // Somebody else has made one meanwhile, which that statement did not see.
+        let all = "select order_id, member_id, state, product_ids, quantities, version
+             from allocation where order_id = any($1) order by order_id for update";
+        rows = tx.query(all, &[&orders]).await?;
+    }
     rows.iter()
         .map(|row| {
             let lines = std::iter::zip(
@@ -234,9 +243,10 @@ async fn lock_allocations(
             )
             .map(|(p, q)| Ok(Line { product: ProductId(p), quantity: Quantity::try_from(q)? }))
             .collect::<Result<Vec<_>, Refusal>>()?;
-            let allocation = Allocation { state: state(row.get("state"))?, lines };
+            let (state, version) = (state(row.get("state"))?, row.get("version"));
+            let allocation = Allocation { state, lines };
             let member = MemberId(row.get("member_id"));
-            let locked = Locked { allocation, member, version: row.get("version") };
+            let locked = Locked { allocation, member, version, before: (state, version) };
             Ok((OrderId(row.get("order_id")), locked))
         })
         .collect()
@@ -263,34 +273,61 @@ async fn lock_shelf(
     Ok(rows.iter().map(|row| (ProductId(row.get(0)), Units::stored(row.get(1)))).collect())
 }
 
-async fn save_allocations(
+/// Writes what changed: allocations, stocks, and the movements between them.
+async fn save(
     tx: &mut Tx,
     allocations: &BTreeMap<OrderId, Locked>,
+    (before, after): (&Shelf, &Shelf),
+    moves: &Moves,
 ) -> Result<(), Error> {
-    for (order, locked) in allocations {
-        let (ids, quantities) = columns(&locked.allocation.lines);
-        tx.execute(
-            "update allocation set state = $2, product_ids = $3, quantities = $4, version = $5
-             where order_id = $1 and (state, version) is distinct from ($2, $5)",
-            &[&order.0, &state_name(locked.allocation.state), &ids, &quantities, &locked.version],
-        )
-        .await?;
-    }
-    Ok(())
-}
-
-async fn save_shelf(tx: &mut Tx, before: &Shelf, after: &Shelf) -> Result<(), Error> {
-    let changed = after.iter().filter(|(id, stock)| before.get(id) != Some(stock));
-    let (ids, stocks): (Vec<Uuid>, Vec<i64>) =
-        changed.map(|(id, stock)| (id.0, stock.get())).unzip();
-    if ids.is_empty() {
+    let changed: Vec<_> = allocations
+        .iter()
+        .filter(|(_, locked)| (locked.allocation.state, locked.version) != locked.before)
+        .collect();
+    let moved = after.iter().filter(|(id, stock)| before.get(id) != Some(stock));
+    let (products, stocks): (Vec<Uuid>, Vec<i64>) =
+        moved.map(|(id, stock)| (id.0, stock.get())).unzip();
+    if changed.is_empty() && products.is_empty() && moves.products.is_empty() {
         return Ok(());
     }
+    let orders: Vec<Uuid> = changed.iter().map(|(order, _)| order.0).collect();
+    let states: Vec<&str> = changed.iter().map(|(_, l)| state_name(l.allocation.state)).collect();
+    let versions: Vec<i64> = changed.iter().map(|(_, locked)| locked.version).collect();
+    // All lines one after the other; each order takes as many as it has.
+    let lines: Vec<(Vec<Uuid>, Vec<i32>)> =
+        changed.iter().map(|(_, locked)| columns(&locked.allocation.lines)).collect();
+    let counts: Vec<i32> =
+        lines.iter().map(|(ids, _)| i32::try_from(ids.len()).unwrap_or(i32::MAX)).collect();
+    let (ids, quantities): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
     tx.execute(
-        "update product set stock = least(n.stock, 2147483647)::int,
-           surplus = greatest(n.stock - 2147483647, 0)
-         from unnest($1::uuid[], $2::bigint[]) as n(id, stock) where product.id = n.id",
-        &[&ids, &stocks],
+        "with allocations as (
+           update allocation set state = n.state, version = n.version,
+             product_ids = ($4::uuid[])[n.last - n.lines + 1:n.last],
+             quantities = ($5::int[])[n.last - n.lines + 1:n.last]
+           from (select order_id, state, version, lines,
+                   sum(lines) over (order by place)::int as last
+                 from unnest($1::uuid[], $2::text[], $3::bigint[], $6::int[]) with ordinality
+                   as u (order_id, state, version, lines, place)) n
+           where allocation.order_id = n.order_id),
+         shelf as (
+           update product set stock = n.stock
+           from unnest($7::uuid[], $8::int[]) as n (id, stock) where product.id = n.id)
+         insert into stock_movement (product_id, kind, quantity, order_id)
+         select * from unnest($9::uuid[], $10::text[], $11::int[], $12::uuid[])",
+        &[
+            &orders,
+            &states,
+            &versions,
+            &ids.concat(),
+            &quantities.concat(),
+            &counts,
+            &products,
+            &stocks,
+            &moves.products,
+            &moves.kinds,
+            &moves.quantities,
+            &moves.orders,
+        ],
     )
     .await?;
     Ok(())
@@ -318,19 +355,6 @@ impl Moves {
             self.quantities.push(sign * line.quantity.get());
             self.orders.push(order.0);
         }
-    }
-
-    async fn save(&self, tx: &mut Tx) -> Result<(), Error> {
-        if self.products.is_empty() {
-            return Ok(());
-        }
-        tx.execute(
-            "insert into stock_movement (product_id, kind, quantity, order_id)
-             select * from unnest($1::uuid[], $2::text[], $3::int[], $4::uuid[])",
-            &[&self.products, &self.kinds, &self.quantities, &self.orders],
-        )
-        .await?;
-        Ok(())
     }
 }
 

@@ -185,6 +185,42 @@ async fn an_order_that_was_cancelled_first_or_wants_too_much_takes_nothing() {
 }
 
 #[tokio::test]
+async fn orders_that_are_decided_together_keep_their_own_lines() {
+    let mut shop = Shop::open().await;
+    let mut products = Vec::new();
+    for _ in 0..3 {
+        products.push(shop.register(10).await.id);
+    }
+    let orders = [kit::id::new(), kit::id::new(), kit::id::new()];
+    let mut tx = shop.stage.database("order").begin().await.expect("begins");
+    let mut drafts = Vec::new();
+    for (most, order) in (0..).zip(orders) {
+        let Event::OrderPaid(mut event) = paid(order, &products[0], 1) else { panic!("is paid") };
+        for product in &products[1..=most] {
+            let line =
+                OrderLine { product_id: product.clone(), quantity: 2, ..OrderLine::default() };
+            event.lines.push(line);
+        }
+        let payload = OrderEvent { frame: None, event: Some(Event::OrderPaid(event)) };
+        drafts.push(Draft::new("OrderPaid", order, 1, order, payload.encode_to_vec()));
+    }
+    event::append(&mut tx, &drafts).await.expect("appends");
+    tx.commit().await.expect("commits");
+    for (product, stock) in products.iter().zip([7, 6, 8]) {
+        shop.eventually_stock(product, stock).await;
+    }
+    let database = shop.stage.database("product");
+    let sql = "select product_ids, quantities from allocation order by cardinality(product_ids)";
+    let rows = database.read().await.expect("a connection").query(sql, &[]).await.expect("rows");
+    for (most, row) in (1..).zip(&rows) {
+        let ids: Vec<String> = row.get::<_, Vec<Uuid>>(0).iter().map(Uuid::to_string).collect();
+        assert_eq!(ids, products[..most]);
+        assert_eq!(row.get::<_, Vec<i32>>(1), [1, 2, 2][..most]);
+    }
+    shop.stage.close().await;
+}
+
+#[tokio::test]
 async fn of_64_buyers_of_the_last_unit_exactly_one_gets_it() {
     const ROUNDS: i64 = 100;
     let mut shop = Shop::open().await;

@@ -61,19 +61,24 @@ impl Ledger {
             return Ok(());
         }
         tx.execute(
-            "insert into ledger_transaction (id, kind, order_id)
-             select * from unnest($1::uuid[], $2::text[], $3::uuid[])",
-            &[&self.ids, &self.kinds, &self.orders],
-        )
-        .await?;
-        tx.execute(
-            "insert into ledger_entry (transaction_id, account, member_id, amount_minor)
+            "with transactions as (
+               insert into ledger_transaction (id, kind, order_id)
+               select * from unnest($1::uuid[], $6::text[], $7::uuid[]))
+             insert into ledger_entry (transaction_id, account, member_id, amount_minor)
              select t.id, e.account, e.member_id, e.amount
              from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::text[])
                as t(id, payer, member_id, amount, other),
              lateral (values (t.payer, t.member_id, t.amount), (t.other, null, -t.amount))
                as e(account, member_id, amount)",
-            &[&self.ids, &self.payers, &self.members, &self.amounts, &self.others],
+            &[
+                &self.ids,
+                &self.payers,
+                &self.members,
+                &self.amounts,
+                &self.others,
+                &self.kinds,
+                &self.orders,
+            ],
         )
         .await?;
         Ok(())

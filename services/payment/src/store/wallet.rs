@@ -74,9 +74,9 @@ pub(crate) async fn entries(
         .query(
             "select t.id, t.kind, e.amount_minor, t.order_id, t.create_time
              from ledger_entry e join ledger_transaction t on t.id = e.transaction_id
-             where e.member_id = $1 and ($2::uuid is null or e.transaction_id < $2)
+             where e.member_id = $1 and e.transaction_id < $2
              order by e.transaction_id desc limit $3",
-            &[&member.0, &page.below, &page.limit()],
+            &[&member.0, &page.below.unwrap_or(Uuid::max()), &page.limit()],
         )
         .await?;
     let entry = |row: &Row| Entry {

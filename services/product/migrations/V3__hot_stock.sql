@@ -1,0 +1,3 @@
+-- A stock is rewritten in place, and often.
+alter table product set (
+  fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
