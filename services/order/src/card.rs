@@ -33,7 +33,7 @@ use kit::{
 };
 
 use crate::{
-    domain::{MemberId, Order, OrderId},
+    domain::{MemberId, Order, OrderId, State},
     render, store,
 };
 
@@ -152,10 +152,7 @@ impl Card {
             task::remove(&mut tx, TASK, id.0).await?;
         }
         tx.commit().await?;
-        Err(match failure {
-            Failure::Refused(status) => status.into(),
-            Failure::NeverRan(_) | Failure::Unknown(_) => unavailable(),
-        })
+        Err(told(failure))
     }
 
     /// Gives up a card order that nobody has placed: its payment is cancelled first.
@@ -165,12 +162,16 @@ impl Card {
             return Ok(());
         };
         let mut tx = self.0.database.begin().await?;
-        store::update(&mut tx, id, None, |_, order| {
+        let (state, _) = store::update(&mut tx, id, None, |_, order| {
             order.abort();
-            Ok(((), Vec::new()))
+            Ok((order.state(), Vec::new()))
         })
         .await?;
         tx.commit().await?;
+        if state != State::Aborting {
+            // Placed after all, just now: what is paid stays paid.
+            return Ok(());
+        }
         self.cancel_payment(id, member).await?;
         let mut tx = self.0.database.begin().await?;
         // Whoever asks again with the same key asks for another order.
@@ -194,6 +195,18 @@ pub(crate) enum Placed {
     Now(pb::Order),
     /// So the same command answered before.
     Before(pb::Order),
+}
+
+/// What the caller is told of a charge that failed. That payment was told to refuse this order means
+/// that it was given up meanwhile: the same command may come again.
+fn told(failure: Failure) -> Error {
+    match failure {
+        Failure::Refused(status) => {
+            let refusal = Error::from(status);
+            if refusal.reason() == "ORDER_CANCELLED" { unavailable() } else { refusal }
+        }
+        Failure::NeverRan(_) | Failure::Unknown(_) => unavailable(),
+    }
 }
 
 fn unavailable() -> Error {

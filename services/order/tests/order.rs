@@ -38,6 +38,7 @@ use kit::{
     testing::stage::{As, Stage, eventually},
 };
 use prost::Message as _;
+use tokio::sync::Notify;
 use tonic::{Code, Request, Response, Status, transport::Channel};
 
 /// What payment answers to a cancellation.
@@ -55,6 +56,11 @@ enum Answer {
 /// What payment will answer about each order, the last for ever.
 static ANSWERS: LazyLock<Mutex<HashMap<String, Vec<Answer>>>> = LazyLock::new(Mutex::default);
 
+/// Orders that payment was asked to cancel.
+static CANCELLED: LazyLock<Mutex<Vec<String>>> = LazyLock::new(Mutex::default);
+/// Lets a charge of `tok_held` be answered.
+static HELD: Notify = Notify::const_new();
+
 struct Payments;
 
 #[tonic::async_trait]
@@ -63,6 +69,7 @@ impl PaymentService for Payments {
         &self,
         request: Request<payment::CancelPaymentRequest>,
     ) -> Result<Response<payment::CancelPaymentResponse>, Status> {
+        CANCELLED.lock().expect("no panic").push(request.get_ref().order_id.clone());
         let answer = {
             let mut answers = ANSWERS.lock().expect("no panic");
             match answers.get_mut(&request.get_ref().order_id) {
@@ -86,6 +93,9 @@ impl PaymentService for Payments {
         &self,
         request: Request<payment::AuthorizeRequest>,
     ) -> Result<Response<payment::Payment>, Status> {
+        if request.get_ref().card_token == "tok_held" {
+            HELD.notified().await;
+        }
         match request.get_ref().card_token.as_str() {
             "tok_declined" => Err(Error::new(Kind::Conflict, "CARD_DECLINED", "declined").into()),
             "tok_away" => Err(Status::unimplemented("turned away")),
@@ -439,6 +449,50 @@ async fn a_repeated_card_order_that_is_being_given_up_may_come_again() {
     let again = Error::from(shop.with_key("key").await.expect_err("given up"));
     assert_eq!((again.kind(), again.reason()), (Kind::Unavailable, "PAYMENT_UNAVAILABLE"));
     shop.stage.close().await;
+}
+
+/// Waits until so many sessions wait for a lock.
+async fn waiting(shop: &Shop, sessions: i64) {
+    let sql = "select count(*) from pg_stat_activity
+               where datname = current_database() and wait_event_type = 'Lock'";
+    eventually("sessions that wait for a lock", || async {
+        let mut reader = shop.stage.database("order").read().await.ok()?;
+        (reader.query_one(sql, &[]).await.ok()?.get::<_, i64>(0) == sessions).then_some(())
+    })
+    .await;
+}
+
+/// Whether an abortion was carried out in this process.
+fn aborted() -> bool {
+    let runs = kit::telemetry::readings().into_iter().find(|it| it.name == "hansang.task.runs");
+    runs.is_some_and(|it| it.points.iter().any(|it| it.label("task") == "abort-card-order"))
+}
+
+#[tokio::test]
+async fn a_card_order_that_is_placed_just_when_its_time_is_over_stays_paid() {
+    let shop = Shop::open().await;
+    let database = shop.stage.database("order");
+    let place = shop.try_place(shop.by_card("tok_held"));
+    let meanwhile = async {
+        eventually("a pending order", || async { (shop.rows().await == (1, 1)).then_some(()) })
+            .await;
+        let mut lock = database.begin().await.expect("begins");
+        lock.query("select id from orders for update", &[]).await.expect("locks");
+        HELD.notify_one();
+        waiting(&shop, 1).await;
+        let mut reader = database.read().await.expect("reads");
+        reader.execute("update task set due_at = now()", &[]).await.expect("is due");
+        waiting(&shop, 2).await;
+        lock.rollback().await;
+    };
+    let (placed, ()) = tokio::join!(place, meanwhile);
+    let placed = placed.expect("placed");
+    assert_eq!(placed.state(), State::Paid);
+    eventually("the task carried out", || async { aborted().then_some(()) }).await;
+    assert!(
+        !CANCELLED.lock().expect("no panic").contains(&placed.id),
+        "payment was asked to cancel"
+    );
 }
 
 #[tokio::test]

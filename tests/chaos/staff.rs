@@ -1,0 +1,188 @@
+//! What the seller and the admin do: sell, restock, change prices, confirm deposits,
+//! and edit what is written to whom.
+
+use std::sync::Arc;
+
+use http::Method as Verb;
+use serde_json::json;
+
+use crate::{
+    actor::{Actor, legal, won},
+    command::Command,
+    customer::units,
+    model::Product,
+};
+
+/// Products of which there is enough for every order of a run, and those of which there is not.
+const PLENTY: i64 = 10_000_000;
+const SCARCE: i64 = 15;
+/// So many of each.
+const EACH: usize = 3;
+/// The texts of messages; a number tells one from the other.
+pub(crate) const TEMPLATES: [&str; 2] = ["member-registered", "payment-approved"];
+
+impl Actor<'_> {
+    /// The seller does something.
+    pub(crate) async fn seller(&mut self) {
+        match self.dice.between(0..=99) {
+            0..60 => self.confirm_deposit().await,
+            60..80 => self.restock().await,
+            80..96 => self.change_price().await,
+            _ => self.repeat().await,
+        }
+    }
+
+    /// The admin does something.
+    pub(crate) async fn admin(&mut self) {
+        match self.dice.between(0..=99) {
+            0..80 => self.edit_template().await,
+            _ => self.repeat().await,
+        }
+    }
+
+    /// What there is before anything happens.
+    pub(crate) async fn open_shop(&mut self, members: usize) {
+        for place in 0..2 * EACH {
+            let stock = if place < EACH { PLENTY } else { SCARCE };
+            let price = self.a_price(place);
+            let name = format!("Bibimbap {place}");
+            let body = json!({ "displayName": name, "price": won(price), "stock": stock });
+            let path = "/v1/products".to_owned();
+            let command = Command::post(&Arc::clone(&self.shop.seller), "register", path, body);
+            let command = command.keyed(self.shop, &mut self.dice);
+            let ended = command.insist(self.shop, &mut self.dice).await;
+            let id = ended.with(201).map(|answer| answer.text("id")).expect("a product");
+            let product = Product { id, stock, restocked: 0, prices: vec![price] };
+            self.shop.model().products.push(product);
+        }
+        for _ in 0..TEMPLATES.len() * 8 {
+            self.edit_template().await;
+        }
+        while self.shop.model().accounts.len() < members {
+            self.sign_up().await;
+        }
+    }
+
+    /// Its last digit says whose price it is.
+    fn a_price(&mut self, place: usize) -> i64 {
+        self.dice.between(50..=900) * 10 + i64::try_from(place).unwrap_or_default()
+    }
+
+    fn a_product(&mut self, from: usize) -> (usize, Product) {
+        let products = self.shop.model().products.clone();
+        let places: Vec<_> = products.into_iter().enumerate().skip(from).collect();
+        self.dice.pick(&places).cloned().expect("products")
+    }
+
+    async fn restock(&mut self) {
+        let (place, product) = self.a_product(EACH);
+        let quantity = self.dice.between(1..=20);
+        let path = format!("/v1/products/{}:restock", product.id);
+        let body = json!({ "quantity": quantity });
+        let command = Command::post(&Arc::clone(&self.shop.seller), "restock", path, body);
+        let command = command.about([product.id]).keyed(self.shop, &mut self.dice);
+        let ended = self.maybe_twice(&command).await;
+        if let Some(answer) = &ended.answer {
+            legal(self.shop, &command, answer, &[(200, "")]);
+        }
+        if let Some(answer) = ended.with(200) {
+            self.shop.model().products[place].restocked += quantity;
+            if answer.number("stock").is_none_or(|stock| stock < quantity) {
+                self.shop.wrong(&command.about, format!("restocked by {quantity}: {answer}"));
+            }
+        }
+        self.keep(command, &ended);
+    }
+
+    async fn change_price(&mut self) {
+        let (place, product) = self.a_product(0);
+        let price = self.a_price(place);
+        let path = format!("/v1/products/{}", product.id);
+        let mut command = Command::post(
+            &Arc::clone(&self.shop.seller),
+            "change price",
+            path,
+            json!({ "price": won(price) }),
+        );
+        command.method = Verb::PATCH;
+        command = command.about([product.id]).keyed(self.shop, &mut self.dice);
+        let stale = self.dice.percent(10);
+        if stale {
+            command.if_match = Some("never".to_owned());
+        } else {
+            // It may have it from now on.
+            self.shop.model().products[place].prices.push(price);
+        }
+        let ended = self.maybe_twice(&command).await;
+        if let Some(answer) = &ended.answer {
+            let allowed = if stale { (412, "STALE_ETAG") } else { (200, "") };
+            legal(self.shop, &command, answer, &[allowed]);
+            if answer.status == 200 && units(&answer.body["price"]) != price {
+                self.shop.wrong(&command.about, format!("{price} was asked for: {answer}"));
+            }
+        }
+        self.keep(command, &ended);
+    }
+
+    async fn confirm_deposit(&mut self) {
+        let path = "/v1/payments?state=WAITING_FOR_DEPOSIT&pageSize=40".to_owned();
+        let seller = Arc::clone(&self.shop.seller);
+        let ended = Command::get(&seller, "look", path).insist(self.shop, &mut self.dice).await;
+        let Some(list) = ended.with(200) else { return };
+        let waiting = list.body["payments"].as_array().cloned().unwrap_or_default();
+        let Some(payment) = self.dice.pick(&waiting) else { return };
+        let text = |field: &str| payment[field].as_str().unwrap_or_default().to_owned();
+        let (id, order) = (text("id"), text("orderId"));
+        let wrong = self.dice.percent(15);
+        let amount = units(&payment["amount"]) + i64::from(wrong);
+        let body = json!({ "amount": won(amount), "depositorName": "Somebody Else" });
+        let path = format!("/v1/payments/{id}:confirmDeposit");
+        let command = Command::post(&seller, "confirm deposit", path, body);
+        let command = command.about([id, order.clone()]).keyed(self.shop, &mut self.dice);
+        let ended = self.maybe_twice(&command).await;
+        if let Some(answer) = &ended.answer {
+            let reasons = [
+                "OUT_OF_STOCK",
+                "DEPOSIT_EXPIRED",
+                "PAYMENT_CANCELLED",
+                "ORDER_CANCELLED",
+                "NO_DEPOSIT",
+            ];
+            // Whoever confirms what is confirmed already is answered so, whatever the amount.
+            let mut allowed = vec![(200, "")];
+            allowed.extend(reasons.map(|reason| (409, reason)));
+            if wrong {
+                allowed.push((400, ""));
+            }
+            legal(self.shop, &command, answer, &allowed);
+        }
+        if let Some(answer) = ended.with(200)
+            && answer.text("state") == "DONE"
+        {
+            self.shop.model().deposited.insert(order);
+        }
+        self.keep(command, &ended);
+    }
+
+    async fn edit_template(&mut self) {
+        let template = *self.dice.pick(&TEMPLATES).expect("templates");
+        let number = self.dice.between(0..=i64::MAX);
+        let text = if template == "payment-approved" {
+            format!("{number:x} {{orderId}} {{memberId}}")
+        } else {
+            format!("{number:x} {{memberId}}")
+        };
+        // It may have it from now on.
+        self.shop.model().texts.push((template, text.clone()));
+        let path = format!("/v1/notificationTemplates/{template}");
+        let admin = Arc::clone(&self.shop.admin);
+        let mut command = Command::post(&admin, "edit template", path, json!({ "body": text }));
+        command.method = Verb::PATCH;
+        let command = command.about([template.to_owned()]).keyed(self.shop, &mut self.dice);
+        let ended = self.maybe_twice(&command).await;
+        if let Some(answer) = &ended.answer {
+            legal(self.shop, &command, answer, &[(200, "")]);
+        }
+        self.keep(command, &ended);
+    }
+}
