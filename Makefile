@@ -4,8 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint api fuzz contracts contracts-accept clients telemetry dashboards ops \
-  chart image workflows failover bench bench-gateway bench-rolling machine lint-tools bench-history
+  .PHONY: help demo up test lint api fuzz contracts contracts-accept clients telemetry dashboards ops chart image workflows failover bench bench-gateway bench-rolling machine lint-tools bench-history chaos
 
 # Passed on to the program: make demo ARGS=--exit
 ARGS ?=
@@ -37,6 +36,10 @@ lint: machine lint-tools ## check format, lints and dependencies
 	else \
 	  echo "lint: cargo-deny is not installed, so licences and advisories were not checked"; \
 	fi
+
+chaos: machine ## an auditor by the API alone, while everything goes wrong (SEED=, a fresh one; SECONDS=60)
+	@cargo build --workspace --bin hansang
+	@cargo test --workspace --quiet --test chaos -- --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 api: TESTING := yes
 api: machine ## hold the REST API against its OpenAPI document, with schemathesis

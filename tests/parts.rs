@@ -71,6 +71,8 @@ impl Ground {
     pub(crate) async fn seed(&self) {
         let mut settings = Settings::default();
         settings.database.url = Secret::new(&self.database_url);
+        // A busy machine is no reason to fail.
+        settings.database.acquire_timeout_ms = 30_000;
         logins::seed(&settings, &self.logins).await.expect("an admin and a seller");
     }
 

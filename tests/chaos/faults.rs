@@ -150,6 +150,9 @@ async fn strike(shop: &Shop, fault: Fault) {
     let system = &shop.system;
     let slots: Vec<&Slot> =
         fault.whom.iter().map(|at| &system.slots()[at % system.slots().len()]).collect();
+    if [Kind::Kill, Kind::StopPostgres, Kind::KillBackend].contains(&fault.kind) {
+        system.mostly_ready().await;
+    }
     match fault.kind {
         Kind::Kill => {
             for slot in slots {

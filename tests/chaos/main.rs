@@ -19,6 +19,7 @@ mod history;
 mod model;
 mod operator;
 #[path = "../parts.rs"]
+#[expect(dead_code, reason = "processes that end and start all the time are waited for otherwise")]
 mod parts;
 mod postgres;
 mod proxy;
@@ -96,6 +97,7 @@ async fn run(options: &Options) -> ExitCode {
     let counted = Arc::new(Counted::default());
     let mut beside = JoinSet::new();
     beside.spawn(keep(Arc::clone(&shop)));
+    beside.spawn(ask(Arc::clone(&shop)));
     beside.spawn(watch(Arc::clone(&shop)));
     beside.spawn(report::progress(Arc::clone(&shop), Arc::clone(&counted)));
 
@@ -135,6 +137,11 @@ async fn run(options: &Options) -> ExitCode {
 /// Keeps the processes running.
 async fn keep(shop: Arc<Shop>) {
     shop.system.keep(&shop.history).await;
+}
+
+/// Asks the processes whether they are ready.
+async fn ask(shop: Arc<Shop>) {
+    shop.system.ask().await;
 }
 
 /// Looks at the processes' metrics.

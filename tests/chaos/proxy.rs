@@ -41,7 +41,11 @@ impl Proxy {
         let (modes, opened) = (Arc::clone(&proxy.mode), Arc::clone(&proxy.opened));
         tokio::spawn(async move {
             loop {
-                let Ok((client, _)) = listener.accept().await else { continue };
+                let Ok((client, _)) = listener.accept().await else {
+                    // Too many open files, or the end of the run.
+                    tokio::task::yield_now().await;
+                    continue;
+                };
                 let number = *opened.borrow() + 1;
                 opened.send_replace(number);
                 tokio::spawn(carry(client, server, number, modes.subscribe()));

@@ -50,6 +50,11 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// A process that has lived this long did not end at once.
 const LIVED: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
+/// How long a process that starts may take to say that it is not ready yet.
+const ASKED: Duration = Duration::from_millis(500);
+/// Processes that may be away when the next one is killed, and how long others are waited for.
+const AWAY: usize = 1;
+const MOSTLY_READY: Duration = Duration::from_secs(20);
 /// After the faults everything is ready within this.
 const READY: Duration = Duration::from_mins(2);
 
@@ -92,6 +97,8 @@ struct State {
     due: Option<Instant>,
     paused: bool,
     pause: Duration,
+    /// Whether the process has said that it is ready.
+    ready: bool,
 }
 
 impl Slot {
@@ -176,6 +183,35 @@ impl System {
         self.ground.logs.clone()
     }
 
+    /// Asks the processes that start whether they are ready, for ever.
+    pub(crate) async fn ask(&self) {
+        loop {
+            for slot in &self.slots {
+                let started = slot.state().process.as_ref().map(|(_, since)| *since);
+                if slot.state().ready || started.is_none() {
+                    continue;
+                }
+                let ready = tokio::time::timeout(ASKED, serving(slot.grpc)).await;
+                let mut state = slot.state();
+                let same = state.process.as_ref().map(|(_, since)| *since) == started;
+                state.ready = same && ready.unwrap_or_default();
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until most processes are ready: where nothing runs, nothing can go wrong. Not for ever.
+    pub(crate) async fn mostly_ready(&self) {
+        let away = || {
+            let of = self.slots.iter().map(Slot::state);
+            of.filter(|state| state.process.is_none() || !state.ready).count()
+        };
+        let began = Instant::now();
+        while away() > AWAY && began.elapsed() < MOSTLY_READY {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Keeps processes running: whatever has ended starts again when its time has come.
     pub(crate) async fn keep(&self, history: &History) {
         loop {
@@ -221,7 +257,7 @@ impl System {
         let mut state = slot.state();
         let command = self.of_the_copy(&command);
         state.process = Some((self.ground.start(&slot.label, command), Instant::now()));
-        (state.due, state.paused) = (None, false);
+        (state.due, state.paused, state.ready) = (None, false, false);
         self.counts.starts.fetch_add(1, Ordering::Relaxed);
     }
 

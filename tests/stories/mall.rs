@@ -221,6 +221,10 @@ async fn a_deposit_that_does_not_come_within_seven_days_cancels_the_order() {
     assert_eq!(mall.member.payments(&order).await, ["EXPIRED"]);
     assert_eq!(mall.member.payments(&in_time.order).await, ["DONE"]);
     assert_eq!(mall.product.stock().await, Some(STOCK - QUANTITY));
+
+    let later = mall.transfer().await;
+    with_status(200, mall.confirm(&later.payment).await);
+    assert_eq!(mall.member.payments(&later.order).await, ["DONE"]);
     mall.house.all_holds().await;
 }
 

@@ -1,10 +1,10 @@
 //! When an order is placed, take the money; when it is cancelled, give it back.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use contracts::order::v1::{OrderEvent, OrderLine, order_event::Event};
+use contracts::order::v1::{OrderEvent, OrderLine, PaymentMethod, order_event::Event};
 use kit::{
-    Error, Money, Tx,
+    Error, Money, Tx, clock,
     event::{Arrived, Policy},
 };
 
@@ -21,22 +21,31 @@ pub(crate) struct Orders {
 
 impl Policy<OrderEvent> for Orders {
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<OrderEvent>]) -> Result<(), Error> {
+        // What is due goes by the clock, so what it is due after does too.
+        let now = if batch.iter().any(waits) { Some(clock::now(tx).await?) } else { None };
+        let due = |arrived: &Arrived<_>| now.unwrap_or(arrived.occurred_at) + self.deposit_within;
         let wishes: Vec<Wish> = batch
             .iter()
-            .filter_map(|arrived| wish(arrived, self.deposit_within).transpose())
+            .filter_map(|arrived| wish(arrived, due(arrived)).transpose())
             .collect::<Result<_, _>>()?;
         store::decide(tx, &wishes).await
     }
 }
 
-fn wish(arrived: &Arrived<OrderEvent>, deposit_within: Duration) -> Result<Option<Wish>, Error> {
+/// Whether a deposit is going to be waited for.
+fn waits(arrived: &Arrived<OrderEvent>) -> bool {
+    let event = &arrived.message.event;
+    matches!(event, Some(Event::OrderPlaced(it)) if it.payment_method() == PaymentMethod::BankTransfer)
+}
+
+fn wish(arrived: &Arrived<OrderEvent>, deposit_due: SystemTime) -> Result<Option<Wish>, Error> {
     let (order, member, want) = match &arrived.message.event {
         Some(Event::OrderPlaced(it)) => {
             let placed = Placed {
                 amount: Money::parse("total", it.total.as_ref().map(contracts::Money::parts))?,
                 method: words::method_from(it.payment_method())?,
                 lines: it.lines.iter().map(line).collect::<Result<_, _>>()?,
-                deposit_due: arrived.occurred_at + deposit_within,
+                deposit_due,
             };
             (&it.order_id, &it.member_id, Want::Pay(placed))
         }
