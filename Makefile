@@ -4,7 +4,8 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-  .PHONY: help demo up test lint api fuzz contracts contracts-accept clients telemetry dashboards ops chart image workflows failover bench bench-gateway bench-rolling machine lint-tools bench-history chaos
+.PHONY: help demo up test chaos lint api fuzz contracts contracts-accept clients telemetry dashboards \
+  ops chart image workflows failover bench bench-gateway bench-history bench-rolling machine lint-tools
 
 # Passed on to the program: make demo ARGS=--exit
 ARGS ?=

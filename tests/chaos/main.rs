@@ -50,7 +50,7 @@ const ANSWERED: Duration = Duration::from_secs(90);
 /// How often what was set aside is looked for.
 const OPERATOR: Duration = Duration::from_secs(3);
 
-/// What a run can be told.
+/// What a run is given.
 #[derive(Debug, Parser)]
 struct Options {
     /// Where everything random comes from [default: a fresh one]

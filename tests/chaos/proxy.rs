@@ -1,5 +1,5 @@
-//! What stands between a service and Postgres: passes bytes, unless it is told to
-//! be slow, to fall silent, or to cut. Knows nothing of what the bytes mean.
+//! What stands between a service and Postgres: passes bytes; on demand it
+//! is slow, falls silent, or cuts. Knows nothing of what the bytes mean.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

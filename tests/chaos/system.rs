@@ -76,7 +76,7 @@ pub(crate) struct System {
 pub(crate) struct Counts {
     pub(crate) kills: AtomicU64,
     pub(crate) starts: AtomicU64,
-    /// Processes that ended without being told to.
+    /// Processes that ended by themselves.
     pub(crate) ended: AtomicU64,
 }
 
@@ -200,7 +200,8 @@ impl System {
         }
     }
 
-    /// Waits until most processes are ready: where nothing runs, nothing can go wrong. Not for ever.
+    /// Waits until most processes are ready, but not for ever: where nothing runs, nothing can go
+    /// wrong.
     pub(crate) async fn mostly_ready(&self) {
         let away = || {
             let of = self.slots.iter().map(Slot::state);

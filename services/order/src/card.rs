@@ -197,9 +197,9 @@ pub(crate) enum Placed {
     Before(pb::Order),
 }
 
-/// What the caller is told of a charge that failed. That payment was told to refuse this order means
-/// that it was given up meanwhile: the same command may come again.
-fn told(failure: Failure) -> Error {
+/// What the caller is answered when a charge failed. Payment refuses an order as cancelled when it
+/// was given up meanwhile: the same command may be sent again.
+fn answer_to(failure: Failure) -> Error {
     match failure {
         Failure::Refused(status) => {
             let refusal = Error::from(status);

@@ -45,7 +45,7 @@ pub(super) fn compare(shop: &Shop, seen: &Seen) {
             },
         }
         state(shop, seen, id, order);
-        told(shop, seen, &texts, id, order);
+        messages(shop, seen, &texts, id, order);
     }
     strays(shop, seen);
 }
@@ -176,7 +176,7 @@ fn state(shop: &Shop, seen: &Seen, id: &str, order: &Value) {
 }
 
 /// Whoever pays is written to, once, in words that there were.
-fn told(shop: &Shop, seen: &Seen, texts: &[(&str, String)], id: &str, order: &Value) {
+fn messages(shop: &Shop, seen: &Seen, texts: &[(&str, String)], id: &str, order: &Value) {
     let key = ("MARKETING".to_owned(), id.to_owned());
     let messages = seen.notifications.get(&key).map_or(&[][..], Vec::as_slice);
     let wrong = |what: &str| {
