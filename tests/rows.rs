@@ -133,7 +133,8 @@ async fn reads(databases: &Databases) -> Reads {
 /// All members order until there are enough orders, and see each of them delivered.
 async fn order(members: &[(String, Rest)], product: &str) {
     let mut buyers = JoinSet::new();
-    for (id, member) in members.iter().cloned() {
+    for (id, member) in members {
+        let (id, member) = (id.clone(), member.clone());
         let lines = json!([{ "productId": product, "quantity": 1 }]);
         let body = json!({ "paymentMethod": "WALLET", "lines": lines });
         buyers.spawn(async move {

@@ -92,7 +92,7 @@ where
     let serving = Box::pin(async {
         let place = (data_dir.path(), &address.logins[..]);
         let prepare = prepare(&options, &settings, place, keys, listeners, &stop);
-        let Some(ready) = stop.run_until_cancelled(prepare).await else { return Ok(()) };
+        let Some(ready) = stop.run_until_cancelled(Box::pin(prepare)).await else { return Ok(()) };
         let ready = ready?;
         let after = started.elapsed().as_secs_f32();
         let welcome = welcome(&address, &ready.for_people(), &inside, data_dir.path());
@@ -129,7 +129,8 @@ async fn prepare(
         let config = options.config.config.as_deref();
         let surroundings = Surroundings { data_dir, config, keys };
         let seed = logins::seed(settings, logins);
-        let split = Split::start(settings, surroundings, listeners, processes, stop, seed).await?;
+        let start = Split::start(settings, surroundings, listeners, processes, stop, seed);
+        let split = Box::pin(start).await?;
         return Ok(Ready::Split(split));
     }
     let grpc = listeners.grpc()?;

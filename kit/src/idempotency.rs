@@ -48,10 +48,12 @@ pub async fn reserve<R: Message + Default>(
     if inserted == 1 {
         return Ok(Reserved::Proceed(id));
     }
+    // Not locked: whoever goes on locks the resource, and then stores under the key. Here it would be
+    // the other way round, and two attempts with one key would deadlock.
     let row = tx
         .query_one(
             "select request_hash, resource_id, response from idempotency
-             where caller = $1 and method = $2 and key = $3 for update",
+             where caller = $1 and method = $2 and key = $3",
             &[&command.caller, &&*command.method, key],
         )
         .await?;
@@ -89,8 +91,8 @@ pub async fn recall<R: Message + Default>(
 }
 
 /// Takes the key of the command that is to make `id`, for as long as the transaction lasts, and answers
-/// the response that is stored by now: others may have come with the same command. Whoever changes the
-/// resource under the key takes the key first, as [`reserve`] does, so that no two wait for each other.
+/// the response that is stored by now: others may have come with the same command. Whoever changes
+/// the resource under the key afterwards takes them in this order.
 pub async fn settled<R: Message + Default>(
     tx: &mut Tx,
     command: &Command,
@@ -108,11 +110,13 @@ pub async fn settled<R: Message + Default>(
     response.transpose().map_err(|error| Error::internal(format!("stored response: {error}")))
 }
 
-/// Stores the command's response under its key, if it has one.
+/// Stores the command's response under its key, if it has one. Of two attempts at the same command
+/// the first counts.
 pub async fn store(tx: &mut Tx, command: &Command, response: &impl Message) -> Result<(), Error> {
     if let Some(key) = &command.key {
         tx.execute(
-            "update idempotency set response = $4 where caller = $1 and method = $2 and key = $3",
+            "update idempotency set response = $4
+             where caller = $1 and method = $2 and key = $3 and response is null",
             &[&command.caller, &&*command.method, key, &response.encode_to_vec()],
         )
         .await?;

@@ -77,7 +77,7 @@ async fn apply(client: &mut Client, table: &str, migrations: Migrations) -> Resu
     }
     let newer =
         there.iter().filter(|one| migrations.iter().all(|own| own.version() != one.version()));
-    if let Some(newest) = newer.map(ToString::to_string).last() {
+    if let Some(newest) = newer.map(ToString::to_string).next_back() {
         tracing::warn!(
             table,
             newest,

@@ -139,9 +139,9 @@ fn members(number: usize) -> Vec<Past> {
 }
 
 fn past(number: usize, models: &[Model], members: &[Past]) -> Vec<Past> {
-    let step = (AGO - DAY) / u32::try_from(number.max(1)).expect("not that many");
+    let step = AGO.saturating_sub(DAY) / u32::try_from(number.max(1)).expect("not that many");
     let order = |number: usize| {
-        let ago = AGO - step * u32::try_from(number).expect("not that many");
+        let ago = AGO.saturating_sub(step * u32::try_from(number).expect("not that many"));
         let base = base(ago, number);
         let partition = kit::event::partition(id(&base, 0));
         let member = members[number % members.len()].member;

@@ -66,7 +66,8 @@ fn again(model: &Model, table: &Table, number: usize, chunk: usize) -> String {
     let names: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
     let names = names.join(", ");
     let values = |row: &Vec<Option<String>>| {
-        let values = table.columns.iter().zip(row).map(|(column, v)| value(model, column, v));
+        let values =
+            table.columns.iter().zip(row).map(|(column, v)| value(model, column, v.as_ref()));
         format!("({})", values.collect::<Vec<_>>().join(", "))
     };
     let rows: Vec<_> = table.rows.iter().map(values).collect();
@@ -81,7 +82,7 @@ fn again(model: &Model, table: &Table, number: usize, chunk: usize) -> String {
 }
 
 /// What stands in a column instead of the model's value.
-fn value(model: &Model, Column { name, kind }: &Column, value: &Option<String>) -> String {
+fn value(model: &Model, Column { name, kind }: &Column, value: Option<&String>) -> String {
     let Some(value) = value else { return format!("null::{kind}") };
     match kind.as_str() {
         "smallint" if name == "partition" => "h.partition".to_owned(),

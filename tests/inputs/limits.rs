@@ -77,6 +77,7 @@ impl Limit {
     }
 
     /// Values that are refused.
+    #[expect(clippy::too_many_lines, reason = "a table: each limit and what is beyond it")]
     pub(crate) fn beyond(self) -> Vec<Value> {
         let control = ["a\0b", "a\u{7}b", "a\u{7f}b"].map(|text| json!(text));
         let lengths = |least: usize, most: usize| {

@@ -18,6 +18,7 @@ pub(crate) struct Saga {
 }
 
 /// Where it ends.
+#[expect(clippy::large_enum_variant, reason = "a handful of them")]
 enum End {
     /// It is delivered, cancelled, and gives back what it took.
     GivenBack {

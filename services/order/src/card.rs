@@ -152,7 +152,7 @@ impl Card {
             task::remove(&mut tx, TASK, id.0).await?;
         }
         tx.commit().await?;
-        Err(told(failure))
+        Err(answer_to(failure))
     }
 
     /// Gives up a card order that nobody has placed: its payment is cancelled first.
