@@ -26,7 +26,7 @@ const MOST: usize = 9;
 
 /// Products that are ordered when all is quiet, and within what time they are on their way.
 const PROVEN: usize = 3;
-const DELIVERED: Duration = Duration::from_secs(60);
+const DELIVERED: Duration = Duration::from_mins(1);
 
 /// What a member wants to buy, and how it is asked for.
 struct Wish {
