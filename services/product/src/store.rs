@@ -310,8 +310,9 @@ async fn save(
                    as u (order_id, state, version, lines, place)) n
            where allocation.order_id = n.order_id),
          shelf as (
-           update product set stock = n.stock
-           from unnest($7::uuid[], $8::int[]) as n (id, stock) where product.id = n.id)
+           update product set stock = least(n.stock, 2147483647)::int,
+             surplus = greatest(n.stock - 2147483647, 0)
+           from unnest($7::uuid[], $8::bigint[]) as n (id, stock) where product.id = n.id)
          insert into stock_movement (product_id, kind, quantity, order_id)
          select * from unnest($9::uuid[], $10::text[], $11::int[], $12::uuid[])",
         &[

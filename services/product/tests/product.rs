@@ -282,7 +282,8 @@ async fn stock_from_before_there_was_a_limit_takes_back_what_was_ordered() {
     let restock = RestockProductRequest { product_id: product.id.clone(), quantity: 10 };
     let restock = shop.stage.call(shop.seller, restock);
     shop.products.restock_product(restock).await.expect("restocks");
-    shop.publish(one, vec![cancelled(one)]).await;
+    // Of its own aggregate: each publication counts its versions from 1.
+    shop.publish(kit::id::new(), vec![cancelled(one)]).await;
     // The contract's number ends here, the stock does not.
     shop.eventually_stock(&product.id, i32::MAX).await;
     shop.publish(other, vec![paid(other, &product.id, 20)]).await;
