@@ -50,9 +50,10 @@ const EVENTS: &str = "
         sum(octet_length(e.payload)) over (order by p.position rows unbounded preceding)
           - octet_length(e.payload) as bytes_before
       from (select position, partition, id from event_position
-            where position >= $1 order by position limit $2) p
-      join (select id, event_id, type, aggregate_id, aggregate_version, correlation_id,
-              causation_id, headers, occurred_at, payload from event) e using (id)) b
+            where position >= $1 order by position limit $2) p,
+        -- One by one: a join may be begun from the other side, with all events.
+        lateral (select event_id, type, aggregate_id, aggregate_version, correlation_id,
+          causation_id, headers, occurred_at, payload from event where id = p.id offset 0) e) b
     where bytes_before < $3 order by position";
 
 /// A service's log. Cheap to clone.

@@ -12,17 +12,20 @@ use uuid::Uuid;
 use crate::{Database, Error};
 
 /// Where the log ends, which event stands where it was seen to end last, and whether something has
-/// committed that has no position yet. Takes no lock and no transaction id, so that an idle log
+/// committed that has no position yet. Events are found by their transactions first (`offset 0`): the
+/// planner would look for those without a position among all that there are. Takes no lock and no transaction id, so that an idle log
 /// costs nothing.
 const LOOK: &str = "
     select n.position, e.event_id,
       (select s.event_id from event_position q join event s using (id) where q.position = $1)
         as seen_id,
-      exists (select from event f
-        where f.xid >= (pg_snapshot_xmax(n.snapshot)::text::bigint + n.shift)::text::xid8
-          and not exists (select from event_position q where q.id = f.id))
-      or exists (select from pg_snapshot_xip(n.snapshot) x (xid)
-        join event f on f.xid = (x.xid::text::bigint + n.shift)::text::xid8
+      exists (select from (select f.id from event f
+          where f.xid >= (pg_snapshot_xmax(n.snapshot)::text::bigint + n.shift)::text::xid8
+          offset 0) f
+        where not exists (select from event_position q where q.id = f.id))
+      or exists (select from pg_snapshot_xip(n.snapshot) x (xid),
+          lateral (select f.id from event f
+            where f.xid = (x.xid::text::bigint + n.shift)::text::xid8 offset 0) f
         where not exists (select from event_position q where q.id = f.id)) as fresh
     from (select position, snapshot, shift from numbering order by position desc limit 1) n
     left join event_position p using (position) left join event e using (id)";
@@ -82,8 +85,11 @@ pub(super) async fn events_at(
     database: &Database,
     positions: &[i64],
 ) -> Result<Vec<(i64, Uuid)>, Error> {
-    let sql = "select p.position, e.event_id from event_position p join event e using (id)
-         where p.position = any ($1)";
+    // Read one by one: a join may be begun from the other side, with all events.
+    let sql = "select p.position, e.event_id from unnest($1::bigint[]) as w (position),
+           lateral (select position, id from event_position
+             where position = w.position offset 0) p,
+           lateral (select event_id from event where id = p.id offset 0) e";
     let rows = database.read().await?.query(sql, &[&positions]).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
