@@ -37,7 +37,7 @@ use serde::Deserialize;
 /// The payment service.
 pub const SERVICE: Service = Service {
     name: "payment",
-    migrations: kit::migrations!["V1__payments", "V2__hot_wallets"],
+    migrations: kit::migrations!["V1__payments", "V2__hot_wallets", "V3__ledger_plan"],
     build,
 };
 
