@@ -194,7 +194,7 @@ pub(crate) async fn sign_in(shop: &Shop, who: &Account) -> Option<String> {
     }
     let open = who.standing() == Standing::Open;
     if !answer.status.is_server_error() && open {
-        shop.wrong(&[who.id.clone()], format!("cannot sign in: {answer}"));
+        shop.wrong(std::slice::from_ref(&who.id), format!("cannot sign in: {answer}"));
     }
     None
 }

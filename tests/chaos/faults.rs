@@ -204,20 +204,28 @@ async fn on_the_way(shop: &Shop, fault: &Fault) {
     match fault.kind {
         Kind::Cut => {
             shop.history.fault(format!("connections to Postgres are cut: {whose}"));
-            proxies.iter().for_each(|(_, proxy)| proxy.cut());
+            for (_, proxy) in proxies.iter() {
+                proxy.cut();
+            }
         }
         Kind::Delay => {
             let delay = Duration::from_millis(5 + u64::try_from(fault.size).unwrap_or(0) * 3);
             let lasts = fault.lasts;
             shop.history.fault(format!("Postgres is {delay:?} away for {lasts:?}: {whose}"));
-            proxies.iter().for_each(|(_, proxy)| proxy.delay(delay));
+            for (_, proxy) in proxies.iter() {
+                proxy.delay(delay);
+            }
             sleep(fault.lasts).await;
-            proxies.iter().for_each(|(_, proxy)| proxy.delay(Duration::ZERO));
+            for (_, proxy) in proxies.iter() {
+                proxy.delay(Duration::ZERO);
+            }
         }
         _ => {
             let lasts = fault.lasts;
             shop.history.fault(format!("connections to Postgres freeze for {lasts:?}: {whose}"));
-            proxies.iter().for_each(|(_, proxy)| proxy.freeze());
+            for (_, proxy) in proxies.iter() {
+                proxy.freeze();
+            }
             sleep(fault.lasts).await;
             // Then they are gone, or go on with what waits.
             for (_, proxy) in proxies {

@@ -286,6 +286,7 @@ impl System {
     }
 
     /// Stops a process where it stands, connections open; false when it is not running.
+    #[expect(clippy::unused_self, reason = "as its neighbours are called")]
     pub(crate) fn pause(&self, slot: &Slot) -> bool {
         let mut state = slot.state();
         let Some((process, _)) = state.process.as_ref().filter(|_| !state.paused) else {
@@ -297,6 +298,7 @@ impl System {
     }
 
     /// Lets a process go on that was stopped.
+    #[expect(clippy::unused_self, reason = "as its neighbours are called")]
     pub(crate) fn resume(&self, slot: &Slot) {
         let mut state = slot.state();
         if state.paused

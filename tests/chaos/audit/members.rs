@@ -99,10 +99,9 @@ impl Page<'_> {
         for top_up in self.account.top_ups() {
             let at = paid_in.iter().position(|won| *won == top_up.amount);
             match (top_up.fate, at) {
-                (Fate::Done, Some(at)) => drop(paid_in.swap_remove(at)),
+                // An unknown one's answer was lost with the account.
+                (Fate::Done | Fate::Unknown, Some(at)) => drop(paid_in.swap_remove(at)),
                 (Fate::Done, None) => self.wrong(format!("a lost top-up: {}", top_up.amount)),
-                // Its answer was lost with the account.
-                (Fate::Unknown, Some(at)) => drop(paid_in.swap_remove(at)),
                 (Fate::Unknown, None) | (Fate::Refused | Fate::Open, _) => {}
             }
         }

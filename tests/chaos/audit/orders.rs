@@ -35,13 +35,17 @@ pub(super) fn compare(shop: &Shop, seen: &Seen) {
                 placed(shop, seen, intent, id, order);
                 possible(shop, intent, &taken, order);
                 if deposited.contains(id) && text(order, "state") == "CANCELLED" {
-                    shop.wrong(&[id.clone()], format!("the deposit was confirmed: {order}"));
+                    shop.wrong(
+                        std::slice::from_ref(id),
+                        format!("the deposit was confirmed: {order}"),
+                    );
                 }
             }
             None => match unknown.iter().position(|intent| may_be(intent, order)) {
                 // Its answer was lost with its member's account.
                 Some(at) => drop(unknown.swap_remove(at)),
-                None => shop.wrong(&[id.clone()], format!("nobody placed this order: {order}")),
+                None => shop
+                    .wrong(std::slice::from_ref(id), format!("nobody placed this order: {order}")),
             },
         }
         state(shop, seen, id, order);
@@ -202,12 +206,15 @@ fn strays(shop: &Shop, seen: &Seen) {
     for (order, payments) in &seen.payments {
         let over = |it: &&Value| ["CANCELLED", "DECLINED"].contains(&&*text(it, "state"));
         if !seen.orders.contains_key(order) && !payments.iter().all(|it| over(&it)) {
-            shop.wrong(&[order.clone()], format!("payments of no order: {payments:?}"));
+            shop.wrong(std::slice::from_ref(order), format!("payments of no order: {payments:?}"));
         }
     }
     for (order, deliveries) in &seen.deliveries {
         if !seen.orders.contains_key(order) {
-            shop.wrong(&[order.clone()], format!("deliveries of no order: {deliveries:?}"));
+            shop.wrong(
+                std::slice::from_ref(order),
+                format!("deliveries of no order: {deliveries:?}"),
+            );
         }
     }
 }
