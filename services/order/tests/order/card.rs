@@ -1,0 +1,127 @@
+//! Orders by card: placed and paid in one call, or not at all.
+
+use contracts::order::v1::{Order, order::State};
+use kit::{
+    Error,
+    error::Kind,
+    testing::stage::{As, eventually},
+};
+use tonic::{Code, Status};
+
+use crate::{CANCELLED, HELD, Shop};
+
+#[tokio::test]
+async fn an_order_by_card_is_placed_and_paid_when_the_call_returns() {
+    let shop = Shop::open().await;
+    let order = shop.try_place(shop.by_card("tok_1")).await.expect("placed");
+    assert_eq!(order.state(), State::Paid);
+    assert!(!order.payment_id.is_empty());
+    assert_eq!(shop.listed().await, [order]);
+    assert_eq!(shop.rows().await, (1, 0));
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_card_order_that_cannot_be_paid_leaves_nothing() {
+    let shop = Shop::open().await;
+    let bad = [
+        ("tok_declined", Code::FailedPrecondition, "CARD_DECLINED"),
+        ("tok_away", Code::Unavailable, "PAYMENT_UNAVAILABLE"),
+        ("tok_silence", Code::Unavailable, "PAYMENT_UNAVAILABLE"),
+    ];
+    for (token, code, reason) in bad {
+        let refused = shop.try_place(shop.by_card(token)).await.expect_err(token);
+        assert_eq!(refused.code(), code, "{token}");
+        assert_eq!(Error::from(refused).reason(), reason, "{token}");
+        assert_eq!(shop.listed().await, [], "{token}");
+    }
+    // What was in doubt is cancelled with payment, then it is gone too.
+    let ask = || async { (shop.rows().await == (0, 0)).then_some(()) };
+    eventually("no order and no task", ask).await;
+    shop.stage.close().await;
+}
+
+impl Shop {
+    fn with_key(&self, key: &str) -> impl Future<Output = Result<Order, Status>> + use<> {
+        let mut request = self.stage.call(As::Member(self.member), self.by_card("tok_1"));
+        request.metadata_mut().insert("idempotency-key", key.parse().expect("ascii"));
+        let mut orders = self.orders.clone();
+        async move { Ok(orders.place_order(request).await?.into_inner()) }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_key_from_sixteen_callers_at_once_is_one_order_for_all_of_them() {
+    // Nobody's patience ends on a busy machine.
+    let shop = Shop::open_with(|settings| settings.deadline.peer_ms = 20_000).await;
+    for key in ["one", "two", "three", "four", "five", "six", "seven", "eight"] {
+        let calls: tokio::task::JoinSet<_> = (0..16).map(|_| shop.with_key(key)).collect();
+        let orders: Vec<Order> =
+            calls.join_all().await.into_iter().map(|answer| answer.expect("placed")).collect();
+        assert!(orders.iter().all(|order| *order == orders[0]), "{orders:?}");
+    }
+    assert_eq!(shop.rows().await, (8, 0));
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_repeated_card_order_that_is_being_given_up_may_come_again() {
+    let shop = Shop::open().await;
+    shop.with_key("key").await.expect("placed");
+    let database = shop.stage.database("order");
+    let mut reader = database.read().await.expect("reads");
+    // As after a kill, once the task has begun.
+    for sql in [
+        "update orders set pending = 'ABORTING', state = 'ABORTING', paid = false, payment_id = null",
+        "update idempotency set response = null",
+    ] {
+        assert_eq!(reader.execute(sql, &[]).await.expect("changes"), 1);
+    }
+    let again = Error::from(shop.with_key("key").await.expect_err("given up"));
+    assert_eq!((again.kind(), again.reason()), (Kind::Unavailable, "PAYMENT_UNAVAILABLE"));
+    shop.stage.close().await;
+}
+
+/// Waits until so many sessions wait for a lock.
+async fn waiting(shop: &Shop, sessions: i64) {
+    let sql = "select count(*) from pg_stat_activity
+               where datname = current_database() and wait_event_type = 'Lock'";
+    eventually("sessions that wait for a lock", || async {
+        let mut reader = shop.stage.database("order").read().await.ok()?;
+        (reader.query_one(sql, &[]).await.ok()?.get::<_, i64>(0) == sessions).then_some(())
+    })
+    .await;
+}
+
+/// Whether an abortion was carried out in this process.
+fn aborted() -> bool {
+    let runs = kit::telemetry::readings().into_iter().find(|it| it.name == "hansang.task.runs");
+    runs.is_some_and(|it| it.points.iter().any(|it| it.label("task") == "abort-card-order"))
+}
+
+#[tokio::test]
+async fn a_card_order_that_is_placed_just_when_its_time_is_over_stays_paid() {
+    let shop = Shop::open().await;
+    let database = shop.stage.database("order");
+    let place = shop.try_place(shop.by_card("tok_held"));
+    let meanwhile = async {
+        eventually("a pending order", || async { (shop.rows().await == (1, 1)).then_some(()) })
+            .await;
+        let mut lock = database.begin().await.expect("begins");
+        lock.query("select id from orders for update", &[]).await.expect("locks");
+        HELD.notify_one();
+        waiting(&shop, 1).await;
+        let mut reader = database.read().await.expect("reads");
+        reader.execute("update task set due_at = now()", &[]).await.expect("is due");
+        waiting(&shop, 2).await;
+        lock.rollback().await;
+    };
+    let (placed, ()) = tokio::join!(place, meanwhile);
+    let placed = placed.expect("placed");
+    assert_eq!(placed.state(), State::Paid);
+    eventually("the task carried out", || async { aborted().then_some(()) }).await;
+    assert!(
+        !CANCELLED.lock().expect("no panic").contains(&placed.id),
+        "payment was asked to cancel"
+    );
+}
