@@ -6,3 +6,8 @@ use std::{fmt::Display, io::Write as _};
 pub(crate) fn say(line: impl Display) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
+
+/// Prints a line beside what was asked for: how far it has come.
+pub(crate) fn note(line: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

@@ -1,125 +1,224 @@
-//! `hansang verify`: what must always hold, checked over a house that is up. Waits
-//! until nothing moves any more, then reads each service's database and compares
-//! in Rust: services share no database. Reads alone, as a role of its own, and
-//! takes no lock that anyone waits for.
+//! `hansang verify`: what must always hold, checked while the shop is open. Reads
+//! each service's database and compares in Rust, since services share none; as a
+//! role of its own, which can change nothing, and takes no lock that anyone waits
+//! for. Databases are not read at one moment, and events are always on their way:
+//! what looks wrong is looked at again until it has changed or has stood still.
 
-mod events;
+mod findings;
 mod ledger;
+mod logs;
 mod members;
-mod mypage;
 mod orders;
-mod rest;
+mod pending;
+mod products;
+mod progress;
+mod scope;
 mod sources;
-mod stock;
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use tokio::time::{Instant, sleep};
 
-use self::{rest::Look, sources::Sources};
-use crate::{cli::ConfigFile, console::say, databases::Databases};
+pub use self::findings::Finding;
+use self::{
+    findings::{Rule, Suspicions, Watch},
+    scope::{Scope, Watermark},
+    sources::Sources,
+};
+use crate::{
+    cli::ConfigFile,
+    console::{note, say},
+    data_dir::write_private,
+    databases::Databases,
+};
 
-/// How often to look whether everything is at rest.
-const POLL: Duration = Duration::from_millis(100);
-/// Offenders that are named; the others are counted.
-const NAMED: usize = 3;
+/// How soon what looks wrong is looked at again, at first and at last.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// How often everything is looked at when more looks wrong than can be followed.
+const ANEW: u32 = 5;
+/// The watermark's file in the data directory.
+const WATERMARK: &str = "verified.json";
 
 /// What `verify` can be told.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+It may run while the shop is open. What looks wrong is looked at again until it has changed, or has \
+stood still for so long that it is wrong.\n\n\
+A run that finds nothing keeps how far the services' logs went when it began; the next one reads \
+only the orders, members and products that later events name. Rows that were changed by hand, \
+without an event, only --all finds: run it after a restore, and once in a while.")]
 pub(crate) struct Options {
     /// What `hansang up` was given: its Postgres is found there
     #[arg(long, value_name = "DIR", default_value = ".hansang")]
     data_dir: PathBuf,
-    /// How long to wait until nothing moves any more
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    within: u64,
+    /// Read everything, not only what has happened since the last run that found nothing
+    #[arg(long)]
+    all: bool,
+    /// Where to keep how far the last run that found nothing has seen [default: verified.json in the
+    /// data directory, if there is one]
+    #[arg(long, value_name = "FILE")]
+    since: Option<PathBuf>,
+    /// How long what looks wrong may stand still; twice that for what is under way
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    patience: u64,
+    /// A rate of points that was in force before, in basis points; may be given several times
+    #[arg(long, value_name = "BASIS_POINTS")]
+    earlier_rate: Vec<u32>,
     #[command(flatten)]
     config: ConfigFile,
-}
-
-/// One invariant, and what was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What must hold.
-    pub invariant: &'static str,
-    /// Where it does not; empty when it holds.
-    pub offences: Vec<String>,
-}
-
-impl Finding {
-    /// Whether it holds.
-    pub fn holds(&self) -> bool {
-        self.offences.is_empty()
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { invariant, offences } = self;
-        if self.holds() {
-            return write!(f, "✓ {invariant}");
-        }
-        let named = &offences[..offences.len().min(NAMED)];
-        write!(f, "✗ {invariant}: {}", named.join("; "))?;
-        match offences.len() - named.len() {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
-        }
-    }
 }
 
 /// Prints a line for each invariant; fails when one does not hold.
 pub(crate) async fn run(options: &Options) -> Result<()> {
     let settings = options.config.load(Vec::new())?;
     let url = Databases::find(&settings.database, &options.data_dir)?;
-    let findings = verify(&url, Duration::from_secs(options.within)).await?;
+    let mut rates = vec![mileage::basis_points(&settings)?];
+    rates.extend(&options.earlier_rate);
+    let sources = Sources::open(&url).await?;
+    let file = options.watermark();
+    let (next, scope) = (Watermark::now(&sources).await?, options.scope(&sources).await?);
+    let patience = Duration::from_secs(options.patience);
+    let findings = Verification { sources, rates, patience }.run(&scope).await?;
     for finding in &findings {
         say(finding);
     }
     match findings.iter().filter(|finding| !finding.holds()).count() {
-        0 => Ok(()),
+        0 => file.map_or(Ok(()), |file| write_private(&file, &serde_json::to_vec(&next)?)),
         broken => bail!("{broken} of {} invariants do not hold", findings.len()),
     }
 }
 
-/// Checks all invariants once nothing moves any more; after `within`, as things are then, with a
-/// finding that says what moves. `database_url` is that of a service's own database, with `{service}`.
-pub async fn verify(database_url: &str, within: Duration) -> Result<Vec<Finding>> {
-    let sources = Sources::open(database_url).await?;
-    let deadline = Instant::now() + within;
-    let mut before = Look::take(&sources).await?;
-    loop {
-        while !before.is_at_rest() && Instant::now() < deadline {
-            sleep(POLL).await;
-            before = Look::take(&sources).await?;
+impl Options {
+    /// The file of the watermark, if there is to be one.
+    fn watermark(&self) -> Option<PathBuf> {
+        let in_data_dir = || self.data_dir.is_dir().then(|| self.data_dir.join(WATERMARK));
+        self.since.clone().or_else(in_data_dir)
+    }
+
+    async fn scope(&self, sources: &Sources) -> Result<Scope> {
+        let file = self.watermark().filter(|_| !self.all);
+        let watermark = file.map(|file| read(&file)).transpose()?.flatten();
+        let scope = match watermark {
+            Some(watermark) => Scope::since(&watermark, sources).await?,
+            None => Scope::default(),
+        };
+        match scope.ids() {
+            None => note("everything is read"),
+            Some(ids) => note(format_args!(
+                "read is what has happened since the last run that found nothing: {} ids",
+                ids.len()
+            )),
         }
-        let mut findings = ledger::check(&sources).await?;
-        findings.extend(stock::check(&sources).await?);
-        findings.extend(orders::check(&sources).await?);
-        findings.extend(members::check(&sources).await?);
-        findings.extend(mypage::check(&sources).await?);
-        findings.extend(events::check(&sources).await?);
-        // Databases are read one after the other: what was found counts if nothing happened meanwhile.
-        let after = Look::take(&sources).await?;
-        if after == before || Instant::now() >= deadline {
-            findings.splice(..0, after.findings());
-            return Ok(findings);
-        }
-        before = after;
+        Ok(scope)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Reads the watermark of the last run that found nothing, if there was one.
+fn read(file: &Path) -> Result<Option<Watermark>> {
+    let unreadable = || format!("cannot read {}; delete it to read everything", file.display());
+    match fs::read(file) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).with_context(unreadable),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(unreadable),
+    }
+}
 
-    #[test]
-    fn a_finding_is_one_line_that_names_the_first_offenders() {
-        let mut finding = Finding { invariant: "water is wet", offences: Vec::new() };
-        assert_eq!(finding.to_string(), "✓ water is wet");
-        finding.offences = ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec();
-        assert_eq!(finding.to_string(), "✗ water is wet: a; b; c; and 2 more");
+/// Checks all invariants over everything. What looks wrong counts once it has stood still for
+/// `patience`, what is under way for twice that; while nothing looks wrong, nothing is waited for.
+/// `database_url` is that of a service's own database, with `{service}`. The rate of points is the
+/// default one.
+pub async fn verify(database_url: &str, patience: Duration) -> Result<Vec<Finding>> {
+    let rates = vec![mileage::basis_points(&kit::config::Settings::default())?];
+    let sources = Sources::open(database_url).await?;
+    Verification { sources, rates, patience }.run(&Scope::default()).await
+}
+
+struct Verification {
+    sources: Sources,
+    /// Points per won, in basis points, now and before.
+    rates: Vec<u32>,
+    patience: Duration,
+}
+
+impl Verification {
+    async fn run(&self, scope: &Scope) -> Result<Vec<Finding>> {
+        let mut watch = Watch::new(self.patience);
+        let mut certain = Suspicions::default();
+        self.look_inside(scope, &mut certain).await?;
+        watch.begin(certain, Instant::now());
+        for _ in 0..ANEW {
+            let mut found = Suspicions::default();
+            self.look(scope, &mut found).await?;
+            watch.begin(found, Instant::now());
+            self.follow(&mut watch).await?;
+            if !watch.has_to_begin_anew() {
+                break;
+            }
+        }
+        let rules: [&[Rule]; 6] = [
+            progress::RULES,
+            pending::RULES,
+            ledger::RULES,
+            products::RULES,
+            orders::RULES,
+            members::RULES,
+        ];
+        Ok(watch.findings(rules.into_iter().flatten().copied()))
+    }
+
+    /// What is so within one database at one moment: to be seen once.
+    async fn look_inside(&self, scope: &Scope, found: &mut Suspicions) -> Result<()> {
+        let sources = &self.sources;
+        ledger::check(sources, scope, found).await?;
+        products::check_stock(sources, scope, found).await?;
+        logs::check(sources, scope, found).await?;
+        progress::check_logs(sources, scope, found).await?;
+        pending::check_keys(sources, found).await
+    }
+
+    /// What is only so when nothing is on its way.
+    async fn look(&self, scope: &Scope, found: &mut Suspicions) -> Result<()> {
+        let sources = &self.sources;
+        orders::check(sources, scope, &self.rates, found).await?;
+        members::check(sources, scope, found).await?;
+        products::check_catalogue(sources, scope, found).await?;
+        progress::check_progress(sources, scope, found).await?;
+        pending::check(sources, found).await
+    }
+
+    /// Looks at what looks wrong until none of it does any more, or it is reported.
+    async fn follow(&self, watch: &mut Watch) -> Result<()> {
+        let (mut pause, most) = AGAIN;
+        let mut said = 0;
+        while watch.len() > 0 {
+            sleep(pause.min(self.patience)).await;
+            if pause == most && watch.len() != said {
+                said = watch.len();
+                note(format_args!(
+                    "{said} look wrong, and are looked at again until they change or have stood \
+                     still for {:?}",
+                    self.patience
+                ));
+            }
+            pause = (pause * 2).min(most);
+            let first = |service| watch.first_event(service).map(|id| (service, id - 1));
+            // Where no event is followed, none is looked at.
+            let none = self.sources.services().map(|service| (service, i64::MAX));
+            let events: BTreeMap<_, _> =
+                none.chain(self.sources.services().filter_map(first)).collect();
+            let scope = Scope::these(watch.ids(), events, &self.sources).await?;
+            let mut found = Suspicions::default();
+            self.look(&scope, &mut found).await?;
+            watch.look_again(found, Instant::now());
+        }
+        Ok(())
     }
 }

@@ -1,81 +1,295 @@
-//! Members and what they hold: nobody who has withdrawn keeps a coupon, and My Page
-//! shows each member's flags, coupons and points as they are.
+//! Members and what they hold: a coupon and a message for signing up, nothing for
+//! who has withdrawn, and a page that shows it as it is.
 
 use std::collections::BTreeSet;
 
 use anyhow::Result;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Finding, sources::Sources};
+use super::{
+    findings::{About, Rule, Suspicions},
+    orders,
+    scope::Scope,
+    sources::{Sorted, Sources},
+};
 
-const WITHDRAWN: &str = "select id from member where state = 'WITHDRAWN'";
-const ISSUED: &str = "select member_id, id from coupon where state = 'ISSUED' order by id";
+pub(super) const RULES: &[Rule] = &[COUPON, WELCOME, GONE];
 
-/// The same words from both sides. Tombstones are not shown.
-const SAID: &[(&str, &str)] = &[
-    (
-        "member",
-        "select 'member ' || id || case state when 'WITHDRAWN' then ' WITHDRAWN' else '' end from member",
-    ),
-    (
-        "notification",
-        "select 'member ' || subject_id || ' told to the admin' from notification
-         where audience = 'ADMIN'",
-    ),
-    (
-        "coupon",
-        "select 'coupon ' || id || ' of ' || member_id || ' ' || state from coupon
-         where state in ('ISSUED', 'CANCELLED')",
-    ),
-    (
-        "mileage",
-        "select 'points ' || id || ' of ' || member_id || ': ' || points || ' for payment '
-           || payment_id || ' of order ' || order_id || ' ' || state from mileage_entry
-         where state in ('EARNED', 'CANCELLED')",
-    ),
-];
+const COUPON: Rule = "no member who is WITHDRAWN has a coupon that is ISSUED";
+const WELCOME: Rule =
+    "each member got one coupon, one message to the admin went out, and the flags say so";
+const GONE: Rule = "order knows each member who has withdrawn, and no other";
+
+const MEMBERS: &str = "
+    select id, state, coupon_issued, coupon_cancelled, admin_notified from member
+    where $1::uuid[] is null or id = any($1) order by id";
+
+const COUPONS: &str = "
+    select member_id, id, state from coupon
+    where $1::uuid[] is null or member_id = any($1) order by member_id";
+
+const ADMIN: &str = "
+    select subject_id from notification
+    where audience = 'ADMIN' and ($1::uuid[] is null or subject_id = any($1)) order by subject_id";
+
+const PAGES: &str = "
+    select member_id, withdrawn, admin_notified from member_view
+    where registered and ($1::uuid[] is null or member_id = any($1)) order by member_id";
 
 const SHOWN: &str = "
-    select 'member ' || member_id || case when withdrawn then ' WITHDRAWN' else '' end
-    from member_view where registered
-    union all
-    select 'member ' || member_id || ' told to the admin' from member_view where admin_notified
-    union all
-    select 'coupon ' || coupon_id || ' of ' || member_id
-      || case when cancelled then ' CANCELLED' else ' ISSUED' end from coupon_view
-    union all
-    select 'points ' || entry_id || ' of ' || member_id || ': ' || points || ' for payment '
-      || payment_id || ' of order ' || order_id
-      || case when cancelled then ' CANCELLED' else ' EARNED' end from mileage_view";
+    select member_id, coupon_id, cancelled from coupon_view
+    where $1::uuid[] is null or member_id = any($1) order by member_id";
 
-pub(super) async fn check(sources: &Sources) -> Result<Vec<Finding>> {
-    let withdrawn = sources.rows("member", WITHDRAWN).await?;
-    let withdrawn: BTreeSet<Uuid> = withdrawn.iter().map(|row| row.get(0)).collect();
-    let issued = sources.rows("coupon", ISSUED).await?;
-    let kept = issued.iter().filter(|row| withdrawn.contains(&row.get(0))).map(|row| {
-        let (member, coupon): (Uuid, Uuid) = (row.get(0), row.get(1));
-        format!("member {member} has the coupon {coupon}")
-    });
-    Ok(vec![
-        Finding {
-            invariant: "no member who is WITHDRAWN has a coupon that is ISSUED",
-            offences: kept.collect(),
-        },
-        Finding {
-            invariant: "My Page shows each member, their coupons and points as they are",
-            offences: differences(sources).await?,
-        },
-    ])
+const WITHDRAWN: &str = "
+    select member_id from withdrawn_member
+    where $1::uuid[] is null or member_id = any($1) order by member_id";
+
+/// What others know of members, list by list.
+struct Lists {
+    members: Sorted,
+    coupons: Sorted,
+    admin: Sorted,
+    pages: Sorted,
+    shown: Sorted,
+    withdrawn: Sorted,
 }
 
-async fn differences(sources: &Sources) -> Result<Vec<String>> {
-    let mut said = BTreeSet::new();
-    for (service, sql) in SAID {
-        said.extend(sources.rows(service, sql).await?.iter().map(|row| row.get::<_, String>(0)));
+/// What everybody knows of one member.
+#[derive(Debug, Default)]
+struct Whole {
+    member: Option<Member>,
+    /// Ids and states.
+    coupons: Vec<(Uuid, String)>,
+    /// Messages to the admin.
+    admin: usize,
+    /// Whether My Page shows them, as withdrawn, and as known to the admin.
+    page: Option<(bool, bool)>,
+    /// Ids, and whether they are shown as cancelled.
+    shown: BTreeSet<(Uuid, bool)>,
+    /// Order takes nothing from them any more.
+    withdrawn: bool,
+}
+
+/// A member, as member knows them.
+#[derive(Debug, Default)]
+struct Member {
+    state: String,
+    coupon_issued: bool,
+    coupon_cancelled: bool,
+    admin_notified: bool,
+}
+
+pub(super) async fn check(sources: &Sources, scope: &Scope, found: &mut Suspicions) -> Result<()> {
+    let mut lists = Lists::open(sources, scope).await?;
+    while let Some(id) = lists.next() {
+        let whole = lists.take(id).await?;
+        let mut says = |rule, offence: Option<String>| {
+            if let Some(state) = offence {
+                found.suspect(rule, About::Entity("member", id), state);
+            }
+        };
+        says(COUPON, whole.keeps());
+        says(WELCOME, whole.unwelcome());
+        says(GONE, whole.half_gone());
+        says(orders::POINTS, whole.misshown());
     }
-    let shown = sources.rows("mypage", SHOWN).await?;
-    let shown: BTreeSet<String> = shown.iter().map(|row| row.get(0)).collect();
-    let missing = said.difference(&shown).map(|line| format!("not shown: {line}"));
-    let false_ones = shown.difference(&said).map(|line| format!("shown, but not so: {line}"));
-    Ok(missing.chain(false_ones).collect())
+    Ok(())
+}
+
+impl Lists {
+    async fn open(sources: &Sources, scope: &Scope) -> Result<Self> {
+        let list = async |service, sql| sources.sorted(service, sql, scope.ids()).await;
+        Ok(Self {
+            members: list("member", MEMBERS).await?,
+            coupons: list("coupon", COUPONS).await?,
+            admin: list("notification", ADMIN).await?,
+            pages: list("mypage", PAGES).await?,
+            shown: list("mypage", SHOWN).await?,
+            withdrawn: list("order", WITHDRAWN).await?,
+        })
+    }
+
+    /// The next member that anyone knows of.
+    fn next(&self) -> Option<Uuid> {
+        let Self { members, coupons, admin, pages, shown, withdrawn } = self;
+        let lists = [members, coupons, admin, pages, shown, withdrawn];
+        lists.into_iter().filter_map(Sorted::id).min()
+    }
+
+    async fn take(&mut self, id: Uuid) -> Result<Whole> {
+        let mut whole = Whole::default();
+        while let Some(row) = self.members.take(id).await? {
+            whole.member = Some(member(&row));
+        }
+        while let Some(row) = self.coupons.take(id).await? {
+            whole.coupons.push((row.get(1), row.get(2)));
+        }
+        while self.admin.take(id).await?.is_some() {
+            whole.admin += 1;
+        }
+        while let Some(row) = self.pages.take(id).await? {
+            whole.page = Some((row.get(1), row.get(2)));
+        }
+        while let Some(row) = self.shown.take(id).await? {
+            whole.shown.insert((row.get(1), row.get(2)));
+        }
+        while self.withdrawn.take(id).await?.is_some() {
+            whole.withdrawn = true;
+        }
+        Ok(whole)
+    }
+}
+
+fn member(row: &Row) -> Member {
+    Member {
+        state: row.get(1),
+        coupon_issued: row.get(2),
+        coupon_cancelled: row.get(3),
+        admin_notified: row.get(4),
+    }
+}
+
+impl Whole {
+    fn state(&self) -> &str {
+        self.member.as_ref().map_or("unknown", |member| &member.state)
+    }
+
+    /// How many of their coupons are in this state.
+    fn coupons(&self, state: &str) -> usize {
+        self.coupons.iter().filter(|(_, of)| of == state).count()
+    }
+
+    fn keeps(&self) -> Option<String> {
+        let coupon = self.coupons.iter().find(|(_, state)| state == "ISSUED");
+        let coupon = coupon.filter(|_| self.state() == "WITHDRAWN");
+        coupon.map(|(id, _)| format!("is WITHDRAWN and has the coupon {id}"))
+    }
+
+    /// A coupon or a message that is missing, or not known of.
+    fn unwelcome(&self) -> Option<String> {
+        let (issued, cancelled) = (self.coupons("ISSUED"), self.coupons("CANCELLED"));
+        let (admin, state) = (self.admin, self.state());
+        let Some(member) = &self.member else {
+            let known = issued + cancelled + admin > 0;
+            return known.then(|| format!("is unknown, with {} coupons", issued + cancelled));
+        };
+        let welcome = match state {
+            "ACTIVE" => (issued, cancelled) == (1, 0),
+            // One that is kept all the same is for another rule; that withdrew first has a tombstone.
+            "WITHDRAWN" => self.coupons.len() == 1,
+            _ => self.coupons.len() <= 1,
+        };
+        let leaves = state == "WITHDRAWING" || (state == "WITHDRAWN" && issued > 0);
+        let flags = member.admin_notified == (admin > 0)
+            && (leaves || member.coupon_issued == (issued + cancelled > 0))
+            && (leaves || member.coupon_cancelled == (cancelled > 0));
+        (!welcome || admin != 1 || !flags).then(|| {
+            let states: Vec<_> = self.coupons.iter().map(|(_, state)| state).collect();
+            let said = |flag| if flag { "yes" } else { "no" };
+            format!(
+                "is {state} with coupons {states:?} and {admin} messages to the admin; its flags say \
+                 issued: {}, cancelled: {}, notified: {}",
+                said(member.coupon_issued),
+                said(member.coupon_cancelled),
+                said(member.admin_notified)
+            )
+        })
+    }
+
+    fn half_gone(&self) -> Option<String> {
+        let gone = self.state() == "WITHDRAWN";
+        let known = if self.withdrawn { "gone" } else { "here" };
+        (gone != self.withdrawn)
+            .then(|| format!("is {}, order knows them as {known}", self.state()))
+    }
+
+    /// What My Page shows otherwise, or not at all. Tombstones are not shown.
+    fn misshown(&self) -> Option<String> {
+        let said = self.member.as_ref().map(|_| (self.state() == "WITHDRAWN", self.admin > 0));
+        if said != self.page {
+            let word = |page: Option<(bool, bool)>| match page {
+                None => "not at all",
+                Some((true, true)) => "withdrawn, known to the admin",
+                Some((true, false)) => "withdrawn, unknown to the admin",
+                Some((false, true)) => "known to the admin",
+                Some((false, false)) => "unknown to the admin",
+            };
+            return Some(format!("is shown {}, not {}", word(self.page), word(said)));
+        }
+        let coupons = self.coupons.iter().filter(|(_, it)| matches!(&**it, "ISSUED" | "CANCELLED"));
+        let said: BTreeSet<_> = coupons.map(|(id, state)| (*id, state == "CANCELLED")).collect();
+        (said != self.shown).then(|| {
+            let words = |coupons: &BTreeSet<(Uuid, bool)>| -> Vec<&str> {
+                let word = |cancelled| if cancelled { "CANCELLED" } else { "ISSUED" };
+                coupons.iter().map(|(_, cancelled)| word(*cancelled)).collect()
+            };
+            format!("is shown with coupons {:?}, not {:?}", words(&self.shown), words(&said))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: Uuid = Uuid::from_u128(1);
+
+    fn well(state: &str, coupon: &str) -> Whole {
+        let (gone, cancelled) = (state == "WITHDRAWN", coupon == "CANCELLED");
+        let issued = cancelled || coupon == "ISSUED";
+        let member = Member {
+            state: state.into(),
+            coupon_issued: issued,
+            coupon_cancelled: cancelled,
+            admin_notified: true,
+        };
+        Whole {
+            member: Some(member),
+            coupons: vec![(ID, coupon.into())],
+            admin: 1,
+            page: Some((gone, true)),
+            shown: issued.then_some((ID, cancelled)).into_iter().collect(),
+            withdrawn: gone,
+        }
+    }
+
+    #[test]
+    fn a_member_is_welcome_and_leaves_for_good() {
+        for (state, coupon) in [
+            ("ACTIVE", "ISSUED"),
+            ("WITHDRAWING", "CANCELLED"),
+            ("WITHDRAWN", "CANCELLED"),
+            ("WITHDRAWN", "REFUSED"),
+        ] {
+            let whole = well(state, coupon);
+            assert_eq!((whole.keeps(), whole.unwelcome()), (None, None), "{state} {coupon}");
+            assert_eq!((whole.half_gone(), whole.misshown()), (None, None), "{state} {coupon}");
+        }
+        assert!(well("WITHDRAWN", "ISSUED").keeps().is_some());
+        assert!(Whole { withdrawn: false, ..well("WITHDRAWN", "CANCELLED") }.half_gone().is_some());
+    }
+
+    #[test]
+    fn what_a_member_did_not_get_is_found() {
+        let lost = |lose: fn(&mut Whole)| {
+            let mut whole = well("ACTIVE", "ISSUED");
+            lose(&mut whole);
+            (whole.unwelcome().is_some(), whole.misshown().is_some())
+        };
+        assert_eq!(lost(|whole| whole.coupons.clear()), (true, true));
+        assert_eq!(lost(|whole| whole.shown.clear()), (false, true));
+        assert_eq!(lost(|whole| whole.page = None), (false, true));
+        assert_eq!(lost(|whole| whole.admin = 0), (true, true));
+        let flag = |whole: &mut Whole| whole.member.as_mut().unwrap().admin_notified = false;
+        assert_eq!(lost(flag), (true, false));
+        let flag = |whole: &mut Whole| whole.member.as_mut().unwrap().coupon_issued = false;
+        assert_eq!(lost(flag), (true, false));
+    }
+
+    #[test]
+    fn a_coupon_of_nobody_is_found() {
+        let whole = Whole { member: None, page: None, ..well("ACTIVE", "ISSUED") };
+        assert_eq!(whole.unwelcome().as_deref(), Some("is unknown, with 1 coupons"));
+    }
 }

@@ -69,6 +69,10 @@ impl Rate {
     /// A point for each won; no payment can earn more than points can count.
     const MOST: u32 = 10_000;
 
+    pub(crate) const fn basis_points(self) -> u32 {
+        self.0
+    }
+
     /// The points of a payment: `floor(paid × rate)`.
     pub(crate) fn points(self, paid: Paid) -> Points {
         let points = i128::from(paid.0.minor())

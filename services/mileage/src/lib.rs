@@ -23,13 +23,19 @@ use contracts::{
     },
     payment::v1::{PaymentEvent, payment_events_server::PaymentEventsServer},
 };
-use kit::{Error, House, Service};
+use kit::{Error, House, Service, config::Settings};
 
 use settings::MileageSettings;
 
 /// The mileage service.
 pub const SERVICE: Service =
     Service { name: "mileage", migrations: kit::migrations!["V1__mileage"], build };
+
+/// How many points a payment earns with these settings: per won, in basis points.
+pub fn basis_points(settings: &Settings) -> Result<u32, Error> {
+    let MileageSettings { basis_points: rate } = settings.own(SERVICE.name)?;
+    Ok(rate.basis_points())
+}
 
 fn build(house: &mut House<'_>) -> Result<(), Error> {
     let MileageSettings { basis_points: rate } = house.own_settings()?;
