@@ -151,17 +151,19 @@ struct Verification {
 impl Verification {
     async fn run(&self, scope: &Scope) -> Result<Vec<Finding>> {
         let mut watch = Watch::new(self.patience);
-        let mut certain = Suspicions::default();
-        self.look_inside(scope, &mut certain).await?;
+        let (mut certain, mut found) = (Suspicions::default(), Suspicions::default());
+        tokio::try_join!(self.look_inside(scope, &mut certain), self.look(scope, &mut found))?;
         watch.begin(certain, Instant::now());
+        watch.begin(found, Instant::now());
+        self.follow(&mut watch).await?;
         for _ in 0..ANEW {
+            if !watch.has_to_begin_anew() {
+                break;
+            }
             let mut found = Suspicions::default();
             self.look(scope, &mut found).await?;
             watch.begin(found, Instant::now());
             self.follow(&mut watch).await?;
-            if !watch.has_to_begin_anew() {
-                break;
-            }
         }
         let rules: [&[Rule]; 6] = [
             progress::RULES,

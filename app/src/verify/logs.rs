@@ -14,7 +14,7 @@ const GAPS: &[(&str, &str)] = &[
            || ', its log has ' || count(e.id) || ' events'
          from delivery d left join event e on e.aggregate_id = d.id
          where d.state not in ('NEW', 'REFUSED') and ($1::uuid[] is null or d.order_id = any($1))
-         group by d.order_id
+         group by d.order_id, d.id, d.state, d.version
          having count(e.id) <> d.version or coalesce(max(e.aggregate_version), 0) <> d.version",
     ),
     (
@@ -24,7 +24,7 @@ const GAPS: &[(&str, &str)] = &[
          from mileage_entry m left join event e on e.aggregate_id = m.id
          where m.state not in ('NEW', 'REFUSED')
            and ($1::uuid[] is null or m.payment_id = any($1))
-         group by m.payment_id
+         group by m.payment_id, m.id, m.state, m.version
          having count(e.id) <> m.version or coalesce(max(e.aggregate_version), 0) <> m.version",
     ),
     (
@@ -33,7 +33,7 @@ const GAPS: &[(&str, &str)] = &[
            || ', its log has ' || count(e.id) || ' events'
          from coupon c left join event e on e.aggregate_id = c.id
          where c.state not in ('NEW', 'REFUSED') and ($1::uuid[] is null or c.member_id = any($1))
-         group by c.member_id
+         group by c.member_id, c.id, c.state, c.version
          having count(e.id) <> c.version or coalesce(max(e.aggregate_version), 0) <> c.version",
     ),
     (

@@ -156,10 +156,7 @@ async fn checkpoints(sources: &Sources) -> Result<Vec<Checkpoint>> {
 }
 
 /// The positions of checkpoints where the log has the event that they have.
-async fn proven(
-    sources: &Sources,
-    checkpoints: &[Checkpoint],
-) -> Result<BTreeSet<(String, i64)>> {
+async fn proven(sources: &Sources, checkpoints: &[Checkpoint]) -> Result<BTreeSet<(String, i64)>> {
     let mut proven = BTreeSet::new();
     for service in sources.services() {
         let of = checkpoints.iter().filter(|it| it.source == service && it.event.is_some());

@@ -1,0 +1,411 @@
+//! How each invariant is broken by hand, and which lines then say so: the one that it is about,
+//! and no other but where one row is the business of two.
+
+/// What is broken, by which statements in which databases, and which invariants say so.
+pub(crate) struct Break {
+    pub(crate) invariants: &'static [&'static str],
+    pub(crate) statements: &'static [(&'static str, &'static str)],
+}
+
+const fn broken(
+    invariants: &'static [&'static str],
+    statements: &'static [(&'static str, &'static str)],
+) -> Break {
+    Break { invariants, statements }
+}
+
+const APPLIED: &str = "every consumer has applied all that its sources published";
+const DENSE: &str = "the positions of each log are dense";
+const PROVES: &str = "each checkpoint is at an event that its source's log has";
+const LOST: &str = "no consumer waits for the loss of events to be accepted";
+const PARKED: &str = "no event is parked";
+const OVERDUE: &str = "no task is overdue, and nothing is left half done";
+const UNANSWERED: &str = "no idempotency key has waited for its answer for more than a minute";
+const SUM: &str = "each ledger transaction sums to zero";
+const BALANCE: &str = "each balance is the sum of its entries, and not below 0";
+const PAYMENT: &str = "each payment that is DONE is in the ledger, once, and no other is";
+const STOCK: &str = "each stock is initial + restocked − decreased + restored, and not below 0";
+const ALLOCATION: &str = "each order moved the stock that its allocation says";
+const CATALOGUE: &str = "order's copy of the catalogue is what product has";
+const PAID: &str = "each paid order has one DONE payment, one stock decrease and one delivery";
+const CANCELLED: &str =
+    "each cancelled order has no live payment, no stock, no live delivery, no points";
+const KNOWN: &str =
+    "each cancelled order is known as such to payment, product, delivery and mileage";
+const UNPAID: &str = "no order that is not paid has cost money or goods, or earned points";
+const PLACED: &str = "no order is PLACED whose payment is decided, or missing";
+const AWAITING: &str =
+    "an order is AWAITING_DEPOSIT exactly when its payment is WAITING_FOR_DEPOSIT";
+const SAME: &str = "each order's payment is the one that it names, and of its amount";
+const MEMBER: &str = "what was done for an order was done for its member";
+const EARNED: &str = "each DONE payment has earned its points, once";
+const RATE: &str = "each payment's points are the rate's part of its amount, rounded down";
+pub(crate) const MESSAGE: &str =
+    "each approved payment has one message to marketing, and no other has";
+const ONCE: &str =
+    "one payment, allocation and delivery per order at most, one entry of points per payment";
+const TOLD: &str = "each log has all events of what it tells about, and they say what is so";
+const PAGE: &str = "My Page shows each order as order, payment and delivery say";
+const POINTS: &str = "My Page shows each member, their coupons and points as they are";
+const COUPON: &str = "no member who is WITHDRAWN has a coupon that is ISSUED";
+const WELCOME: &str =
+    "each member got one coupon, one message to the admin went out, and the flags say so";
+const GONE: &str = "order knows each member who has withdrawn, and no other";
+
+/// The order that waits for its deposit, as if order had not heard that payment does.
+const UNHEARD: [(&str, &str); 2] = [
+    (
+        "order",
+        "update event set aggregate_id = gen_random_uuid() where type = 'OrderAwaitingDeposit';
+         update orders set state = 'PLACED', told = 'PLACED', deposit_requested = false,
+           payment_id = null, event_version = 1
+         where state = 'AWAITING_DEPOSIT'",
+    ),
+    (
+        "mypage",
+        "update order_view set state = 'PLACED' where state = 'AWAITING_DEPOSIT';
+         delete from milestone where state = 'AWAITING_DEPOSIT'",
+    ),
+];
+
+pub(crate) const BREAKS: &[Break] = &[
+    broken(
+        &[APPLIED],
+        &[(
+            "delivery",
+            "update checkpoint set position = 0, event_id = null where source = 'order'",
+        )],
+    ),
+    broken(
+        &[OVERDUE],
+        &[(
+            "order",
+            "insert into task (kind, key, payload, due_at)
+             values ('cancel-payment', gen_random_uuid(), '', now() - interval '61 seconds')",
+        )],
+    ),
+    broken(
+        &[OVERDUE],
+        &[(
+            "order",
+            "update orders set state = 'CANCELLING', cancel_attempts = 1 where state = 'DELIVERING'",
+        )],
+    ),
+    broken(
+        &[UNANSWERED],
+        &[(
+            "payment",
+            "insert into idempotency (caller, method, key, request_hash, resource_id, create_time)
+             values ('a', 'b', 'c', '', gen_random_uuid(), now() - interval '61 seconds')",
+        )],
+    ),
+    broken(
+        &[SUM],
+        &[(
+            "payment",
+            "update ledger_entry set amount_minor = amount_minor - 1 where account = 'SANDBOX'",
+        )],
+    ),
+    broken(&[BALANCE], &[("payment", "update wallet set balance_minor = balance_minor + 1")]),
+    broken(
+        &[PAYMENT],
+        &[(
+            "payment",
+            "update ledger_entry set account = 'BANK' where account = 'SALES' and transaction_id in
+               (select id from ledger_transaction where kind = 'REFUND')",
+        )],
+    ),
+    broken(&[STOCK], &[("product", "update product set stock = stock + 1")]),
+    broken(
+        &[ALLOCATION],
+        &[(
+            "product",
+            "with taken as (update stock_movement set quantity = quantity - 1
+               where kind = 'DECREASED' returning product_id),
+             sum as (select product_id, count(*)::int as units from taken group by product_id)
+             update product set stock = stock - units from sum where id = product_id",
+        )],
+    ),
+    broken(&[CATALOGUE], &[("order", "delete from catalogue where price_minor = 1000")]),
+    broken(&[CATALOGUE], &[("order", "update catalogue set price_minor = price_minor + 1")]),
+    broken(
+        &[PAID],
+        &[
+            ("delivery", "delete from delivery where state = 'STARTED'"),
+            ("mypage", "update order_view set delivery_state = '' where state = 'DELIVERING'"),
+        ],
+    ),
+    broken(
+        &[CANCELLED],
+        &[
+            ("delivery", "update delivery set state = 'STARTED' where state = 'CANCELLED'"),
+            (
+                "mypage",
+                "update order_view set delivery_state = 'STARTED' where delivery_state = 'CANCELLED'",
+            ),
+        ],
+    ),
+    broken(
+        &[CANCELLED],
+        &[
+            ("mileage", "update mileage_entry set state = 'EARNED' where state = 'CANCELLED'"),
+            ("mypage", "update mileage_view set cancelled = false"),
+        ],
+    ),
+    broken(&[KNOWN], &[("delivery", "delete from delivery where state = 'REFUSED'")]),
+    broken(
+        &[KNOWN],
+        &[
+            ("mileage", "delete from mileage_entry where state = 'CANCELLED'"),
+            ("mypage", "delete from mileage_view where cancelled"),
+        ],
+    ),
+    broken(
+        &[UNPAID],
+        &[(
+            "delivery",
+            "insert into delivery (id, order_id, member_id, state)
+             values (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'STARTED')",
+        )],
+    ),
+    broken(
+        &[PLACED],
+        &[
+            UNHEARD[0],
+            UNHEARD[1],
+            ("mypage", "update order_view set payment_state = '' where state = 'PLACED'"),
+            ("payment", "delete from payment where state = 'WAITING_FOR_DEPOSIT'"),
+        ],
+    ),
+    broken(
+        &[PLACED],
+        &[
+            UNHEARD[0],
+            UNHEARD[1],
+            ("mypage", "update order_view set payment_state = 'DECLINED' where state = 'PLACED'"),
+            (
+                "payment",
+                "update payment set state = 'DECLINED' where state = 'WAITING_FOR_DEPOSIT';
+                 update event set type = 'PaymentDeclined' where type = 'DepositRequested'",
+            ),
+        ],
+    ),
+    broken(&[AWAITING], &UNHEARD),
+    broken(
+        &[AWAITING],
+        &[
+            ("payment", "delete from payment where state = 'WAITING_FOR_DEPOSIT'"),
+            ("mypage", "update order_view set payment_state = '' where state = 'AWAITING_DEPOSIT'"),
+        ],
+    ),
+    broken(
+        &[AWAITING, TOLD],
+        &[("payment", "update payment set state = 'EXPIRED' where state = 'WAITING_FOR_DEPOSIT'")],
+    ),
+    broken(
+        &[SAME],
+        &[("order", "update orders set total_minor = total_minor + 1 where state = 'DELIVERING'")],
+    ),
+    broken(
+        &[SAME],
+        &[("order", "update orders set payment_id = gen_random_uuid() where state = 'DELIVERING'")],
+    ),
+    broken(
+        &[SAME],
+        &[("order", "update orders set payment_id = null where state = 'AWAITING_DEPOSIT'")],
+    ),
+    broken(
+        &[MEMBER],
+        &[(
+            "payment",
+            "update payment set member_id = gen_random_uuid() where state = 'WAITING_FOR_DEPOSIT'",
+        )],
+    ),
+    broken(
+        &[EARNED],
+        &[
+            ("mileage", "delete from mileage_entry where state = 'EARNED'"),
+            ("mypage", "delete from mileage_view where not cancelled"),
+        ],
+    ),
+    broken(
+        &[RATE],
+        &[
+            ("mileage", "update mileage_entry set points = points + 1"),
+            ("mypage", "update mileage_view set points = points + 1"),
+        ],
+    ),
+    broken(
+        &[MESSAGE],
+        &[("notification", "delete from notification where audience = 'MARKETING'")],
+    ),
+    broken(
+        &[MESSAGE, TOLD],
+        &[(
+            "notification",
+            "insert into notification (id, audience, subject_id, body)
+             values (gen_random_uuid(), 'MARKETING', gen_random_uuid(), '')",
+        )],
+    ),
+    broken(
+        &[ONCE],
+        &[(
+            "delivery",
+            "alter table delivery drop constraint delivery_pkey;
+             insert into delivery (id, order_id, member_id, state)
+             select gen_random_uuid(), order_id, member_id, 'REFUSED' from delivery",
+        )],
+    ),
+    broken(
+        &[ONCE],
+        &[(
+            "mileage",
+            "alter table mileage_entry drop constraint mileage_entry_pkey;
+             insert into mileage_entry (id, payment_id, order_id, member_id, points, state)
+             select gen_random_uuid(), payment_id, order_id, member_id, 0, 'REFUSED'
+             from mileage_entry",
+        )],
+    ),
+    broken(
+        &[TOLD],
+        &[(
+            "delivery",
+            "update event set aggregate_id = gen_random_uuid() where type = 'DeliveryStarted'",
+        )],
+    ),
+    broken(
+        &[TOLD],
+        &[(
+            "product",
+            "update event set aggregate_id = gen_random_uuid() where type = 'StockDecreased'",
+        )],
+    ),
+    broken(
+        &[TOLD],
+        &[(
+            "product",
+            "update event set aggregate_id = gen_random_uuid() where type = 'ProductRegistered'",
+        )],
+    ),
+    broken(
+        &[TOLD],
+        &[(
+            "mileage",
+            "update event set aggregate_id = gen_random_uuid() where type = 'MileageCancelled'",
+        )],
+    ),
+    broken(
+        &[TOLD],
+        &[(
+            "coupon",
+            "update event set aggregate_id = gen_random_uuid() where type = 'CouponIssued'",
+        )],
+    ),
+    broken(
+        &[TOLD],
+        &[(
+            "member",
+            "update event set aggregate_id = gen_random_uuid() where type = 'MemberWithdrawn'",
+        )],
+    ),
+    broken(
+        &[TOLD],
+        &[(
+            "payment",
+            "update event set aggregate_id = gen_random_uuid() where type = 'WalletToppedUp'",
+        )],
+    ),
+    broken(
+        &[MESSAGE, TOLD],
+        &[
+            (
+                "payment",
+                "update event set aggregate_id = gen_random_uuid() where type = 'PaymentApproved'",
+            ),
+            ("mypage", "update order_view set payment_state = '' where payment_state = 'DONE'"),
+        ],
+    ),
+    broken(
+        &[TOLD],
+        &[
+            ("order", "update event set aggregate_id = gen_random_uuid() where type = 'OrderPaid'"),
+            ("mypage", "delete from milestone where state = 'PAID'"),
+        ],
+    ),
+    broken(
+        &[COUPON, GONE, TOLD],
+        &[
+            ("member", "update member set state = 'WITHDRAWN', withdraw_time = now()"),
+            ("mypage", "update member_view set withdrawn = true"),
+        ],
+    ),
+    broken(
+        &[WELCOME],
+        &[
+            ("coupon", "delete from coupon where state = 'ISSUED'"),
+            ("mypage", "delete from coupon_view where not cancelled"),
+        ],
+    ),
+    broken(
+        &[WELCOME],
+        &[
+            ("notification", "delete from notification where audience = 'ADMIN'"),
+            ("mypage", "update member_view set admin_notified = false"),
+        ],
+    ),
+    broken(&[WELCOME], &[("member", "update member set coupon_issued = false")]),
+    broken(&[WELCOME], &[("member", "update member set admin_notified = false")]),
+    broken(
+        &[WELCOME],
+        &[("member", "update member set coupon_cancelled = true where state = 'ACTIVE'")],
+    ),
+    broken(&[GONE], &[("order", "delete from withdrawn_member")]),
+    broken(&[POINTS], &[("mypage", "update coupon_view set cancelled = not cancelled")]),
+    broken(&[POINTS], &[("mypage", "update mileage_view set points = points + 1")]),
+    broken(&[POINTS], &[("mypage", "delete from mileage_view where cancelled")]),
+    broken(&[POINTS], &[("mypage", "update member_view set admin_notified = false")]),
+    broken(&[POINTS], &[("mypage", "update member_view set withdrawn = false")]),
+    broken(&[POINTS], &[("mypage", "update member_view set registered = false")]),
+    broken(&[PAGE], &[("mypage", "update order_view set payment_state = 'DECLINED'")]),
+    broken(&[PAGE], &[("mypage", "update order_view set delivery_state = ''")]),
+    broken(&[PAGE], &[("mypage", "update order_view set member_id = gen_random_uuid()")]),
+    broken(&[PAGE], &[("mypage", "delete from milestone where state = 'PAID'")]),
+    broken(&[PAGE], &[("mypage", "delete from milestone; delete from order_view")]),
+    broken(&[DENSE], &[("order", "delete from event_position where position = 2")]),
+    broken(
+        &[DENSE],
+        &[(
+            "order",
+            "delete from numbering where position = (select max(position) from numbering);
+             insert into numbering values (1, pg_current_snapshot(), 0) on conflict do nothing",
+        )],
+    ),
+    broken(
+        &[DENSE, TOLD],
+        &[("coupon", "delete from event where id = (select min(id) from event)")],
+    ),
+    broken(
+        &[PROVES],
+        &[("delivery", "update checkpoint set event_id = gen_random_uuid() where position > 0")],
+    ),
+    broken(
+        &[PROVES],
+        &[("delivery", "update checkpoint set position = 1000000 where position > 0")],
+    ),
+    broken(
+        &[LOST],
+        &[(
+            "delivery",
+            "insert into log_loss (consumer, source, partition, applied, applied_id, common)
+             values ('delivery', 'order', 7, 9, gen_random_uuid(), 8)",
+        )],
+    ),
+    broken(
+        &[PARKED],
+        &[(
+            "delivery",
+            "insert into parked (consumer, source, position, correlation_id, type, message)
+             values ('delivery', 'order', 1, gen_random_uuid(), 'OrderPlaced', '')",
+        )],
+    ),
+];
