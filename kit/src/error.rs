@@ -240,8 +240,13 @@ impl From<Status> for Error {
 
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
-        use tokio_postgres::error::SqlState;
+        use std::error::Error as _;
+        use tokio_postgres::{error::SqlState, types::WrongType};
         let Some(database) = error.as_db_error() else {
+            if error.source().is_some_and(|source| source.is::<WrongType>()) {
+                // Waiting does not make it right.
+                return Self::internal(format!("database: {}", crate::database::cause_of(&error)));
+            }
             return database_unavailable(&error);
         };
         let code = database.code();
