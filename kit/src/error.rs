@@ -243,7 +243,7 @@ impl From<tokio_postgres::Error> for Error {
         use std::error::Error as _;
         use tokio_postgres::{error::SqlState, types::WrongType};
         let Some(database) = error.as_db_error() else {
-            if error.source().is_some_and(|source| source.is::<WrongType>()) {
+            if error.source().is_some_and(<dyn std::error::Error>::is::<WrongType>) {
                 // Waiting does not make it right.
                 return Self::internal(format!("database: {}", crate::database::cause_of(&error)));
             }

@@ -147,7 +147,7 @@ pub(super) async fn check(
     rates: &[u32],
     found: &mut Suspicions,
 ) -> Result<()> {
-    let mut lists = Lists::open(sources, scope).await?;
+    let mut lists = Box::pin(Lists::open(sources, scope)).await?;
     let (mut count, mut said) = (0_u64, Instant::now());
     while let Some(id) = lists.next() {
         lists.take(id).await?.check(rates, found);

@@ -155,8 +155,11 @@ impl Payment {
             // What a card was refused in the call, and what was voided, is nobody else's matter.
             ("DECLINED" | "CANCELLED", "") => card,
             ("DECLINED", log) => log == "PaymentDeclined",
-            ("CANCELLED", "DepositRequested,PaymentCancelled") => transfer,
-            ("CANCELLED", "DepositRequested,PaymentApproved,PaymentCancelled") => transfer,
+            (
+                "CANCELLED",
+                "DepositRequested,PaymentCancelled"
+                | "DepositRequested,PaymentApproved,PaymentCancelled",
+            ) => transfer,
             ("CANCELLED", log) => log == "PaymentApproved,PaymentCancelled",
             _ => false,
         }
@@ -368,8 +371,8 @@ impl Whole {
     /// What the logs tell otherwise, or not at all.
     fn untold(&self) -> Option<String> {
         if let Some(order) = &self.order {
-            let events = order.log.split(',').filter(|event| !event.is_empty());
-            let (count, last) = (events.clone().count(), events.last().map(milestone));
+            let mut events = order.log.split(',').filter(|event| !event.is_empty());
+            let (count, last) = (events.clone().count(), events.next_back().map(milestone));
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             let dense = count == order.event_version && count == order.last_version;
             let told = match (last.as_deref(), &*order.told, self.standing()) {
