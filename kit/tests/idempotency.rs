@@ -1,5 +1,7 @@
 //! Keys that nobody needs any more.
 
+#![expect(clippy::unwrap_used, reason = "clippy does not see that helpers of tests are tests")]
+
 mod support;
 
 use kit::{Database, idempotency, testing};
