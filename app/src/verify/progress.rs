@@ -40,7 +40,7 @@ const PROVEN: &str = "
 
 /// The positions of a log after one, and its last.
 const POSITIONS: &str = "
-    select count(*) as count, coalesce(min(position), $1 + 1) as first,
+    select count(*) as count, coalesce(min(position), $1::bigint + 1) as first,
       coalesce((select max(position) from event_position), 0) as last
     from event_position where position > $1";
 
