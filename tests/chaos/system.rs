@@ -324,7 +324,7 @@ impl System {
     /// What `hansang verify` prints, and whether it found nothing.
     pub(crate) async fn verify(&self) -> (bool, String) {
         let mut command = tokio::process::Command::new(self.dir.path().join(PROGRAM));
-        command.args(["verify", "--within", "120", "--data-dir"]).arg(self.dir.path());
+        command.args(["verify", "--patience", "60", "--data-dir"]).arg(self.dir.path());
         command.env("HANSANG__DATABASE__URL", &self.ground.database_url).kill_on_drop(true);
         let output = command.output().await.expect("hansang runs");
         let printed = [output.stdout, output.stderr].concat();

@@ -143,7 +143,7 @@ class Shop:
         """Invariants that hold; all have to."""
         [(_, server)] = self.parts.values()
         env = {**os.environ, "HANSANG__DATABASE__URL": server.verifier_url()}
-        lines = run(HANSANG, "verify", "--within", str(int(60 * PATIENCE)), env=env, cwd=self.folder).splitlines()
+        lines = run(HANSANG, "verify", "--patience", str(int(30 * PATIENCE)), env=env, cwd=self.folder).splitlines()
         return len(lines)
 
     def person(self, email, role=None):

@@ -42,7 +42,7 @@ const PROVEN: &str = "
 const POSITIONS: &str = "
     select count(*) as count, coalesce(min(position), $1::bigint + 1) as first,
       coalesce((select max(position) from event_position), 0) as last
-    from event_position where position > $1";
+    from event_position where position > $1::bigint";
 
 /// Events without a position, and positions without an event, after an event.
 const ALONE: &str = "
