@@ -204,7 +204,7 @@ async fn on_the_way(shop: &Shop, fault: &Fault) {
     match fault.kind {
         Kind::Cut => {
             shop.history.fault(format!("connections to Postgres are cut: {whose}"));
-            for (_, proxy) in proxies.iter() {
+            for (_, proxy) in &proxies {
                 proxy.cut();
             }
         }
@@ -212,18 +212,18 @@ async fn on_the_way(shop: &Shop, fault: &Fault) {
             let delay = Duration::from_millis(5 + u64::try_from(fault.size).unwrap_or(0) * 3);
             let lasts = fault.lasts;
             shop.history.fault(format!("Postgres is {delay:?} away for {lasts:?}: {whose}"));
-            for (_, proxy) in proxies.iter() {
+            for (_, proxy) in &proxies {
                 proxy.delay(delay);
             }
             sleep(fault.lasts).await;
-            for (_, proxy) in proxies.iter() {
+            for (_, proxy) in &proxies {
                 proxy.delay(Duration::ZERO);
             }
         }
         _ => {
             let lasts = fault.lasts;
             shop.history.fault(format!("connections to Postgres freeze for {lasts:?}: {whose}"));
-            for (_, proxy) in proxies.iter() {
+            for (_, proxy) in &proxies {
                 proxy.freeze();
             }
             sleep(fault.lasts).await;
