@@ -39,7 +39,11 @@ static KITCHEN: Service = Service {
 async fn kitchen(clock: bool) -> Stage {
     let mut compiler =
         protox::Compiler::new([concat!(env!("CARGO_MANIFEST_DIR"), "/../proto")]).unwrap();
-    let served = ["hansang/clock/v1/clock_service.proto", "hansang/event/v1/parked_service.proto"];
+    let served = [
+        "hansang/clock/v1/clock_service.proto",
+        "hansang/event/v1/loss_service.proto",
+        "hansang/event/v1/parked_service.proto",
+    ];
     compiler.include_imports(true).open_files(served).unwrap();
     let contracts = compiler.encode_file_descriptor_set().leak();
     let change = |settings: &mut kit::config::Settings| settings.testing.clock = clock;

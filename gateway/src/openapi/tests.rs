@@ -86,7 +86,10 @@ fn a_command_says_what_it_takes_and_makes() {
     assert_eq!(schema["$ref"], "#/components/schemas/order.v1.Order");
     let body = &order["requestBody"]["content"]["application/json"]["schema"];
     assert_eq!(body["additionalProperties"], false);
-    assert_eq!(body["properties"]["lines"]["description"], "1 to 100 lines.");
+    assert_eq!(
+        body["properties"]["lines"]["description"],
+        "1 to 100 lines, which cost 1,000,000,000,000 won at most."
+    );
     let problems = order["responses"].as_object().expect("responses").keys();
     let problems: Vec<_> = problems.filter(|status| status.as_str() > "299").collect();
     let expected = ["400", "401", "403", "406", "408", "409", "413", "415", "422", "429"];
