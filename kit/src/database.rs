@@ -22,7 +22,7 @@ use std::{
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio::sync::Notify;
-use tokio_postgres::{Row, types::ToSql};
+use tokio_postgres::{Row, error::SqlState, types::ToSql};
 use uuid::Uuid;
 
 pub use self::connector::{Connector, cause_of};
@@ -96,6 +96,7 @@ impl Database {
             connection: Some(self.connection().await?),
             busy: None,
             failed: false,
+            demoted: false,
             appended: false,
             cause: Cause { causation_id: None, headers: spans::context_headers() },
             watch: self.watch.clone(),
@@ -110,7 +111,13 @@ impl Database {
     /// A connection for statements that each stand alone.
     pub async fn read(&self) -> Result<Reader, Error> {
         let connection = Some(self.connection().await?);
-        Ok(Reader { connection, busy: None, failed: false, watch: self.watch.clone() })
+        Ok(Reader {
+            connection,
+            busy: None,
+            failed: false,
+            demoted: false,
+            watch: self.watch.clone(),
+        })
     }
 
     async fn connection(&self) -> Result<Object, Error> {
@@ -174,6 +181,11 @@ fn connections(
         .map_err(|error| Error::internal(error.to_string()))
 }
 
+/// Whether the server that answers takes no writes.
+fn is_demotion(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
+}
+
 /// Where an effect comes from: goes into the events that it leads to.
 #[derive(Clone, Debug, Default)]
 pub struct Cause {
@@ -190,6 +202,8 @@ pub struct Tx {
     busy: Option<Instant>,
     /// A statement has failed since the beginning, or since the last savepoint was gone back to.
     failed: bool,
+    /// It leads to a server that takes no writes any more.
+    demoted: bool,
     appended: bool,
     cause: Cause,
     watch: Watch,
@@ -204,6 +218,8 @@ pub struct Reader {
     /// Since when a statement is under way.
     busy: Option<Instant>,
     failed: bool,
+    /// It leads to a server that takes no writes any more.
+    demoted: bool,
     watch: Watch,
 }
 
@@ -224,6 +240,7 @@ macro_rules! statements {
             };
             let answer = self.watch.answer(&mut self.busy, answer).await;
             self.failed |= answer.is_err();
+            self.demoted |= answer.as_ref().is_err_and(is_demotion);
             answer
         }
     )* };
@@ -237,6 +254,7 @@ impl Tx {
         let connection = self.connection.as_ref().expect("present until drop");
         let answer = connection.batch_execute(sql);
         let answer = self.watch.answer(&mut self.busy, answer).await;
+        self.demoted |= answer.as_ref().is_err_and(is_demotion);
         self.failed = answer.is_err() || (self.failed && !sql.starts_with("rollback to"));
         answer
     }
@@ -322,7 +340,7 @@ impl Tx {
 
     /// Undoes it, and waits for that.
     pub async fn rollback(mut self) {
-        if self.batch("rollback").await.is_ok() {
+        if self.batch("rollback").await.is_ok() && !self.demoted {
             drop(self.connection.take());
             self.database.meter.ended(self.begun.elapsed(), "rollback");
         }
@@ -339,7 +357,8 @@ impl Drop for Tx {
         if let Some(sent) = self.busy {
             self.watch.given_up(sent);
         }
-        if self.busy.is_some() || tokio::runtime::Handle::try_current().is_err() {
+        let unusable = self.busy.is_some() || self.demoted;
+        if unusable || tokio::runtime::Handle::try_current().is_err() {
             drop(Object::take(connection));
             return;
         }
@@ -359,10 +378,11 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take()
-            && let Some(sent) = self.busy
-        {
+        let Some(connection) = self.connection.take() else { return };
+        if let Some(sent) = self.busy {
             self.watch.given_up(sent);
+        }
+        if self.busy.is_some() || self.demoted {
             drop(Object::take(connection));
         }
     }

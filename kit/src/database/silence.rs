@@ -13,7 +13,6 @@ use std::{
 
 use deadpool_postgres::{Object, Pool, WeakPool};
 use tokio::time::timeout;
-use tokio_postgres::error::SqlState;
 
 /// Beyond the statement timeout, at which Postgres itself answers.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -45,8 +44,7 @@ impl Watch {
     }
 
     /// Waits for an answer, but not for longer than Postgres takes at most. Until there is one,
-    /// `sent` says since when the connection is busy; it stays so where it leads to a server that
-    /// takes no writes any more, and nobody gets it again.
+    /// `sent` says since when the connection is busy.
     pub(super) async fn answer<T>(
         &self,
         sent: &mut Option<Instant>,
@@ -57,12 +55,7 @@ impl Watch {
             self.drop_idle();
             return Err(tokio_postgres::Error::__private_api_timeout());
         };
-        let demoted = |error: &tokio_postgres::Error| {
-            error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
-        };
-        if !answer.as_ref().is_err_and(demoted) {
-            *sent = None;
-        }
+        *sent = None;
         answer
     }
 
