@@ -21,7 +21,7 @@ use std::{
 };
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_postgres::{Row, error::SqlState, types::ToSql};
 use uuid::Uuid;
 
@@ -54,6 +54,8 @@ pub struct Database {
     watch: Watch,
     /// Notified after each commit that scheduled a task.
     scheduled: Arc<Notify>,
+    /// The last position of the log that was shown here.
+    log_head: watch::Sender<i64>,
     /// What [`background`](Self::background) takes its connections from.
     behind: (Pool, Meter),
 }
@@ -78,6 +80,7 @@ impl Database {
             locks,
             watch,
             scheduled: Arc::default(),
+            log_head: watch::Sender::default(),
             behind,
         })
     }
@@ -145,6 +148,17 @@ impl Database {
     /// Notified after each commit that appended events.
     pub fn committed(&self) -> &Arc<Notify> {
         &self.committed
+    }
+
+    /// The last position of the service's own log, once a process that publishes it has seen it: it
+    /// changes after something has happened, here or at another replica.
+    pub fn log_head(&self) -> watch::Receiver<i64> {
+        self.log_head.subscribe()
+    }
+
+    /// The log has been seen to end there.
+    pub(crate) fn log_ends_at(&self, position: i64) {
+        self.log_head.send_if_modified(|known| std::mem::replace(known, position) != position);
     }
 
     /// Set with [`committed`](Self::committed) where the transaction has not numbered its events.

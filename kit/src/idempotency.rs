@@ -136,9 +136,10 @@ pub async fn release(tx: &mut Tx, command: &Command) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives back the key that was reserved for a resource that is never going to be made, where the
-/// command itself is not at hand any more.
-pub async fn release_resource(tx: &mut Tx, id: Uuid) -> Result<(), Error> {
+/// Gives back the keys that are reserved for a resource and have no answer, once what they asked for
+/// has ended: it was refused, or never ran, or a task has taken it up after its caller was gone.
+/// Whoever comes with such a key again is answered by how the resource is then.
+pub async fn release_unanswered(tx: &mut Tx, id: Uuid) -> Result<(), Error> {
     let sql = "delete from idempotency where resource_id = $1 and response is null";
     tx.execute(sql, &[&id]).await?;
     Ok(())

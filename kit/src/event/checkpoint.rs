@@ -82,17 +82,21 @@ const MOVE_ONE: &str = "
     insert into checkpoint (consumer, source, partition, position, event_id, applied, applied_id)
     select $1, $2, $3, $5, $6, $7, $8 from gone";
 
+/// Each old row is looked up by its whole key, and deleted by its place: joined in any other way, all
+/// partitions of the owner might be read.
 const MOVE: &str = "
-    with step as (
+    with step as materialized (
       select * from unnest($3::smallint[], $4::bigint[], $5::bigint[], $6::uuid[], $7::bigint[],
         $8::uuid[]) as s (partition, old, position, event_id, applied, applied_id)),
     gone as (
-      delete from checkpoint c using step s
-      where c.consumer = $1 and c.source = $2 and c.partition = s.partition
-        and c.position = s.old
-      returning s.*)
+      delete from checkpoint where ctid = any(array(
+        select (select c.ctid from checkpoint c
+                where c.consumer = $1 and c.source = $2 and c.partition = s.partition
+                  and c.position = s.old)
+        from step s))
+      returning partition)
     insert into checkpoint (consumer, source, partition, position, event_id, applied, applied_id)
-    select $1, $2, partition, position, event_id, applied, applied_id from gone";
+    select $1, $2, partition, position, event_id, applied, applied_id from gone join step using (partition)";
 
 /// Moves the checkpoints that differ. Refuses when any is not where it was left: then somebody
 /// else has applied the same events, and this transaction must not.

@@ -168,8 +168,9 @@ impl Log {
                 return Ok(false);
             }
         }
+        let before = *shown;
         self.show_new(shown).await?;
-        Ok(true)
+        Ok(*shown != before)
     }
 
     /// Shows what was numbered since.
@@ -177,7 +178,7 @@ impl Log {
         let watched = self.live.receiver_count() > 0;
         let Some(mut after) = shown.filter(|_| watched) else {
             let head = sequencer::head(&self.database).await?;
-            gauge::log_head(&self.database.service(), head.position);
+            self.ends_at(head.position);
             // Whoever subscribed meanwhile learns that there is something in the table.
             self.show(Shown::Batch(Arc::new(Batch { after: head, events: Vec::new() })));
             *shown = Some(head);
@@ -191,7 +192,7 @@ impl Log {
             };
             let Some(last) = events.last().map(Stored::place) else { return Ok(()) };
             self.show(Shown::Batch(Arc::new(Batch { after, events })));
-            gauge::log_head(&self.database.service(), last.position);
+            self.ends_at(last.position);
             after = last;
             *shown = Some(last);
         }
@@ -206,6 +207,11 @@ impl Log {
         );
         *shown = None;
         self.show(Shown::Replaced);
+    }
+
+    fn ends_at(&self, position: i64) {
+        gauge::log_head(&self.database.service(), position);
+        self.database.log_ends_at(position);
     }
 
     fn show(&self, shown: Shown) {

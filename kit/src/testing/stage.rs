@@ -19,6 +19,7 @@ use crate::{
     Database, Error, Stop,
     auth::{self, Identity, Issuer, Role},
     config::{AuthSettings, Secret, Settings},
+    rpc::IDEMPOTENCY_KEY,
     server::Server,
     service::Service,
 };
@@ -169,6 +170,27 @@ impl Stage {
             request.metadata_mut().insert("authorization", bearer);
         }
         request
+    }
+
+    /// A command by someone, with an idempotency key of its own.
+    ///
+    /// # Panics
+    /// When no token can be made.
+    pub fn command<T>(&self, caller: As, message: T) -> Request<T> {
+        let mut request = self.call(caller, message);
+        let key = crate::id::new().to_string().parse().expect("ascii");
+        request.metadata_mut().insert(IDEMPOTENCY_KEY, key);
+        request
+    }
+
+    /// How many idempotency keys of a service have no answer.
+    ///
+    /// # Panics
+    /// When the database cannot be read.
+    pub async fn unanswered_keys(&self, service: &str) -> i64 {
+        let mut reader = self.database(service).read().await.expect("reads");
+        let sql = "select count(*) from idempotency where response is null";
+        reader.query_one(sql, &[]).await.expect("counts").get(0)
     }
 
     /// Stops the services as a signal would.

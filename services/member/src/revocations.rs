@@ -1,7 +1,7 @@
 //! Whose tokens are void though they may not have expired: of members who have
 //! withdrawn. All services watch this, and refuse those tokens; who has withdrawn
-//! is read from the database once for all who watch, so that every replica tells
-//! what happened at any.
+//! is read from the database once for all who watch, whenever the service's log has
+//! something new, so that every replica tells what happened at any.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,8 +24,8 @@ use crate::{
     store::{self, Withdrawn},
 };
 
-/// How soon a withdrawal is told.
-const TICK: Duration = Duration::from_millis(200);
+/// How often to look though the log says nothing: after the database was away, for one.
+const TICK: Duration = Duration::from_secs(2);
 /// How much longer than a token one is remembered: clocks differ, and who withdraws may be signing
 /// in at the same time.
 const MARGIN: Duration = Duration::from_mins(1);
@@ -56,8 +56,14 @@ impl Revocations {
     pub(crate) async fn run(self) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut away = false;
-        while self.stop.run_until_cancelled(tick.tick()).await.is_some() {
+        let (mut away, mut log_head) = (false, self.database.log_head());
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                _ = tick.tick() => {}
+                // The sender lives as long as the database does.
+                _ = log_head.changed() => {}
+            }
             let looked = self.look(SystemTime::now()).await;
             if let Err(error) = &looked
                 && !away

@@ -122,6 +122,7 @@ impl Withdraw {
         if let Some(command) = command {
             idempotency::store(&mut tx, command, &render::member(&stored)).await?;
         }
+        idempotency::release_unanswered(&mut tx, attempt.member.0).await?;
         tx.commit().await?;
         Ok(stored)
     }
@@ -131,6 +132,7 @@ impl Withdraw {
         store::update(&mut tx, attempt.member, |stored| stored.membership.withdrawal_refused())
             .await?;
         task::remove(&mut tx, TASK, attempt.member.0).await?;
+        idempotency::release_unanswered(&mut tx, attempt.member.0).await?;
         tx.commit().await
     }
 
@@ -144,6 +146,7 @@ impl Withdraw {
             return Ok(outcome_pending());
         }
         task::remove(&mut tx, TASK, attempt.member.0).await?;
+        idempotency::release_unanswered(&mut tx, attempt.member.0).await?;
         tx.commit().await?;
         Ok(Error::unavailable(
             "COUPON_UNAVAILABLE",

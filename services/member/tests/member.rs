@@ -167,7 +167,7 @@ impl Shop {
         key: Option<&str>,
     ) -> Result<Response<Member>, Status> {
         let message = WithdrawMemberRequest { member_id: member.to_string() };
-        let mut request = self.stage.call(caller, message);
+        let mut request = self.stage.command(caller, message);
         if let Some(key) = key {
             let key = key.parse().expect("ascii");
             request.metadata_mut().insert(kit::rpc::IDEMPOTENCY_KEY, key);
@@ -315,6 +315,7 @@ async fn a_withdrawal_that_never_reached_coupon_leaves_the_member_as_they_were()
     let away = shop.withdraw(member).await.expect_err("away");
     assert_eq!((away.kind(), away.reason()), (Kind::Unavailable, "COUPON_UNAVAILABLE"));
     assert_eq!(shop.seen(member).await, before);
+    assert_eq!(shop.stage.unanswered_keys("member").await, 0);
     shop.sign_in(&before.email).await.expect("still a member");
     assert_eq!(shop.withdraw(member).await.expect("leaves").state(), State::Withdrawn);
     shop.stage.close().await;
@@ -334,6 +335,7 @@ async fn a_withdrawal_in_doubt_goes_on_by_itself() {
     shop.sign_in(&looked.email).await.expect("signs in");
     let gone = |m: &Member| m.state() == State::Withdrawn && m.coupon_cancelled;
     shop.eventually("withdrawn", member, gone).await;
+    assert_eq!(shop.stage.unanswered_keys("member").await, 0);
     assert_eq!(shop.told(member).await, 1);
     shop.stage.close().await;
 }

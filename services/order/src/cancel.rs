@@ -130,6 +130,7 @@ impl Cancel {
         if let Some(command) = command {
             idempotency::store(&mut tx, command, &render::order(&stored)).await?;
         }
+        idempotency::release_unanswered(&mut tx, attempt.order.0).await?;
         tx.commit().await?;
         Ok(stored)
     }
@@ -139,6 +140,7 @@ impl Cancel {
         store::update(&mut tx, attempt.order, None, |_, order| Ok(((), order.cancel_refused())))
             .await?;
         task::remove(&mut tx, TASK, attempt.order.0).await?;
+        idempotency::release_unanswered(&mut tx, attempt.order.0).await?;
         tx.commit().await
     }
 
@@ -152,6 +154,7 @@ impl Cancel {
             return Ok(outcome_pending());
         }
         task::remove(&mut tx, TASK, attempt.order.0).await?;
+        idempotency::release_unanswered(&mut tx, attempt.order.0).await?;
         tx.commit().await?;
         Ok(Error::unavailable(
             "PAYMENT_UNAVAILABLE",

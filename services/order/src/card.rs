@@ -133,7 +133,7 @@ impl Card {
             return Ok(Placed::Before(order));
         }
         // By what it was to make: the key may be another order's by now.
-        idempotency::release_resource(&mut tx, id.0).await?;
+        idempotency::release_unanswered(&mut tx, id.0).await?;
         let aborted = store::update(&mut tx, id, None, |_, order| {
             order.abort();
             Ok((order.places_alone(attempt), Vec::new()))
@@ -175,7 +175,7 @@ impl Card {
         self.cancel_payment(id, member).await?;
         let mut tx = self.0.database.begin().await?;
         // Whoever asks again with the same key asks for another order.
-        idempotency::release_resource(&mut tx, id.0).await?;
+        idempotency::release_unanswered(&mut tx, id.0).await?;
         store::remove_pending(&mut tx, id).await?;
         tx.commit().await
     }

@@ -293,7 +293,7 @@ impl Shop {
 
     async fn cancel(&self, order: &Order) -> Result<State, Error> {
         let request = CancelOrderRequest { order_id: order.id.clone() };
-        let request = self.stage.call(As::Member(self.member), request);
+        let request = self.stage.command(As::Member(self.member), request);
         let cancelled = self.orders.clone().cancel_order(request).await.map_err(Error::from)?;
         Ok(cancelled.into_inner().state())
     }
@@ -323,6 +323,7 @@ async fn a_cancellation_that_payment_refuses_leaves_the_order_going_on() {
     let refused = shop.cancel(&order).await.expect_err("refused");
     assert_eq!((refused.kind(), refused.reason()), (Kind::Conflict, "DEPOSIT_CONFIRMED"));
     assert_eq!(shop.state(&order).await, State::Placed);
+    assert_eq!(shop.stage.unanswered_keys("order").await, 0);
     shop.deliver(&order).await;
     shop.eventually(&order, State::Delivering).await;
     shop.stage.close().await;
@@ -335,6 +336,7 @@ async fn a_cancellation_that_never_reached_payment_leaves_the_order_as_it_was() 
     let away = shop.cancel(&order).await.expect_err("away");
     assert_eq!((away.kind(), away.reason()), (Kind::Unavailable, "PAYMENT_UNAVAILABLE"));
     assert_eq!(shop.state(&order).await, State::Placed);
+    assert_eq!(shop.stage.unanswered_keys("order").await, 0);
     assert_eq!(shop.cancel(&order).await.expect("cancels"), State::Cancelled);
     assert_eq!(shop.cancel(&order).await.expect("again"), State::Cancelled);
     shop.stage.close().await;
@@ -353,6 +355,7 @@ async fn a_cancellation_in_doubt_goes_on_by_itself() {
     // What is learned meanwhile is kept, and shows nothing.
     shop.deliver(&order).await;
     shop.eventually(&order, State::Cancelled).await;
+    assert_eq!(shop.stage.unanswered_keys("order").await, 0);
     shop.stage.close().await;
 }
 

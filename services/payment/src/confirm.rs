@@ -133,6 +133,7 @@ async fn confirmed(parts: &Parts, attempt: &Attempt<'_>) -> Result<Stored, Error
     if let Some(command) = attempt.command {
         idempotency::store(&mut tx, command, &render::payment(&stored)).await?;
     }
+    idempotency::release_unanswered(&mut tx, stored.payment.id.0).await?;
     tx.commit().await?;
     parts.mileage.earn(&stored.payment).await;
     Ok(stored)
@@ -142,17 +143,18 @@ async fn refused(parts: &Parts, attempt: &Attempt<'_>, refusal: &Error) -> Resul
     // The order's words for why it ends: product refuses what is short or was cancelled.
     let reason = if refusal.reason() == "OUT_OF_STOCK" { "OUT_OF_STOCK" } else { "MEMBER_REQUEST" };
     let mut tx = parts.database.begin().await?;
-    store::update(&mut tx, attempt.order, attempt.member, |payment, _| {
+    let ((), stored) = store::update(&mut tx, attempt.order, attempt.member, |payment, _| {
         Ok(((), payment.confirm_refused(reason).into_iter().collect()))
     })
     .await?;
     tasks::remove(&mut tx, attempt.order, Kind::Confirm).await?;
+    idempotency::release_unanswered(&mut tx, stored.payment.id.0).await?;
     tx.commit().await
 }
 
 async fn never_ran(parts: &Parts, attempt: &Attempt<'_>) -> Result<Error, Error> {
     let mut tx = parts.database.begin().await?;
-    let (waits, _) = store::update(&mut tx, attempt.order, attempt.member, |payment, _| {
+    let (waits, stored) = store::update(&mut tx, attempt.order, attempt.member, |payment, _| {
         let (waits, outcome) = payment.confirm_never_ran(attempt.number);
         Ok((waits, outcome.into_iter().collect()))
     })
@@ -161,6 +163,7 @@ async fn never_ran(parts: &Parts, attempt: &Attempt<'_>) -> Result<Error, Error>
         return Ok(outcome_pending());
     }
     tasks::remove(&mut tx, attempt.order, Kind::Confirm).await?;
+    idempotency::release_unanswered(&mut tx, stored.payment.id.0).await?;
     tx.commit().await?;
     Ok(Error::unavailable(
         "PRODUCT_UNAVAILABLE",

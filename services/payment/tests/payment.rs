@@ -274,7 +274,7 @@ impl Shop {
             amount: Some(Money::from(("KRW", amount))),
             depositor_name: "Kim".into(),
         };
-        let request = self.stage.call(As::Seller(kit::id::new()), request);
+        let request = self.stage.command(As::Seller(kit::id::new()), request);
         let answer = self.payments.clone().confirm_deposit(request).await.map_err(Error::from)?;
         Ok(answer.into_inner().state())
     }
@@ -331,6 +331,7 @@ async fn a_confirmation_that_never_reached_product_leaves_the_payment_waiting() 
     let away = shop.confirm(&payment, 3_000).await.expect_err("away");
     assert_eq!((away.kind(), away.reason()), (Kind::Unavailable, "PRODUCT_UNAVAILABLE"));
     assert_eq!(shop.payments_in(State::WaitingForDeposit).await.len(), 1);
+    assert_eq!(shop.stage.unanswered_keys("payment").await, 0);
     shop.stage.close().await;
 }
 
@@ -341,6 +342,7 @@ async fn a_confirmation_in_doubt_goes_on_by_itself() {
     let pending = shop.confirm(&payment, 3_000).await.expect_err("in doubt");
     assert_eq!((pending.kind(), pending.reason()), (Kind::Unavailable, "OUTCOME_PENDING"));
     shop.eventually(State::Done, 1).await;
+    assert_eq!(shop.stage.unanswered_keys("payment").await, 0);
     shop.assert_books_balance().await;
     shop.stage.close().await;
 }
