@@ -207,13 +207,17 @@ impl<'a> House<'a> {
     where
         F: Future<Output = Result<(), Error>> + Send,
     {
-        let (database, stop) = (self.background(), self.stop.clone());
+        let (service, database, stop) = (self.name, self.background(), self.stop.clone());
         self.run(async move {
-            let mut beat = tokio::time::interval(MEASURE);
+            let (mut beat, mut failing) = (tokio::time::interval(MEASURE), false);
             while stop.run_until_cancelled(beat.tick()).await.is_some() {
-                if let Err(error) = look(database.clone()).await {
-                    tracing::debug!(%error, "not measured");
+                let looked = look(database.clone()).await;
+                if let Err(error) = &looked
+                    && !failing
+                {
+                    tracing::warn!(%error, service, "metrics are not measured, trying again later");
                 }
+                failing = looked.is_err();
             }
         })
     }

@@ -339,7 +339,8 @@ static OVERDUE: LazyLock<Seconds<Labels>> =
 /// Looks how many tasks a service has, and how long the oldest that is due has waited.
 pub(crate) async fn measure(database: Database) -> Result<(), Error> {
     // However many there are, this reads no more.
-    let sql = "select (select count(*) from (select from task order by due_at limit 10000) some),
+    let sql =
+        "select (select count(*) from (select from task order by due_at limit 10000) as counted),
            coalesce(greatest(extract(epoch from
              clock_now() - (select min(due_at) from task)), 0), 0)::float8";
     let row = database.read().await?.query_one(sql, &[]).await?;

@@ -209,7 +209,7 @@ pub(crate) async fn in_progress(
     let rows = reader
         .query(
             "select s.state, (select count(*) from (
-               select from orders o where o.state = s.state limit $2) some)
+               select from orders o where o.state = s.state limit $2) as counted)
              from unnest($1::text[]) with ordinality as s (state, place) order by s.place",
             &[&words::IN_PROGRESS.as_slice(), &most],
         )
