@@ -69,10 +69,10 @@ impl Embedded {
         let (mut born, mut failures) = (Instant::now(), 0);
         loop {
             let how = match self.postmaster.wait().await {
-                Ok(status) => format!("{status}: {}", self.home.last_log_line()),
+                Ok(status) => format!("{status}; its log ends: {}", self.home.last_log_line()),
                 Err(error) => format!("cannot watch it: {error}"),
             };
-            eprintln!("hansang: Postgres ended ({how}); starting it again");
+            eprintln!("hansang: Postgres ended, starting it again: {how}");
             failures = if born.elapsed() < STEADY { failures + 1 } else { 1 };
             self.postmaster = loop {
                 sleep(pause(failures)).await;

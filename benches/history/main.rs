@@ -110,6 +110,8 @@ impl Bench {
     async fn fresh(&mut self, admin: &tokio_postgres::Config) {
         self.rest("at rest, fresh").await;
         self.measure("fresh").await;
+        // Nothing runs beside the reference.
+        self.shop.kill();
         let reference = Reference::create(admin).await;
         let rate = f64::from(self.rate);
         let before = self.meter.read(&[]).await;
@@ -122,7 +124,6 @@ impl Bench {
 
     async fn old(&mut self) {
         let orders = number("ORDERS", 300_000);
-        self.shop.kill();
         let before = self.meter.read(&[]).await;
         let begun = Instant::now();
         history::write(&self.shop.databases, &self.models, orders as usize).await;
@@ -130,7 +131,9 @@ impl Bench {
         self.table.written(orders, begun.elapsed(), spent.bytes);
         self.shop.databases.each("vacuum analyze").await;
         self.shop.start().await;
+        let begun = Instant::now();
         self.shop.settled().await;
+        self.table.verified(orders, begun.elapsed());
         self.rest(&format!("at rest, {orders} orders")).await;
         self.measure(&format!("{orders} orders")).await;
         self.without_statistics(orders).await;

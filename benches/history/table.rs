@@ -89,6 +89,12 @@ impl Table {
         self.note(format!("{orders} orders were written in {took:.0?}, {each:.1} KB each"));
     }
 
+    pub(crate) fn verified(&mut self, orders: u32, took: Duration) {
+        self.note(format!(
+            "all invariants of {orders} orders were verified in {took:.1?} (goal: 20 s)"
+        ));
+    }
+
     pub(crate) fn at_rest(&mut self, what: &str, spent: Spent, took: Duration) {
         let percent = |seconds: f64| seconds * 100.0 / took.as_secs_f64();
         let (postgres, ours) = (percent(spent.postgres), percent(spent.ours));

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Level;
 use tracing_subscriber::{
     Layer as _,
-    filter::{Targets, filter_fn},
+    filter::{LevelFilter, Targets, filter_fn},
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
@@ -69,6 +69,8 @@ pub fn init(settings: &TelemetrySettings, part: &str) -> Result<(), Error> {
         .log
         .parse::<Targets>()
         .map_err(|error| config::invalid(format!("telemetry.log: {error}")))?;
+    // It warns of each connection that it throws away: all of them, when Postgres is restarted.
+    let filter = Targets::new().with_target("deadpool", LevelFilter::ERROR).with_targets(filter);
     global::set_text_map_propagator(TraceContextPropagator::new());
     let resource = resource(settings, part)?;
     let collector = otlp::Collector::new(&settings.otlp)?;

@@ -381,8 +381,8 @@ pub(crate) const BREAKS: &[Break] = &[
         )],
     ),
     broken(
-        &[DENSE, TOLD],
-        &[("coupon", "delete from event where id = (select min(id) from event)")],
+        &[DENSE, PROVES, TOLD],
+        &[("coupon", "delete from event where id = (select max(id) from event)")],
     ),
     broken(
         &[PROVES],

@@ -33,7 +33,8 @@ impl Connector {
                     self.last.store(at, Ordering::Relaxed);
                     let task = tokio::spawn(async move {
                         if let Err(error) = connection.await {
-                            tracing::warn!(%error, "a connection to the database broke");
+                            // Whoever needs it says what that means; there may be many.
+                            tracing::debug!(%error, "a connection to the database broke");
                         }
                     });
                     return Ok((client, task));

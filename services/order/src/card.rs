@@ -71,12 +71,15 @@ impl Card {
             Reserved::Replay(order) => return Ok(Placed::Before(order)),
         };
         store::insert(&mut tx, Order { id, ..order }).await?;
-        let begun = store::update(&mut tx, id, None, |_, order| {
-            // Given up with its key still there: its task has yet to cancel the payment.
-            let attempt = order.begin_place().map_err(|_| unavailable())?;
-            Ok((attempt, Vec::new()))
-        });
-        let (attempt, stored) = begun.await?;
+        let begun =
+            store::update(&mut tx, id, None, |_, order| Ok((order.begin_place(), Vec::new())));
+        let (Ok(attempt), stored) = begun.await? else {
+            tx.rollback().await;
+            // Placed since its key was looked at; or given up with its key still there, while its task
+            // has yet to cancel the payment.
+            let placed = idempotency::recall(&mut self.0.database.read().await?, command).await?;
+            return placed.map(Placed::Before).ok_or_else(unavailable);
+        };
         task::schedule(&mut tx, TASK, id.0, Due::After(self.0.deadline * 2), &[]).await?;
         tx.commit().await?;
 
