@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How often a service's database is looked at for its metrics.
-const MEASURE: Duration = Duration::from_secs(5);
+const MEASURE: Duration = Duration::from_secs(10);
 
 /// What a service is.
 pub struct Service {

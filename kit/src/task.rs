@@ -30,7 +30,7 @@ use crate::{
 
 /// How often to look for what is due and was scheduled elsewhere; what was scheduled in this process
 /// is known to the moment.
-const TICK: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_secs(2);
 /// How long a handler may take; then it is given up, and comes again.
 const LEASE: Duration = Duration::from_secs(20);
 /// Tasks carried out at once.

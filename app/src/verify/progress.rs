@@ -35,7 +35,7 @@ const LOSSES: &str = "
 
 /// Which of these stand in the log, each by its position and its event.
 const PROVEN: &str = "
-    select p.position from unnest($1::bigint[], $2::uuid[]) as c (position, event_id)
+    select p.position, c.event_id from unnest($1::bigint[], $2::uuid[]) as c (position, event_id)
     join event_position p using (position) join event e on e.id = p.id and e.event_id = c.event_id";
 
 /// The positions of a log after one, and its last.
@@ -122,7 +122,7 @@ pub(super) async fn check_progress(
         let about = About::Other(format!("{consumer} in partition {partition} of {source}"));
         let last = heads.get(&*source).and_then(|head| head.partitions.get(&partition));
         let last = last.copied().unwrap_or_default();
-        if event.is_some() && !proven.contains(&(source, position)) {
+        if event.is_some_and(|event| !proven.contains(&(source, position, event))) {
             let state = format!("has seen position {position}, where the log has no such event");
             found.suspect(PROVES, about, state);
         } else if position < last {
@@ -155,15 +155,18 @@ async fn checkpoints(sources: &Sources) -> Result<Vec<Checkpoint>> {
     Ok(checkpoints)
 }
 
-/// The positions of checkpoints where the log has the event that they have.
-async fn proven(sources: &Sources, checkpoints: &[Checkpoint]) -> Result<BTreeSet<(String, i64)>> {
+/// The places of checkpoints where the log has the event that they have.
+async fn proven(
+    sources: &Sources,
+    checkpoints: &[Checkpoint],
+) -> Result<BTreeSet<(String, i64, Uuid)>> {
     let mut proven = BTreeSet::new();
     for service in sources.services() {
         let of = checkpoints.iter().filter(|it| it.source == service && it.event.is_some());
         let (positions, events): (Vec<i64>, Vec<Option<Uuid>>) =
             of.map(|it| (it.position, it.event)).unzip();
         let rows = sources.rows(service, PROVEN, &[&positions, &events]).await?;
-        proven.extend(rows.iter().map(|row| (service.to_owned(), row.get(0))));
+        proven.extend(rows.iter().map(|row| (service.to_owned(), row.get(0), row.get(1))));
     }
     Ok(proven)
 }

@@ -29,11 +29,9 @@ use super::{
 };
 use crate::{Database, Error};
 
-/// How soon what other processes committed or numbered is seen here, while something happens.
-const TICK: Duration = Duration::from_millis(100);
-/// The same once nothing has happened for `QUIET`.
-const IDLE_TICK: Duration = Duration::from_millis(500);
-const QUIET: Duration = Duration::from_secs(5);
+/// How soon what other processes committed or numbered is seen here: within a tenth of the time for
+/// which nothing has happened, between these.
+const TICK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// How long to wait while the database is unavailable.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Events read at once, and their payloads' bytes; the first is read whatever its size.
@@ -136,7 +134,7 @@ impl Log {
                     continue;
                 }
             }
-            let tick = if last_news.elapsed() < QUIET { TICK } else { IDLE_TICK };
+            let tick = (last_news.elapsed() / 10).clamp(TICK.0, TICK.1);
             woken = tokio::select! {
                 () = stop.cancelled() => Woken::Tick,
                 () = committed.notified() => Woken::Committed,

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How often to look though the log says nothing: after the database was away, for one.
-const TICK: Duration = Duration::from_secs(2);
+const TICK: Duration = Duration::from_secs(5);
 /// How much longer than a token one is remembered: clocks differ, and who withdraws may be signing
 /// in at the same time.
 const MARGIN: Duration = Duration::from_mins(1);
