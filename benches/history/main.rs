@@ -36,6 +36,9 @@ use self::{
     whole::Whole,
 };
 
+/// After so long without anybody it is at rest.
+const QUIET: Duration = Duration::from_secs(15);
+
 /// As if nobody had ever counted the tables' rows.
 const FORGET: &str = "set allow_system_table_mods = on; delete from pg_statistic;
     update pg_class set reltuples = -1, relallvisible = 0
@@ -110,7 +113,8 @@ impl Bench {
     async fn fresh(&mut self, admin: &tokio_postgres::Config) {
         self.rest("at rest, fresh").await;
         self.measure("fresh").await;
-        // Nothing runs beside the reference.
+        // Nothing runs beside the reference, and nothing is under way when the past is written.
+        self.shop.settled().await;
         self.shop.kill();
         let reference = Reference::create(admin).await;
         let rate = f64::from(self.rate);
@@ -169,6 +173,8 @@ impl Bench {
 
     /// What the shop costs while nobody comes.
     async fn rest(&mut self, what: &str) {
+        // Looks become rarer until nothing has happened for a while.
+        sleep(QUIET).await;
         let begun = Instant::now();
         self.meter.forget_statements().await;
         let before = self.spent().await;
