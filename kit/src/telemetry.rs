@@ -68,9 +68,10 @@ pub fn init(settings: &TelemetrySettings, part: &str) -> Result<(), Error> {
     let filter = settings
         .log
         .parse::<Targets>()
-        .map_err(|error| config::invalid(format!("telemetry.log: {error}")))?;
-    // It warns of each connection that it throws away: all of them, when Postgres is restarted.
-    let filter = Targets::new().with_target("deadpool", LevelFilter::ERROR).with_targets(filter);
+        .map_err(|error| config::invalid(format!("telemetry.log: {error}")))?
+        // It warns of each connection that it throws away: of all, when Postgres is restarted.
+        // `deadpool.postgres=warn` is more specific, and shows that.
+        .with_target("deadpool", LevelFilter::ERROR);
     global::set_text_map_propagator(TraceContextPropagator::new());
     let resource = resource(settings, part)?;
     let collector = otlp::Collector::new(&settings.otlp)?;
