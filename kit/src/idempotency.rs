@@ -115,8 +115,10 @@ pub async fn settled<R: Message + Default>(
 pub async fn store(tx: &mut Tx, command: &Command, response: &impl Message) -> Result<(), Error> {
     if let Some(key) = &command.key {
         tx.execute(
-            "update idempotency set response = $4
-             where caller = $1 and method = $2 and key = $3 and response is null",
+            // By its key alone: asked for `response is null`, the planner may read all that were, which a
+            // snapshot that somebody holds keeps in the index of those without an answer.
+            "update idempotency set response = coalesce(response, $4)
+             where caller = $1 and method = $2 and key = $3",
             &[&command.caller, &&*command.method, key, &response.encode_to_vec()],
         )
         .await?;
