@@ -110,6 +110,16 @@ pub async fn settled<R: Message + Default>(
     response.transpose().map_err(|error| Error::internal(format!("stored response: {error}")))
 }
 
+/// Whether the command's key is still reserved for the resource `id`; always without a key. For those
+/// who have waited for others since they reserved it.
+pub async fn is_reserved(tx: &mut Tx, command: &Command, id: Uuid) -> Result<bool, Error> {
+    let Some(key) = &command.key else { return Ok(true) };
+    let sql = "select from idempotency
+         where caller = $1 and method = $2 and key = $3 and resource_id = $4";
+    let row = tx.query_opt(sql, &[&command.caller, &&*command.method, key, &id]).await?;
+    Ok(row.is_some())
+}
+
 /// Stores the command's response under its key, if it has one. Of two attempts at the same command
 /// the first counts.
 pub async fn store(tx: &mut Tx, command: &Command, response: &impl Message) -> Result<(), Error> {
@@ -124,6 +134,37 @@ pub async fn store(tx: &mut Tx, command: &Command, response: &impl Message) -> R
         .await?;
     }
     Ok(())
+}
+
+/// Ends what was asked for a resource: stores the response of the command that is at hand, if one is,
+/// under its key, and gives back all others that have no answer. The key is stored anew where whoever
+/// ended it first has given it back.
+pub async fn settle(
+    tx: &mut Tx,
+    command: Option<&Command>,
+    id: Uuid,
+    response: &impl Message,
+) -> Result<(), Error> {
+    if let Some(command) = command
+        && let Some(key) = &command.key
+    {
+        tx.execute(
+            "insert into idempotency (caller, method, key, request_hash, resource_id, response)
+             values ($1, $2, $3, $4, $5, $6)
+             on conflict (caller, method, key) do update
+             set response = coalesce(idempotency.response, excluded.response)",
+            &[
+                &command.caller,
+                &&*command.method,
+                key,
+                &command.request_hash,
+                &id,
+                &response.encode_to_vec(),
+            ],
+        )
+        .await?;
+    }
+    release_unanswered(tx, id).await
 }
 
 /// Gives the command's key back: the same command may come again, and is then another one.

@@ -119,10 +119,8 @@ impl Withdraw {
         })
         .await?;
         task::remove(&mut tx, TASK, attempt.member.0).await?;
-        if let Some(command) = command {
-            idempotency::store(&mut tx, command, &render::member(&stored)).await?;
-        }
-        idempotency::release_unanswered(&mut tx, attempt.member.0).await?;
+        let member = render::member(&stored);
+        idempotency::settle(&mut tx, command, attempt.member.0, &member).await?;
         tx.commit().await?;
         Ok(stored)
     }

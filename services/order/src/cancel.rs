@@ -127,10 +127,8 @@ impl Cancel {
             store::update(&mut tx, attempt.order, None, |_, order| Ok(((), order.cancelled())))
                 .await?;
         task::remove(&mut tx, TASK, attempt.order.0).await?;
-        if let Some(command) = command {
-            idempotency::store(&mut tx, command, &render::order(&stored)).await?;
-        }
-        idempotency::release_unanswered(&mut tx, attempt.order.0).await?;
+        let order = render::order(&stored);
+        idempotency::settle(&mut tx, command, attempt.order.0, &order).await?;
         tx.commit().await?;
         Ok(stored)
     }

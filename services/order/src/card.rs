@@ -80,6 +80,12 @@ impl Card {
             let placed = idempotency::recall(&mut self.0.database.read().await?, command).await?;
             return placed.map(Placed::Before).ok_or_else(unavailable);
         };
+        if !idempotency::is_reserved(&mut tx, command, id.0).await? {
+            // Another attempt has given up since, and took the order with it. Placed now it would have
+            // no key, and whoever comes with that again would get a second one.
+            tx.rollback().await;
+            return Err(unavailable());
+        }
         task::schedule(&mut tx, TASK, id.0, Due::After(self.0.deadline * 2), &[]).await?;
         tx.commit().await?;
 
@@ -112,9 +118,13 @@ impl Card {
         }
         let placed =
             store::update(&mut tx, id, None, |_, order| Ok(((), order.place(payment)?))).await;
-        let Ok(((), stored)) = placed else {
+        let stored = match placed {
+            Ok(((), stored)) => stored,
             // Given up meanwhile: the payment is cancelled, or is going to be.
-            return Err(unavailable());
+            Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => {
+                return Err(unavailable());
+            }
+            Err(error) => return Err(error),
         };
         task::remove(&mut tx, TASK, id.0).await?;
         let order = render::order(&stored);

@@ -130,10 +130,8 @@ async fn confirmed(parts: &Parts, attempt: &Attempt<'_>) -> Result<Stored, Error
     })
     .await?;
     tasks::remove(&mut tx, attempt.order, Kind::Confirm).await?;
-    if let Some(command) = attempt.command {
-        idempotency::store(&mut tx, command, &render::payment(&stored)).await?;
-    }
-    idempotency::release_unanswered(&mut tx, stored.payment.id.0).await?;
+    let payment = render::payment(&stored);
+    idempotency::settle(&mut tx, attempt.command, stored.payment.id.0, &payment).await?;
     tx.commit().await?;
     parts.mileage.earn(&stored.payment).await;
     Ok(stored)

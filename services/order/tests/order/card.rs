@@ -82,6 +82,34 @@ async fn a_repeated_card_order_that_is_being_given_up_may_come_again() {
     shop.stage.close().await;
 }
 
+#[tokio::test]
+async fn a_card_order_that_another_attempt_gives_up_meanwhile_is_not_placed_without_its_key() {
+    let shop = Shop::open().await;
+    shop.with_key("key").await.expect("placed");
+    let database = shop.stage.database("order");
+    let mut reader = database.read().await.expect("reads");
+    // As while the first attempt is under way.
+    for sql in [
+        "update orders set pending = 'PENDING', state = 'PENDING', paid = false, payment_id = null",
+        "update idempotency set response = null",
+    ] {
+        assert_eq!(reader.execute(sql, &[]).await.expect("changes"), 1);
+    }
+    let mut first = database.begin().await.expect("begins");
+    assert_eq!(first.execute("delete from orders", &[]).await.expect("gives up"), 1);
+    let meanwhile = async {
+        // The other has found the key, and waits for the order.
+        waiting(&shop, 1).await;
+        assert_eq!(first.execute("delete from idempotency", &[]).await.expect("gives up"), 1);
+        first.commit().await.expect("commits");
+    };
+    let (again, ()) = tokio::join!(shop.with_key("key"), meanwhile);
+    let again = Error::from(again.expect_err("given up"));
+    assert_eq!((again.kind(), again.reason()), (Kind::Unavailable, "PAYMENT_UNAVAILABLE"));
+    assert_eq!(shop.rows().await, (0, 0));
+    shop.stage.close().await;
+}
+
 /// Waits until so many sessions wait for a lock.
 async fn waiting(shop: &Shop, sessions: i64) {
     let sql = "select count(*) from pg_stat_activity
