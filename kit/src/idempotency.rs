@@ -138,33 +138,39 @@ pub async fn store(tx: &mut Tx, command: &Command, response: &impl Message) -> R
 
 /// Ends what was asked for a resource: stores the response of the command that is at hand, if one is,
 /// under its key, and gives back all others that have no answer. The key is stored anew where whoever
-/// ended it first has given it back.
-pub async fn settle(
+/// ended it first has given it back. Answers the response that counts: that of the first attempt.
+pub async fn settle<R: Message + Default>(
     tx: &mut Tx,
     command: Option<&Command>,
     id: Uuid,
-    response: &impl Message,
-) -> Result<(), Error> {
+    response: R,
+) -> Result<R, Error> {
+    let mut counts = response;
     if let Some(command) = command
         && let Some(key) = &command.key
     {
-        tx.execute(
-            "insert into idempotency (caller, method, key, request_hash, resource_id, response)
+        let stored = tx
+            .query_one(
+                "insert into idempotency (caller, method, key, request_hash, resource_id, response)
              values ($1, $2, $3, $4, $5, $6)
              on conflict (caller, method, key) do update
-             set response = coalesce(idempotency.response, excluded.response)",
-            &[
-                &command.caller,
-                &&*command.method,
-                key,
-                &command.request_hash,
-                &id,
-                &response.encode_to_vec(),
-            ],
-        )
-        .await?;
+             set response = coalesce(idempotency.response, excluded.response)
+             returning response",
+                &[
+                    &command.caller,
+                    &&*command.method,
+                    key,
+                    &command.request_hash,
+                    &id,
+                    &counts.encode_to_vec(),
+                ],
+            )
+            .await?;
+        counts = R::decode(stored.get::<_, Vec<u8>>(0).as_slice())
+            .map_err(|error| Error::internal(format!("stored response: {error}")))?;
     }
-    release_unanswered(tx, id).await
+    release_unanswered(tx, id).await?;
+    Ok(counts)
 }
 
 /// Gives the command's key back: the same command may come again, and is then another one.

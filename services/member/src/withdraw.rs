@@ -31,8 +31,7 @@ use kit::{
 
 use crate::{
     domain::{Fact, MemberId},
-    render,
-    store::{self, Member},
+    render, store,
 };
 
 const CANCEL_COUPONS: &str = "/hansang.coupon.v1.CouponService/CancelMemberCoupons";
@@ -83,12 +82,15 @@ impl Withdraw {
         };
         task::schedule(&mut tx, TASK, member.0, Due::After(self.0.deadline * 2), &[]).await?;
         tx.commit().await?;
-        let stored = self.finish(&Attempt { member, number }, Some(&command)).await?;
-        Ok(Ended::Now(render::member(&stored)))
+        self.finish(&Attempt { member, number }, Some(&command)).await.map(Ended::Now)
     }
 
     /// Steps 2 and 3.
-    async fn finish(&self, attempt: &Attempt, command: Option<&Command>) -> Result<Member, Error> {
+    async fn finish(
+        &self,
+        attempt: &Attempt,
+        command: Option<&Command>,
+    ) -> Result<pb::Member, Error> {
         let request = CancelMemberCouponsRequest { member_id: attempt.member.to_string() };
         let coupon = self.0.coupon.on_behalf_of(attempt.member.0);
         let asked: Result<CancelMemberCouponsResponse, Failure> =
@@ -109,7 +111,7 @@ impl Withdraw {
         attempt: &Attempt,
         answer: &CancelMemberCouponsResponse,
         command: Option<&Command>,
-    ) -> Result<Member, Error> {
+    ) -> Result<pb::Member, Error> {
         let mut tx = self.0.database.begin().await?;
         let ((), stored) = store::update(&mut tx, attempt.member, |stored| {
             stored.membership.withdrawn();
@@ -120,9 +122,9 @@ impl Withdraw {
         .await?;
         task::remove(&mut tx, TASK, attempt.member.0).await?;
         let member = render::member(&stored);
-        idempotency::settle(&mut tx, command, attempt.member.0, &member).await?;
+        let member = idempotency::settle(&mut tx, command, attempt.member.0, member).await?;
         tx.commit().await?;
-        Ok(stored)
+        Ok(member)
     }
 
     async fn refused(&self, attempt: &Attempt) -> Result<(), Error> {

@@ -29,8 +29,7 @@ use kit::{
 
 use crate::{
     domain::{MemberId, OrderId},
-    render,
-    store::{self, Stored},
+    render, store,
 };
 
 const CANCEL_PAYMENT: &str = "/hansang.payment.v1.PaymentService/CancelPayment";
@@ -93,12 +92,15 @@ impl Cancel {
         task::schedule(&mut tx, TASK, id.0, Due::After(self.0.deadline * 2), &[]).await?;
         tx.commit().await?;
         let attempt = Attempt { order: id, member: stored.order.member, number };
-        let stored = self.finish(&attempt, Some(&command)).await?;
-        Ok(Ended::Now(render::order(&stored)))
+        self.finish(&attempt, Some(&command)).await.map(Ended::Now)
     }
 
     /// Steps 2 and 3.
-    async fn finish(&self, attempt: &Attempt, command: Option<&Command>) -> Result<Stored, Error> {
+    async fn finish(
+        &self,
+        attempt: &Attempt,
+        command: Option<&Command>,
+    ) -> Result<pb::Order, Error> {
         let request = CancelPaymentRequest {
             order_id: attempt.order.to_string(),
             member_id: attempt.member.to_string(),
@@ -121,16 +123,16 @@ impl Cancel {
         &self,
         attempt: &Attempt,
         command: Option<&Command>,
-    ) -> Result<Stored, Error> {
+    ) -> Result<pb::Order, Error> {
         let mut tx = self.0.database.begin().await?;
         let ((), stored) =
             store::update(&mut tx, attempt.order, None, |_, order| Ok(((), order.cancelled())))
                 .await?;
         task::remove(&mut tx, TASK, attempt.order.0).await?;
         let order = render::order(&stored);
-        idempotency::settle(&mut tx, command, attempt.order.0, &order).await?;
+        let order = idempotency::settle(&mut tx, command, attempt.order.0, order).await?;
         tx.commit().await?;
-        Ok(stored)
+        Ok(order)
     }
 
     async fn refused(&self, attempt: &Attempt) -> Result<(), Error> {

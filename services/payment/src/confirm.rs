@@ -78,7 +78,7 @@ pub(crate) async fn confirm(
     tasks::schedule_after(&mut tx, order, Kind::Confirm, parts.deadline).await?;
     tx.commit().await?;
     let attempt = Attempt { order, member, number, command: Some(&command) };
-    finish(parts, &attempt, &stored).await.map(|stored| Ended::Now(render::payment(&stored)))
+    finish(parts, &attempt, &stored).await.map(Ended::Now)
 }
 
 /// Takes up a confirmation whose outcome is not known yet. True when it is definite now.
@@ -98,7 +98,7 @@ pub(crate) async fn resume(parts: &Parts, order: OrderId) -> Result<(), Error> {
 }
 
 /// Steps 2 to 4.
-async fn finish(parts: &Parts, attempt: &Attempt<'_>, stored: &Stored) -> Result<Stored, Error> {
+async fn finish(parts: &Parts, attempt: &Attempt<'_>, stored: &Stored) -> Result<Wire, Error> {
     let line = |line: &crate::domain::Line| product::Line {
         product_id: line.product.to_string(),
         quantity: line.quantity,
@@ -123,7 +123,7 @@ async fn finish(parts: &Parts, attempt: &Attempt<'_>, stored: &Stored) -> Result
     }
 }
 
-async fn confirmed(parts: &Parts, attempt: &Attempt<'_>) -> Result<Stored, Error> {
+async fn confirmed(parts: &Parts, attempt: &Attempt<'_>) -> Result<Wire, Error> {
     let mut tx = parts.database.begin().await?;
     let ((), stored) = store::update(&mut tx, attempt.order, attempt.member, |payment, wallets| {
         Ok(((), payment.confirmed(wallets)))
@@ -131,10 +131,11 @@ async fn confirmed(parts: &Parts, attempt: &Attempt<'_>) -> Result<Stored, Error
     .await?;
     tasks::remove(&mut tx, attempt.order, Kind::Confirm).await?;
     let payment = render::payment(&stored);
-    idempotency::settle(&mut tx, attempt.command, stored.payment.id.0, &payment).await?;
+    let id = stored.payment.id.0;
+    let payment = idempotency::settle(&mut tx, attempt.command, id, payment).await?;
     tx.commit().await?;
     parts.mileage.earn(&stored.payment).await;
-    Ok(stored)
+    Ok(payment)
 }
 
 async fn refused(parts: &Parts, attempt: &Attempt<'_>, refusal: &Error) -> Result<(), Error> {
