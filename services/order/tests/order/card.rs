@@ -48,6 +48,15 @@ impl Shop {
         let mut orders = self.orders.clone();
         async move { Ok(orders.place_order(request).await?.into_inner()) }
     }
+
+    /// Has its one order be in this state, and its key without an answer.
+    async fn unfinished(&self, state: &str) {
+        let mut reader = self.stage.database("order").read().await.expect("reads");
+        let order = "update orders set pending = $1, state = $1, paid = false, payment_id = null";
+        assert_eq!(reader.execute(order, &[&state]).await.expect("changes"), 1);
+        let key = "update idempotency set response = null";
+        assert_eq!(reader.execute(key, &[]).await.expect("changes"), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,15 +77,8 @@ async fn one_key_from_sixteen_callers_at_once_is_one_order_for_all_of_them() {
 async fn a_repeated_card_order_that_is_being_given_up_may_come_again() {
     let shop = Shop::open().await;
     shop.with_key("key").await.expect("placed");
-    let database = shop.stage.database("order");
-    let mut reader = database.read().await.expect("reads");
     // As after a kill, once the task has begun.
-    for sql in [
-        "update orders set pending = 'ABORTING', state = 'ABORTING', paid = false, payment_id = null",
-        "update idempotency set response = null",
-    ] {
-        assert_eq!(reader.execute(sql, &[]).await.expect("changes"), 1);
-    }
+    shop.unfinished("ABORTING").await;
     let again = Error::from(shop.with_key("key").await.expect_err("given up"));
     assert_eq!((again.kind(), again.reason()), (Kind::Unavailable, "PAYMENT_UNAVAILABLE"));
     shop.stage.close().await;
@@ -87,14 +89,8 @@ async fn a_card_order_that_another_attempt_gives_up_meanwhile_is_not_placed_with
     let shop = Shop::open().await;
     shop.with_key("key").await.expect("placed");
     let database = shop.stage.database("order");
-    let mut reader = database.read().await.expect("reads");
     // As while the first attempt is under way.
-    for sql in [
-        "update orders set pending = 'PENDING', state = 'PENDING', paid = false, payment_id = null",
-        "update idempotency set response = null",
-    ] {
-        assert_eq!(reader.execute(sql, &[]).await.expect("changes"), 1);
-    }
+    shop.unfinished("PENDING").await;
     let mut first = database.begin().await.expect("begins");
     assert_eq!(first.execute("delete from orders", &[]).await.expect("gives up"), 1);
     let meanwhile = async {
