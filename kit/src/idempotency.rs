@@ -38,25 +38,31 @@ pub async fn reserve<R: Message + Default>(
     id: Uuid,
 ) -> Result<Reserved<R>, Error> {
     let Some(key) = &command.key else { return Ok(Reserved::Proceed(id)) };
-    let inserted = tx
-        .execute(
-            "insert into idempotency (caller, method, key, request_hash, resource_id)
-             values ($1, $2, $3, $4, $5) on conflict do nothing",
-            &[&command.caller, &&*command.method, key, &command.request_hash, &id],
-        )
-        .await?;
-    if inserted == 1 {
-        return Ok(Reserved::Proceed(id));
-    }
-    // Not locked: whoever goes on locks the resource, and then stores under the key. Here it would be
-    // the other way round, and two attempts with one key would deadlock.
-    let row = tx
-        .query_one(
-            "select request_hash, resource_id, response from idempotency
-             where caller = $1 and method = $2 and key = $3",
-            &[&command.caller, &&*command.method, key],
-        )
-        .await?;
+    let row = loop {
+        let inserted = tx
+            .execute(
+                "insert into idempotency (caller, method, key, request_hash, resource_id)
+                 values ($1, $2, $3, $4, $5) on conflict do nothing",
+                &[&command.caller, &&*command.method, key, &command.request_hash, &id],
+            )
+            .await?;
+        if inserted == 1 {
+            return Ok(Reserved::Proceed(id));
+        }
+        // Not locked: whoever goes on locks the resource, and then stores under the key. Here it would
+        // be the other way round, and two attempts with one key would deadlock.
+        let row = tx
+            .query_opt(
+                "select request_hash, resource_id, response from idempotency
+                 where caller = $1 and method = $2 and key = $3",
+                &[&command.caller, &&*command.method, key],
+            )
+            .await?;
+        // None when it has been given back between the two statements.
+        if let Some(row) = row {
+            break row;
+        }
+    };
     if row.get::<_, Vec<u8>>(0) != command.request_hash {
         return Err(Error::new(
             Kind::Invalid,

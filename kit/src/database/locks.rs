@@ -40,7 +40,7 @@ pub(super) struct Locks(Arc<Inner>);
 
 struct Inner {
     connector: Connector,
-    /// How often the session says something, and how long the answer may take.
+    /// How often the session says something; the answer may take half of it.
     beat: Duration,
     current: AsyncMutex<Weak<Session>>,
 }
@@ -74,7 +74,7 @@ impl Locks {
         let connector = connector.with(|config| {
             config.options(options);
         });
-        let beat = Duration::from_millis(statement / 2);
+        let beat = Duration::from_millis(statement);
         Self(Arc::new(Inner { connector, beat, current: AsyncMutex::default() }))
     }
 
@@ -86,7 +86,7 @@ impl Locks {
         let (client, _) = self.0.connector.connect().await?;
         let prepare = async { tokio::try_join!(client.prepare(TAKE), client.prepare(RELEASE)) };
         let silent = |_| Error::unavailable("DATABASE_SILENT", "no answer from the database");
-        let (take, release) = timeout(self.0.beat, prepare).await.map_err(silent)??;
+        let (take, release) = timeout(self.0.beat / 2, prepare).await.map_err(silent)??;
         let (beat, failed) = (self.0.beat, AtomicBool::new(false));
         let held = Mutex::default();
         let session = Arc::new(Session { client, take, release, beat, failed, held });
@@ -123,7 +123,7 @@ impl Session {
         &self,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Error> {
-        let answer = match timeout(self.beat, answer).await {
+        let answer = match timeout(self.beat / 2, answer).await {
             Ok(answer) => answer.map_err(Error::from),
             Err(_) => Err(Error::unavailable("DATABASE_SILENT", "no answer from the database")),
         };

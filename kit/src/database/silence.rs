@@ -31,6 +31,8 @@ struct Inner {
     calls: WeakPool,
     behind: WeakPool,
     probing: AtomicBool,
+    /// Since the last probe.
+    answered: AtomicBool,
 }
 
 impl Watch {
@@ -40,6 +42,7 @@ impl Watch {
             calls: calls.weak(),
             behind: behind.weak(),
             probing: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
         }))
     }
 
@@ -56,6 +59,9 @@ impl Watch {
             return Err(tokio_postgres::Error::__private_api_timeout());
         };
         *sent = None;
+        if answer.is_ok() {
+            self.0.answered.store(true, Ordering::Relaxed);
+        }
         answer
     }
 
@@ -74,10 +80,13 @@ impl Watch {
         });
     }
 
-    /// Whether the database answers: on a connection for the work behind calls, and on an idle one
-    /// of those for calls.
+    /// Whether the database answers: to anybody since the last time, or else on a connection for the
+    /// work behind calls; and on an idle one of those for calls.
     pub(super) async fn probe(&self) -> bool {
         let behind = async {
+            if self.0.answered.swap(false, Ordering::Relaxed) {
+                return true;
+            }
             let Some(pool) = self.0.behind.upgrade() else { return false };
             match timeout(PROBE * 2, pool.get()).await {
                 Ok(Ok(connection)) => self.probe_one(connection).await,

@@ -70,10 +70,16 @@ impl Card {
             Reserved::Proceed(id) => OrderId(id),
             Reserved::Replay(order) => return Ok(Placed::Before(order)),
         };
-        store::insert(&mut tx, Order { id, ..order }).await?;
-        let begun =
-            store::update(&mut tx, id, None, |_, order| Ok((order.begin_place(), Vec::new())));
-        let (Ok(attempt), stored) = begun.await? else {
+        let begun = async {
+            store::insert(&mut tx, Order { id, ..order }).await?;
+            store::update(&mut tx, id, None, |_, order| Ok((order.begin_place(), Vec::new()))).await
+        };
+        let begun = match begun.await {
+            // Another attempt has given up since its key was looked at, and has removed it.
+            Err(error) if error.kind() == Kind::NotFound => return Err(unavailable()),
+            begun => begun?,
+        };
+        let (Ok(attempt), stored) = begun else {
             tx.rollback().await;
             // Placed since its key was looked at; or given up with its key still there, while its task
             // has yet to cancel the payment.
@@ -175,11 +181,16 @@ impl Card {
             return Ok(());
         };
         let mut tx = self.0.database.begin().await?;
-        let (state, _) = store::update(&mut tx, id, None, |_, order| {
+        let aborted = store::update(&mut tx, id, None, |_, order| {
             order.abort();
             Ok((order.state(), Vec::new()))
-        })
-        .await?;
+        });
+        let state = match aborted.await {
+            Ok((state, _)) => state,
+            // Its caller has removed it just now.
+            Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
         tx.commit().await?;
         if state != State::Aborting {
             // Placed after all, just now: what is paid stays paid.

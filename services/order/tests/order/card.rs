@@ -106,6 +106,29 @@ async fn a_card_order_that_another_attempt_gives_up_meanwhile_is_not_placed_with
     shop.stage.close().await;
 }
 
+#[tokio::test]
+async fn a_card_order_that_another_attempt_removes_before_it_is_locked_may_come_again() {
+    let shop = Shop::open().await;
+    shop.with_key("key").await.expect("placed");
+    let database = shop.stage.database("order");
+    shop.unfinished("ABORTING").await;
+    let mut first = database.begin().await.expect("begins");
+    first.query("select from orders for update", &[]).await.expect("locks");
+    let meanwhile = async {
+        // The other has found the key and the order, and waits for the order.
+        waiting(&shop, 1).await;
+        for sql in ["delete from idempotency", "delete from orders"] {
+            assert_eq!(first.execute(sql, &[]).await.expect("gives up"), 1);
+        }
+        first.commit().await.expect("commits");
+    };
+    let (again, ()) = tokio::join!(shop.with_key("key"), meanwhile);
+    let again = Error::from(again.expect_err("given up"));
+    assert_eq!((again.kind(), again.reason()), (Kind::Unavailable, "PAYMENT_UNAVAILABLE"));
+    assert_eq!(shop.rows().await, (0, 0));
+    shop.stage.close().await;
+}
+
 /// Waits until so many sessions wait for a lock.
 async fn waiting(shop: &Shop, sessions: i64) {
     let sql = "select count(*) from pg_stat_activity
