@@ -1,8 +1,22 @@
-//! Compiles every `.proto` below `proto/` with protox: no protoc is needed.
+//! Compiles every `.proto` below `proto/` with protox: no protoc is needed. Beside the messages, each
+//! method and each event becomes what the crate `schema` says of it.
 
-use std::{env, error::Error, fs, path::PathBuf};
+use std::{
+    env,
+    error::Error,
+    fmt::Write as _,
+    fs::{self, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use prost::Message as _;
+use prost_types::{
+    DescriptorProto, FileDescriptorProto, MethodDescriptorProto, ServiceDescriptorProto,
+    method_options::IdempotencyLevel,
+};
+
+const FRAME: &str = ".hansang.event.v1.Frame";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
@@ -28,8 +42,107 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Google's comments hold examples that are not Rust.
         .disable_comments(["google"])
         .include_file("contracts.rs")
-        .compile_fds(set)?;
+        .compile_fds(set.clone())?;
+    for file in set.file.iter().filter(|file| file.package().starts_with("hansang.")) {
+        describe(file, &out)?;
+    }
     Ok(())
+}
+
+/// Adds the methods and the events of a file to what was generated of its package.
+fn describe(file: &FileDescriptorProto, out: &Path) -> Result<(), Box<dyn Error>> {
+    let mut code = String::new();
+    for service in &file.service {
+        methods(&mut code, file.package(), service)?;
+    }
+    for message in &file.message_type {
+        events(&mut code, file, message)?;
+    }
+    let generated = out.join(format!("{}.rs", file.package()));
+    OpenOptions::new().append(true).open(generated)?.write_all(code.as_bytes())?;
+    Ok(())
+}
+
+/// `pub mod payment_service { pub const CANCEL_PAYMENT: … }`, of its unary methods.
+fn methods(code: &mut String, package: &str, service: &ServiceDescriptorProto) -> std::fmt::Result {
+    let unary =
+        |method: &&MethodDescriptorProto| !method.client_streaming() && !method.server_streaming();
+    writeln!(code, "pub mod {} {{", snake(service.name()))?;
+    for method in service.method.iter().filter(unary) {
+        let level =
+            method.options.as_ref().map_or(0, |options| options.idempotency_level.unwrap_or(0));
+        let idempotent = level != IdempotencyLevel::IdempotencyUnknown as i32;
+        writeln!(
+            code,
+            "pub const {}: ::schema::Unary<{}, {}> =\n    ::schema::Unary::new(\"/{package}.{}/{}\", {idempotent});",
+            snake(method.name()).to_uppercase(),
+            rust_path(method.input_type()),
+            rust_path(method.output_type()),
+            service.name(),
+            method.name(),
+        )?;
+    }
+    writeln!(code, "}}")
+}
+
+/// What a message says that holds a frame and one of several events.
+fn events(
+    code: &mut String,
+    file: &FileDescriptorProto,
+    message: &DescriptorProto,
+) -> std::fmt::Result {
+    if !message.field.iter().any(|field| field.type_name() == FRAME) {
+        return Ok(());
+    }
+    let (package, name) = (file.package(), message.name());
+    let service = package.split('.').nth(1).unwrap_or_default();
+    let streamed = format!(".{package}.{name}");
+    let streams = |it: &&ServiceDescriptorProto| {
+        it.method.iter().any(|method| method.output_type() == streamed)
+    };
+    let Some(stream) = file.service.iter().find(streams) else { return Ok(()) };
+    let events = || message.field.iter().filter(|field| field.oneof_index.is_some());
+    writeln!(code, "impl ::schema::Events for {name} {{")?;
+    writeln!(code, "    const SERVICE: &'static str = {service:?};")?;
+    writeln!(code, "    const STREAM: &'static str = \"{package}.{}\";\n}}", stream.name())?;
+    writeln!(code, "impl {name} {{")?;
+    for event in events() {
+        let (constant, kind) = (event.name().to_uppercase(), camel(event.name()));
+        writeln!(code, "    pub const {constant}: &'static str = {kind:?};")?;
+    }
+    writeln!(code, "}}\nimpl ::schema::Event for {}::Event {{", snake(name))?;
+    writeln!(code, "    type Message = {name};")?;
+    writeln!(code, "    fn kind(&self) -> &'static str {{\n        match self {{")?;
+    for event in events() {
+        let (constant, kind) = (event.name().to_uppercase(), camel(event.name()));
+        writeln!(code, "            Self::{kind}(_) => {name}::{constant},")?;
+    }
+    writeln!(code, "        }}\n    }}")?;
+    writeln!(code, "    fn into_message(self) -> {name} {{")?;
+    writeln!(code, "        {name} {{ frame: None, event: Some(self) }}\n    }}\n}}")
+}
+
+/// `.hansang.order.v1.Order` as the generated code has it.
+fn rust_path(type_name: &str) -> String {
+    let mut parts: Vec<&str> = type_name.trim_start_matches('.').split('.').collect();
+    let name = parts.pop().unwrap_or_default();
+    format!("crate::{}::{name}", parts.join("::"))
+}
+
+fn snake(name: &str) -> String {
+    let mut snake = String::new();
+    for (at, letter) in name.char_indices() {
+        if at > 0 && letter.is_uppercase() {
+            snake.push('_');
+        }
+        snake.extend(letter.to_lowercase());
+    }
+    snake
+}
+
+fn camel(name: &str) -> String {
+    let capital = |part: &str| part[..1].to_uppercase() + &part[1..];
+    name.split('_').map(capital).collect()
 }
 
 fn collect(dir: PathBuf, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {

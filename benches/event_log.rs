@@ -12,7 +12,7 @@ use std::{
 use kit::{
     Database, Error, Tx,
     config::DatabaseSettings,
-    event::{self, Arrived, Consumer, Draft, Feed, Log, Policy, Source},
+    event::{self, Arrived, Consumer, Draft, Feed, Log, Policy},
     testing::TestDatabase,
 };
 use tokio::{
@@ -21,10 +21,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    server::NamedService,
-    transport::{self, server::TcpIncoming},
-};
+use tonic::transport::{self, server::TcpIncoming};
 use uuid::Uuid;
 
 const ROUND: Duration = Duration::from_millis(700);
@@ -170,16 +167,14 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// The events of the shop.
-struct OrderEvents;
-
-impl NamedService for OrderEvents {
-    const NAME: &'static str = "bench.v1.OrderEvents";
-}
-
 /// Any message: what it says does not matter here.
 #[derive(Clone, PartialEq, prost::Message)]
 struct AnyEvent {}
+
+impl schema::Events for AnyEvent {
+    const SERVICE: &'static str = "order";
+    const STREAM: &'static str = "bench.v1.OrderEvents";
+}
 
 /// Stores a row an event, and notes when its transaction has committed.
 struct Ship(Arc<Mutex<Vec<Uuid>>>);
@@ -201,7 +196,7 @@ async fn latency() {
     let log = Log::open(shop.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let uri = format!("http://{}", listener.local_addr().expect("bound"));
-    let feed = Feed::<OrderEvents>::new(log.clone(), stop.clone());
+    let feed = Feed::<AnyEvent>::new(log.clone(), stop.clone());
     let server = transport::Server::builder().add_service(feed);
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))));
     tokio::spawn(log.run(stop.clone()));
@@ -210,11 +205,9 @@ async fn latency() {
     let warehouse = kit::testing::database(table).await.database;
     let applied = Arc::new(Mutex::new(Vec::new()));
     let channel = kit::rpc::Peer::new("order", &uri, None).expect("an address").channel();
-    let source = Source::of::<OrderEvents>("order");
     let policy = Ship(Arc::clone(&applied));
     let nobody: event::Bearer = Arc::new(|| None);
-    let consumer =
-        Consumer::new("delivery", source, &[], warehouse.clone(), channel, nobody, policy);
+    let consumer = Consumer::new("delivery", warehouse.clone(), channel, nobody, policy);
     tokio::spawn(consumer.run(stop.clone()));
 
     let placing = tokio::spawn(place_steadily(shop));

@@ -428,12 +428,13 @@ fn charted(values: &str) -> BTreeMap<String, BTreeSet<String>> {
     charted
 }
 
-/// Whom a service calls or follows, as its wiring says.
-fn wired(wiring: &str) -> BTreeSet<String> {
-    let wiring = &code(wiring);
-    let after = |mark: &'static str| wiring.split(mark).skip(1);
-    let named = after(".peer(").chain(after(".follow::<"));
-    named.filter_map(|rest| rest.split('"').nth(1)).map(str::to_owned).collect()
+/// Whom a service calls, as its wiring says, or follows, as its policies say.
+fn wired(wiring: &str, policies: &str) -> BTreeSet<String> {
+    let (wiring, policies) = (code(wiring), code(policies));
+    let called = wiring.split(".peer(").skip(1).filter_map(|rest| rest.split('"').nth(1));
+    let followed = policies.split("impl Policy<").skip(1);
+    let followed = followed.filter_map(|rest| rest.split_once("Event>").map(|(name, _)| name));
+    called.map(str::to_owned).chain(followed.map(str::to_lowercase)).collect()
 }
 
 #[test]
@@ -441,8 +442,9 @@ fn the_chart_has_every_service_and_lets_it_call_whom_it_calls() {
     let values = fs::read_to_string(root().join("helm/hansang/values.yaml")).expect("values");
     let mut expected = BTreeMap::new();
     for service in app::run::SERVICES {
-        let wiring = root().join("services").join(service.name).join("src/lib.rs");
-        let mut called = wired(&fs::read_to_string(wiring).expect("lib.rs"));
+        let source = root().join("services").join(service.name).join("src");
+        let read = |file| fs::read_to_string(source.join(file)).unwrap_or_default();
+        let mut called = wired(&read("lib.rs"), &read("policy.rs"));
         // Everybody watches for whose tokens are void.
         if service.name != "member" {
             called.insert("member".to_owned());
@@ -458,7 +460,6 @@ fn a_call_that_is_not_in_the_chart_is_found_out() {
     let list = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
     let expected = [("a".to_owned(), list(&["b", "c", "d"])), ("b".to_owned(), list(&[]))];
     assert_eq!(charted(values), expected.into());
-    let wiring =
-        "house.peer(\"b\")?;\n// .peer(\"x\")\n.follow::<C<()>, D, _>(\n\"c\", &[\"E\"])?;";
-    assert_eq!(wired(wiring), list(&["b", "c"]));
+    let wiring = "house.peer(\"b\")?;\n// .peer(\"x\")\n";
+    assert_eq!(wired(wiring, "impl Policy<CEvent> for D {"), list(&["b", "c"]));
 }

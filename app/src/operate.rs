@@ -6,17 +6,13 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
-use kit::{
-    auth::Identity,
-    event::v1::{
-        AcceptLogLossesRequest, AcceptLogLossesResponse, DiscardParkedEventsRequest,
-        DiscardParkedEventsResponse, ListLogLossesRequest, ListLogLossesResponse,
-        ListParkedEventsRequest, ListParkedEventsResponse, LogLoss, ReplayParkedEventsRequest,
-        ReplayParkedEventsResponse,
-    },
-    rpc::Peer,
+use contracts::event::v1::{
+    AcceptLogLossesRequest, DiscardParkedEventsRequest, ListLogLossesRequest,
+    ListParkedEventsRequest, LogLoss, ReplayParkedEventsRequest, log_loss_service, parked_events,
 };
+use kit::{auth::Identity, rpc::Peer};
 use prost::Message;
+use schema::Unary;
 
 use crate::{cli::ConfigFile, console::say, run, token};
 
@@ -130,8 +126,8 @@ pub(crate) async fn log(command: Log) -> Result<()> {
         Log::Accept { consumer, source, partitions, reason, place } => {
             let request =
                 AcceptLogLossesRequest { consumer: consumer.clone(), source, partitions, reason };
-            let path = "/hansang.event.v1.LogLossService/AcceptLogLosses";
-            let answer: AcceptLogLossesResponse = place.ask(&consumer, path, &request).await?;
+            let method = log_loss_service::ACCEPT_LOG_LOSSES;
+            let answer = place.ask(&consumer, method, &request).await?;
             if answer.losses.is_empty() {
                 bail!(
                     "no partition of {consumer} is stopped for that source; nothing was accepted"
@@ -153,8 +149,8 @@ pub(crate) async fn parked(command: Parked) -> Result<()> {
                 source,
                 correlation_id: correlation,
             };
-            let path = "/hansang.event.v1.ParkedEvents/Replay";
-            let answer: ReplayParkedEventsResponse = place.ask(&consumer, path, &request).await?;
+            let method = parked_events::REPLAY;
+            let answer = place.ask(&consumer, method, &request).await?;
             say(format_args!("{} events will be applied again within seconds", answer.events));
             Ok(())
         }
@@ -166,8 +162,8 @@ pub(crate) async fn parked(command: Parked) -> Result<()> {
                 position,
                 reason,
             };
-            let path = "/hansang.event.v1.ParkedEvents/Discard";
-            let answer: DiscardParkedEventsResponse = place.ask(&consumer, path, &request).await?;
+            let method = parked_events::DISCARD;
+            let answer = place.ask(&consumer, method, &request).await?;
             if answer.events == 0 {
                 bail!("nothing like that is parked at {consumer}; nothing was discarded");
             }
@@ -183,8 +179,8 @@ impl Place {
         let mut losses = Vec::new();
         for service in services(consumer) {
             let request = ListLogLossesRequest { consumer: service.to_owned() };
-            let path = "/hansang.event.v1.LogLossService/ListLogLosses";
-            let answer: ListLogLossesResponse = self.ask(service, path, &request).await?;
+            let method = log_loss_service::LIST_LOG_LOSSES;
+            let answer = self.ask(service, method, &request).await?;
             losses.extend(answer.losses);
         }
         Ok(losses)
@@ -194,8 +190,8 @@ impl Place {
         let mut nothing = true;
         for service in services(consumer) {
             let request = ListParkedEventsRequest { consumer: service.to_owned() };
-            let path = "/hansang.event.v1.ParkedEvents/List";
-            let answer: ListParkedEventsResponse = self.ask(service, path, &request).await?;
+            let method = parked_events::LIST;
+            let answer = self.ask(service, method, &request).await?;
             for event in answer.events {
                 nothing = false;
                 let why =
@@ -220,7 +216,7 @@ impl Place {
     async fn ask<Q: Message, R: Message + Default>(
         &self,
         service: &str,
-        path: &'static str,
+        method: Unary<Q, R>,
         request: &Q,
     ) -> Result<R> {
         let known = run::SERVICES.iter().find(|known| known.name == service);
@@ -232,7 +228,7 @@ impl Place {
             None => settings.peers.address(name),
         };
         let peer = Peer::new(name, &address, Some(Identity::operator(&self.operator, &auth)?))?;
-        peer.unary(path, request, PATIENCE).await.map_err(|failure| {
+        peer.unary(method, request, PATIENCE).await.map_err(|failure| {
             anyhow::anyhow!("{name} at {address}: {}", failure.status().message())
         })
     }

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use prost::Message;
 use tokio::time::sleep;
+use tokio_postgres::Row;
 use tokio_util::sync::CancellationToken;
-use tonic::Response;
+use tonic::{Response, metadata::MetadataValue};
 use uuid::Uuid;
 
 use crate::{Database, Error, Tx, database::Reader, error::Kind, incoming::Command};
@@ -24,15 +25,83 @@ const BREATH: Duration = Duration::from_millis(50);
 
 /// What there is under a key.
 #[derive(Debug)]
-pub enum Reserved<R> {
+pub(crate) enum Reserved<R> {
     /// Nothing yet, or an attempt that never finished: go on, and make the resource under this id.
     Proceed(Uuid),
     /// The response of the first time.
     Replay(R),
 }
 
+/// What a command answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply<R> {
+    message: R,
+    /// So the same command answered before.
+    replayed: bool,
+}
+
+impl<R> Reply<R> {
+    /// The answer of a command that has just been carried out.
+    pub(crate) fn fresh(message: R) -> Self {
+        Self { message, replayed: false }
+    }
+
+    /// The answer that the same command got before.
+    pub fn replayed(message: R) -> Self {
+        Self { message, replayed: true }
+    }
+
+    /// Whether it was carried out just now.
+    pub fn is_fresh(&self) -> bool {
+        !self.replayed
+    }
+
+    /// What is answered.
+    pub fn message(&self) -> &R {
+        &self.message
+    }
+
+    /// The response of a command that has made a resource: `location` is its REST path.
+    pub fn created(self, location: impl FnOnce(&R) -> String) -> Result<Response<R>, Error> {
+        let location = location(&self.message).parse();
+        let mut response = Response::from(self);
+        let location = location.map_err(|_| Error::internal("location"))?;
+        response.metadata_mut().insert("location", location);
+        Ok(response)
+    }
+}
+
+impl<R> From<Reply<R>> for Response<R> {
+    fn from(reply: Reply<R>) -> Self {
+        let mut response = Self::new(reply.message);
+        if reply.replayed {
+            let yes = MetadataValue::from_static("true");
+            response.metadata_mut().insert("idempotency-replayed", yes);
+        }
+        response
+    }
+}
+
+/// Carries out a command in one transaction, once for its key. `id` is what it is about, or is to
+/// make.
+pub async fn once<R: Message + Default>(
+    database: &Database,
+    command: &Command,
+    id: Uuid,
+    carry_out: impl AsyncFnOnce(&mut Tx) -> Result<R, Error>,
+) -> Result<Reply<R>, Error> {
+    let mut tx = database.begin().await?;
+    if let Reserved::Replay(message) = reserve(&mut tx, command, id).await? {
+        return Ok(Reply::replayed(message));
+    }
+    let message = carry_out(&mut tx).await?;
+    store(&mut tx, command, &message).await?;
+    tx.commit().await?;
+    Ok(Reply::fresh(message))
+}
+
 /// Reserves the command's key for the resource `id`. Without a key it always answers `Proceed(id)`.
-pub async fn reserve<R: Message + Default>(
+pub(crate) async fn reserve<R: Message + Default>(
     tx: &mut Tx,
     command: &Command,
     id: Uuid,
@@ -70,11 +139,9 @@ pub async fn reserve<R: Message + Default>(
             "this idempotency key came with another request before",
         ));
     }
-    match row.get::<_, Option<Vec<u8>>>(2) {
+    match row.get::<_, Option<&[u8]>>(2) {
         None => Ok(Reserved::Proceed(row.get(1))),
-        Some(bytes) => R::decode(bytes.as_slice())
-            .map(Reserved::Replay)
-            .map_err(|error| Error::internal(format!("stored response: {error}"))),
+        Some(bytes) => decode(bytes).map(Reserved::Replay),
     }
 }
 
@@ -84,36 +151,31 @@ pub async fn recall<R: Message + Default>(
     reader: &mut Reader,
     command: &Command,
 ) -> Result<Option<R>, Error> {
-    let rows = reader
-        .query(
-            "select response from idempotency
-             where caller = $1 and method = $2 and key = $3 and request_hash = $4
-               and response is not null",
-            &[&command.caller, &&*command.method, &command.key, &command.request_hash],
-        )
-        .await?;
-    let response = rows.first().map(|row| R::decode(row.get::<_, Vec<u8>>(0).as_slice()));
-    response.transpose().map_err(|error| Error::internal(format!("stored response: {error}")))
+    let Some(key) = &command.key else { return Ok(None) };
+    let Command { caller, method, request_hash, .. } = command;
+    response(reader.query_opt(RESPONSE, &[caller, &&**method, key, request_hash]).await?)
 }
 
-/// Takes the key of the command that is to make `id`, for as long as the transaction lasts, and answers
-/// the response that is stored by now: others may have come with the same command. Whoever changes
-/// the resource under the key afterwards takes them in this order.
-pub async fn settled<R: Message + Default>(
+/// The same in a transaction that has the lock on what the command is about.
+pub(crate) async fn recall_in<R: Message + Default>(
     tx: &mut Tx,
     command: &Command,
-    id: Uuid,
 ) -> Result<Option<R>, Error> {
-    let row = tx
-        .query_opt(
-            "select response from idempotency
-             where caller = $1 and method = $2 and key = $3 and resource_id = $4 for update",
-            &[&command.caller, &&*command.method, &command.key, &id],
-        )
-        .await?;
-    let stored = row.and_then(|row| row.get::<_, Option<Vec<u8>>>(0));
-    let response = stored.map(|bytes| R::decode(bytes.as_slice()));
-    response.transpose().map_err(|error| Error::internal(format!("stored response: {error}")))
+    let Some(key) = &command.key else { return Ok(None) };
+    let Command { caller, method, request_hash, .. } = command;
+    response(tx.query_opt(RESPONSE, &[caller, &&**method, key, request_hash]).await?)
+}
+
+const RESPONSE: &str = "
+    select response from idempotency
+    where caller = $1 and method = $2 and key = $3 and request_hash = $4 and response is not null";
+
+fn response<R: Message + Default>(row: Option<Row>) -> Result<Option<R>, Error> {
+    row.map(|row| decode(row.get(0))).transpose()
+}
+
+fn decode<R: Message + Default>(stored: &[u8]) -> Result<R, Error> {
+    R::decode(stored).map_err(|error| Error::internal(format!("stored response: {error}")))
 }
 
 /// Whether the command's key is still reserved for the resource `id`; always without a key. For those
@@ -128,7 +190,11 @@ pub async fn is_reserved(tx: &mut Tx, command: &Command, id: Uuid) -> Result<boo
 
 /// Stores the command's response under its key, if it has one. Of two attempts at the same command
 /// the first counts.
-pub async fn store(tx: &mut Tx, command: &Command, response: &impl Message) -> Result<(), Error> {
+pub(crate) async fn store(
+    tx: &mut Tx,
+    command: &Command,
+    response: &impl Message,
+) -> Result<(), Error> {
     if let Some(key) = &command.key {
         tx.execute(
             // By its key alone: asked for `response is null`, the planner may read all that were, which a
@@ -145,50 +211,29 @@ pub async fn store(tx: &mut Tx, command: &Command, response: &impl Message) -> R
 /// Ends what was asked for a resource: stores the response of the command that is at hand, if one is,
 /// under its key, and gives back all others that have no answer. The key is stored anew where whoever
 /// ended it first has given it back. Answers the response that counts: that of the first attempt.
-pub async fn settle<R: Message + Default>(
+pub(crate) async fn settle<R: Message + Default>(
     tx: &mut Tx,
     command: Option<&Command>,
     id: Uuid,
     response: R,
 ) -> Result<R, Error> {
-    let mut counts = response;
-    if let Some(command) = command
-        && let Some(key) = &command.key
-    {
-        let stored = tx
-            .query_one(
-                "insert into idempotency (caller, method, key, request_hash, resource_id, response)
-             values ($1, $2, $3, $4, $5, $6)
-             on conflict (caller, method, key) do update
-             set response = coalesce(idempotency.response, excluded.response)
-             returning response",
-                &[
-                    &command.caller,
-                    &&*command.method,
-                    key,
-                    &command.request_hash,
-                    &id,
-                    &counts.encode_to_vec(),
-                ],
-            )
-            .await?;
-        counts = R::decode(stored.get::<_, Vec<u8>>(0).as_slice())
-            .map_err(|error| Error::internal(format!("stored response: {error}")))?;
-    }
-    release_unanswered(tx, id).await?;
-    Ok(counts)
-}
-
-/// Gives the command's key back: the same command may come again, and is then another one.
-pub async fn release(tx: &mut Tx, command: &Command) -> Result<(), Error> {
-    if let Some(key) = &command.key {
-        tx.execute(
-            "delete from idempotency where caller = $1 and method = $2 and key = $3",
-            &[&command.caller, &&*command.method, key],
-        )
-        .await?;
-    }
-    Ok(())
+    let Some((command, key)) = command.and_then(|it| Some((it, it.key.as_ref()?))) else {
+        release_unanswered(tx, id).await?;
+        return Ok(response);
+    };
+    let sql = "
+        with others as (
+          delete from idempotency where resource_id = $5 and response is null
+            and (caller, method, key) <> ($1, $2, $3))
+        insert into idempotency (caller, method, key, request_hash, resource_id, response)
+        values ($1, $2, $3, $4, $5, $6)
+        on conflict (caller, method, key) do update
+        set response = coalesce(idempotency.response, excluded.response)
+        returning response";
+    let (hash, bytes) = (&command.request_hash, response.encode_to_vec());
+    let row =
+        tx.query_one(sql, &[&command.caller, &&*command.method, key, hash, &id, &bytes]).await?;
+    decode(row.get(0))
 }
 
 /// Gives back the keys that are reserved for a resource and have no answer, once what they asked for
@@ -198,13 +243,6 @@ pub async fn release_unanswered(tx: &mut Tx, id: Uuid) -> Result<(), Error> {
     let sql = "delete from idempotency where resource_id = $1 and response is null";
     tx.execute(sql, &[&id]).await?;
     Ok(())
-}
-
-/// Marks a response as one that was given before.
-pub fn replayed<R>(mut response: Response<R>) -> Response<R> {
-    let yes = tonic::metadata::MetadataValue::from_static("true");
-    response.metadata_mut().insert("idempotency-replayed", yes);
-    response
 }
 
 /// Forgets keys after a day, until told to stop: a few at a time, so that each statement is short

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use prost::Message;
-use tonic::{Request, Response, metadata::MetadataMap};
+use tonic::{Request, metadata::MetadataMap};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -154,14 +154,6 @@ pub async fn to_the_end<T: Send + 'static>(
 ) -> Result<T, Error> {
     let command = tokio::spawn(command.in_current_span());
     command.await.map_err(|error| Error::internal(error.to_string()))?
-}
-
-/// The answer of a call that made a resource; `location` is its REST path.
-pub fn created<T>(message: T, location: &str) -> Result<Response<T>, Error> {
-    let mut response = Response::new(message);
-    let location = location.parse().map_err(|_| Error::internal("location"))?;
-    response.metadata_mut().insert("location", location);
-    Ok(response)
 }
 
 /// The one answer for what is not there and for what is someone else's.

@@ -12,6 +12,7 @@ pub mod event;
 pub mod fail_point;
 pub mod id;
 pub mod idempotency;
+pub mod in_doubt;
 pub mod incoming;
 pub mod input;
 pub mod migrate;

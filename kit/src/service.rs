@@ -11,6 +11,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use schema::Events;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tonic::{body::Body, server::NamedService, service::RoutesBuilder};
@@ -19,7 +20,7 @@ use crate::{
     Database, Error,
     auth::Identity,
     config::{self, PeerSettings, Settings},
-    event::{Consumer, Feed, Log, Policy, Source},
+    event::{Bearer, Consumer, Feed, Log, Policy},
     rpc::{Limits, Peer},
     task,
 };
@@ -154,42 +155,22 @@ impl<'a> House<'a> {
         self
     }
 
-    /// Publishes the service's events as `N`: runs the sequencer, serves subscriptions.
-    pub fn publish<N>(&mut self) -> &mut Self
-    where
-        N: NamedService + Send + Sync + 'static,
-    {
+    /// Publishes the service's events: runs the sequencer, serves subscriptions.
+    pub fn publish<E: Events>(&mut self) -> &mut Self {
         let log = Log::open(self.background());
-        let feed = Feed::<N>::new(log.clone(), self.stop.clone());
+        let feed = Feed::<E>::new(log.clone(), self.stop.clone());
         self.run(log.run(self.stop.clone()));
         self.serve(feed)
     }
 
-    /// Applies a policy to the events that another service publishes as `N`; of these types, or of all.
-    pub fn follow<N, M, P>(
-        &mut self,
-        source: &'static str,
-        types: &'static [&'static str],
-        policy: P,
-    ) -> Result<&mut Self, Error>
-    where
-        N: NamedService,
-        M: prost::Message + Default + 'static,
-        P: Policy<M>,
-    {
+    /// Applies a policy to the events of another service.
+    pub fn follow<E: Events, P: Policy<E>>(&mut self, policy: P) -> Result<&mut Self, Error> {
         // One stream needs one connection.
         let limits = Limits { connections: 1, ..Limits::default() };
-        let channel = self.peer_with(source, limits)?.channel();
+        let channel = self.peer_with(E::SERVICE, limits)?.channel();
         let identity = self.identity.clone();
-        let consumer = Consumer::new(
-            self.name,
-            Source::of::<N>(source),
-            types,
-            self.background(),
-            channel,
-            Arc::new(move || identity.bearer(SystemTime::now()).ok()),
-            policy,
-        );
+        let bearer: Bearer = Arc::new(move || identity.bearer(SystemTime::now()).ok());
+        let consumer = Consumer::new(self.name, self.background(), channel, bearer, policy);
         Ok(self.run(consumer.run(self.stop.clone())))
     }
 

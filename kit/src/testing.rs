@@ -74,6 +74,16 @@ pub async fn databases(services: &[&str]) -> DatabaseSettings {
     }
 }
 
+/// A command with this idempotency key; always the same request of the same caller.
+pub fn command(key: &str) -> crate::incoming::Command {
+    crate::incoming::Command {
+        caller: "test".to_owned(),
+        method: "/test.v1.TestService/Test".into(),
+        key: Some(key.to_owned()),
+        request_hash: Vec::new(),
+    }
+}
+
 /// Has the server flush what is committed, as it does anywhere but in tests: for benchmarks.
 ///
 /// # Panics

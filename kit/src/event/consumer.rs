@@ -18,14 +18,13 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
-use prost::Message;
+use schema::Events;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     Request, Status, Streaming,
     client::Grpc,
     metadata::{Ascii, MetadataValue},
-    server::NamedService,
 };
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -103,6 +102,8 @@ impl<M> Arrived<M> {
 
 /// When something happened elsewhere, do something here.
 pub trait Policy<M>: Send + Sync + 'static {
+    /// The types of the events that it applies (`OrderEvent::ORDER_PLACED`); none means all.
+    const TYPES: &'static [&'static str] = &[];
     /// How long events may wait for others, to be applied in one transaction with them. Read
     /// models that nothing waits for take their time, and cost less by that.
     const LINGER: Duration = Duration::ZERO;
@@ -119,30 +120,13 @@ pub trait Policy<M>: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// The log that a consumer follows.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// The service that it belongs to.
-    pub service: &'static str,
-    /// `/hansang.order.v1.OrderEvents/Subscribe`.
-    pub path: String,
-}
-
-impl Source {
-    /// The events that `service` publishes as `N`.
-    pub fn of<N: NamedService>(service: &'static str) -> Self {
-        Self { service, path: format!("/{}/Subscribe", N::NAME) }
-    }
-}
-
 /// Makes the `authorization` header of a subscription.
 pub type Bearer = Arc<dyn Fn() -> Option<MetadataValue<Ascii>> + Send + Sync>;
 
-/// Applies a [`Policy`] to the events of a [`Source`].
+/// Applies a [`Policy`] to another service's events.
 pub struct Consumer<M, P> {
     owner: Owner,
     path: String,
-    types: &'static [&'static str],
     database: Database,
     channel: Channel,
     bearer: Bearer,
@@ -152,23 +136,20 @@ pub struct Consumer<M, P> {
 
 impl<M, P> Consumer<M, P>
 where
-    M: Message + Default + 'static,
+    M: Events,
     P: Policy<M>,
 {
-    /// A consumer named `group`, of events of these types, or of all when there are none. Its
-    /// checkpoints and effects are in `database`.
+    /// A consumer named `group`. Its checkpoints and effects are in `database`.
     pub fn new(
         group: &'static str,
-        source: Source,
-        types: &'static [&'static str],
         database: Database,
         channel: Channel,
         bearer: Bearer,
         policy: P,
     ) -> Self {
-        let owner = Owner { consumer: group, source: source.service };
-        let (path, message) = (source.path, PhantomData);
-        Self { owner, path, types, database, channel, bearer, policy, message }
+        let owner = Owner { consumer: group, source: M::SERVICE };
+        let path = format!("/{}/Subscribe", M::STREAM);
+        Self { owner, path, database, channel, bearer, policy, message: PhantomData }
     }
 
     /// Applies events until told to stop. Recovers by itself from outages.
@@ -293,7 +274,7 @@ where
         let mut request = Request::new(SubscribeRequest {
             group: self.owner.consumer.to_owned(),
             cursors: seen.map(|(partition, mark)| mark.cursor(partition)).collect(),
-            types: self.types.iter().map(ToString::to_string).collect(),
+            types: P::TYPES.iter().map(ToString::to_string).collect(),
             incarnation: String::new(),
         });
         if let Some(bearer) = (self.bearer)() {

@@ -17,6 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+use schema::Events;
 use tokio::{
     sync::broadcast::{self, error::RecvError},
     time::{Instant, sleep_until},
@@ -44,31 +45,31 @@ const PROGRESS: Duration = Duration::from_millis(250);
 /// when it subscribes again.
 const SILENCE: i64 = 1_000;
 
-/// The gRPC service that `N` names: [`serve`](crate::House::serve) it like a generated one.
-pub struct Feed<N> {
+/// The gRPC service that streams the events `E`: [`serve`](crate::House::serve) it like a generated one.
+pub struct Feed<E> {
     log: Log,
     stop: CancellationToken,
-    name: PhantomData<fn() -> N>,
+    events: PhantomData<fn() -> E>,
 }
 
-impl<N> Feed<N> {
+impl<E> Feed<E> {
     /// Serves `log` until told to stop; then the streams end.
     pub fn new(log: Log, stop: CancellationToken) -> Self {
-        Self { log, stop, name: PhantomData }
+        Self { log, stop, events: PhantomData }
     }
 }
 
-impl<N> Clone for Feed<N> {
+impl<E> Clone for Feed<E> {
     fn clone(&self) -> Self {
         Self::new(self.log.clone(), self.stop.clone())
     }
 }
 
-impl<N: NamedService> NamedService for Feed<N> {
-    const NAME: &'static str = N::NAME;
+impl<E: Events> NamedService for Feed<E> {
+    const NAME: &'static str = E::STREAM;
 }
 
-impl<N: NamedService> tower::Service<http::Request<Body>> for Feed<N> {
+impl<E: Events> tower::Service<http::Request<Body>> for Feed<E> {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -78,7 +79,7 @@ impl<N: NamedService> tower::Service<http::Request<Body>> for Feed<N> {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let method = request.uri().path().strip_prefix('/').and_then(|p| p.strip_prefix(N::NAME));
+        let method = request.uri().path().strip_prefix('/').and_then(|p| p.strip_prefix(E::STREAM));
         if method != Some("/Subscribe") {
             let response = Status::unimplemented("no such method").into_http();
             return Box::pin(async { Ok(response) });

@@ -20,12 +20,14 @@ mod sequencer;
 mod trace;
 mod wire;
 
+use prost::Message as _;
+use schema::Event;
 use tokio_postgres::types::{Json, ToSql};
 use uuid::Uuid;
 
 use crate::{Cause, Error, Tx, error::Kind};
 
-pub use consumer::{Arrived, Bearer, Consumer, Policy, Source};
+pub use consumer::{Arrived, Bearer, Consumer, Policy};
 pub use feed::Feed;
 pub use log::Log;
 
@@ -71,6 +73,17 @@ impl Draft {
         payload: Vec<u8>,
     ) -> Self {
         Self { aggregate_id, aggregate_version, kind, correlation_id, payload, cause: None }
+    }
+
+    /// The same of one of the events that a contract has.
+    pub fn of(
+        event: impl Event,
+        aggregate_id: Uuid,
+        aggregate_version: i64,
+        correlation_id: Uuid,
+    ) -> Self {
+        let (kind, payload) = (event.kind(), event.into_message().encode_to_vec());
+        Self::new(kind, aggregate_id, aggregate_version, correlation_id, payload)
     }
 
     /// The same event with a cause of its own, for transactions that handle several events.

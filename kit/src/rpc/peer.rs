@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use schema::Unary;
 use tokio::time::Instant;
 use tonic::{Code, metadata::MetadataMap};
 use tower::{Service as _, ServiceBuilder};
@@ -101,7 +102,7 @@ impl Peer {
     /// about has an id that the caller chose. Sends the own identity and the current trace.
     pub async fn unary<Q, R>(
         &self,
-        path: &'static str,
+        method: Unary<Q, R>,
         request: &Q,
         deadline: Duration,
     ) -> Result<R, Failure>
@@ -109,10 +110,11 @@ impl Peer {
         Q: prost::Message,
         R: prost::Message + Default,
     {
+        let path = method.path;
         let span = tracing::info_span!("rpc", otel.kind = "client", rpc.method = path);
         let reply = async {
             let call = Call {
-                method: Method::new(path, true),
+                method: Method::new(path, method.idempotent),
                 policy: Policy::default(),
                 message: Bytes::from(request.encode_to_vec()),
                 metadata: self.metadata().map_err(|error| Failure::NeverRan(error.into()))?,

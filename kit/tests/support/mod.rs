@@ -7,16 +7,14 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use kit::{
     Cause, Database, Error, Tx,
     config::DatabaseSettings,
-    event::{self, Arrived, Bearer, Consumer, Draft, Feed, Log, Policy, Source},
+    event::{self, Arrived, Bearer, Consumer, Draft, Feed, Log, Policy},
     rpc::Peer,
 };
 use prost::Message;
+use schema::Events;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    server::NamedService,
-    transport::{self, server::TcpIncoming},
-};
+use tonic::transport::{self, server::TcpIncoming};
 use uuid::Uuid;
 
 /// Stands for any `<Context>Event`.
@@ -28,10 +26,9 @@ pub(crate) struct Note {
     pub(crate) text: String,
 }
 
-pub(crate) struct Notes;
-
-impl NamedService for Notes {
-    const NAME: &'static str = "test.v1.NoteEvents";
+impl Events for Note {
+    const SERVICE: &'static str = "notes";
+    const STREAM: &'static str = "test.v1.NoteEvents";
 }
 
 /// A service with a log: counters that say so whenever they change.
@@ -57,7 +54,7 @@ impl Producer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = transport::Server::builder()
-            .add_service(Feed::<Notes>::new(log.clone(), stop.clone()))
+            .add_service(Feed::<Note>::new(log.clone(), stop.clone()))
             .serve_with_incoming_shutdown(
                 TcpIncoming::from(listener).with_nodelay(Some(true)),
                 stop.clone().cancelled_owned(),
@@ -101,7 +98,7 @@ impl Producer {
         let mut grpc = tonic::client::Grpc::new(self.channel());
         grpc.ready().await.unwrap();
         let codec = tonic_prost::ProstCodec::<event::v1::SubscribeRequest, Note>::default();
-        let path = Source::of::<Notes>("notes").path.parse().unwrap();
+        let path = format!("/{}/Subscribe", Note::STREAM).parse().unwrap();
         Ok(grpc.server_streaming(tonic::Request::new(request), path, codec).await?.into_inner())
     }
 }
@@ -184,10 +181,10 @@ pub(crate) fn consumer_of<F>(
 where
     F: Fn(&Note) -> Result<(), Error> + Send + Sync + 'static,
 {
-    let (source, nobody): (_, Bearer) = (Source::of::<Notes>("notes"), Arc::new(|| None));
+    let nobody: Bearer = Arc::new(|| None);
     let address = format!("http://{address}");
     let channel = Peer::new("notes", &address, None).unwrap().channel();
-    Consumer::new("listener", source, &[], heard.clone(), channel, nobody, WriteDown(fault))
+    Consumer::new("listener", heard.clone(), channel, nobody, WriteDown(fault))
 }
 
 /// All that was heard, in that order.

@@ -11,12 +11,7 @@ mod policy;
 mod service;
 mod store;
 
-use contracts::{
-    coupon::v1::{
-        coupon_events_server::CouponEventsServer, coupon_service_server::CouponServiceServer,
-    },
-    member::v1::{MemberEvent, member_events_server::MemberEventsServer},
-};
+use contracts::coupon::v1::{CouponEvent, coupon_service_server::CouponServiceServer};
 use kit::{Error, House, Service};
 
 /// The coupon service.
@@ -27,11 +22,7 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
     let coupons = service::Coupons::new(house.database());
     house
         .serve(CouponServiceServer::new(coupons))
-        .publish::<CouponEventsServer<()>>()
-        .follow::<MemberEventsServer<()>, MemberEvent, _>(
-        "member",
-        &["MemberRegistered"],
-        policy::Members,
-    )?;
+        .publish::<CouponEvent>()
+        .follow(policy::Members)?;
     Ok(())
 }

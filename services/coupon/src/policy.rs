@@ -14,6 +14,7 @@ use crate::{
 pub(crate) struct Members;
 
 impl Policy<MemberEvent> for Members {
+    const TYPES: &'static [&'static str] = &[MemberEvent::MEMBER_REGISTERED];
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MemberEvent>]) -> Result<(), Error> {
         let facts: Vec<Learned> = batch
             .iter()

@@ -5,7 +5,7 @@ use std::{
     time::SystemTime,
 };
 
-use contracts::coupon::v1::{CouponCancelled, CouponEvent, CouponIssued, coupon_event::Event};
+use contracts::coupon::v1::{CouponCancelled, CouponIssued, coupon_event::Event};
 use kit::{
     Cause, Error, Tx,
     database::Reader,
@@ -13,7 +13,6 @@ use kit::{
     id::Uuid,
     page::Page,
 };
-use prost::Message as _;
 use tokio_postgres::Row;
 
 use crate::domain::{CouponId, Fact, MemberId, State};
@@ -107,17 +106,12 @@ async fn lock(tx: &mut Tx, facts: &[Learned]) -> Result<BTreeMap<MemberId, Coupo
 /// What others are told of a coupon's new state.
 fn told(coupon: &Coupon) -> Option<Draft> {
     let (coupon_id, member_id) = (coupon.id.to_string(), coupon.member.to_string());
-    let (kind, event) = match coupon.state {
-        State::Issued => {
-            ("CouponIssued", Event::CouponIssued(CouponIssued { coupon_id, member_id }))
-        }
-        State::Cancelled => {
-            ("CouponCancelled", Event::CouponCancelled(CouponCancelled { coupon_id, member_id }))
-        }
+    let event = match coupon.state {
+        State::Issued => Event::CouponIssued(CouponIssued { coupon_id, member_id }),
+        State::Cancelled => Event::CouponCancelled(CouponCancelled { coupon_id, member_id }),
         State::New | State::Refused => return None,
     };
-    let payload = CouponEvent { frame: None, event: Some(event) }.encode_to_vec();
-    Some(Draft::new(kind, coupon.id.0, coupon.version, coupon.member.0, payload))
+    Some(Draft::of(event, coupon.id.0, coupon.version, coupon.member.0))
 }
 
 /// Reads a page of a member's coupons, newest first.

@@ -13,10 +13,7 @@ use contracts::{
         CancelMemberCouponsRequest, Coupon, ListCouponsRequest, coupon::State,
         coupon_service_client::CouponServiceClient,
     },
-    member::v1::{
-        MemberEvent, MemberRegistered, member_event::Event,
-        member_events_server::MemberEventsServer,
-    },
+    member::v1::{MemberEvent, MemberRegistered, member_event::Event},
 };
 use kit::{
     Database, House, Service,
@@ -32,7 +29,7 @@ static MEMBER: Service = Service {
     name: "member",
     migrations: kit::migrations![],
     build: |house: &mut House<'_>| {
-        house.publish::<MemberEventsServer<()>>();
+        house.publish::<MemberEvent>();
         Ok(())
     },
 };

@@ -8,10 +8,7 @@ use std::{
 
 use contracts::{
     coupon::v1::{ListCouponsRequest, coupon_service_client::CouponServiceClient},
-    member::v1::{
-        MemberEvent, MemberRegistered, member_event::Event,
-        member_events_server::MemberEventsServer,
-    },
+    member::v1::{MemberEvent, MemberRegistered, member_event::Event},
 };
 use kit::{
     Database, House, Service,
@@ -32,7 +29,7 @@ static MEMBER: Service = Service {
     name: "member",
     migrations: kit::migrations![],
     build: |house: &mut House<'_>| {
-        house.publish::<MemberEventsServer<()>>();
+        house.publish::<MemberEvent>();
         Ok(())
     },
 };

@@ -11,13 +11,7 @@ mod policy;
 mod service;
 mod store;
 
-use contracts::{
-    delivery::v1::{
-        delivery_events_server::DeliveryEventsServer,
-        delivery_service_server::DeliveryServiceServer,
-    },
-    order::v1::{OrderEvent, order_events_server::OrderEventsServer},
-};
+use contracts::delivery::v1::{DeliveryEvent, delivery_service_server::DeliveryServiceServer};
 use kit::{Error, House, Service};
 
 /// The delivery service.
@@ -28,11 +22,7 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
     let deliveries = service::Deliveries::new(house.database());
     house
         .serve(DeliveryServiceServer::new(deliveries))
-        .publish::<DeliveryEventsServer<()>>()
-        .follow::<OrderEventsServer<()>, OrderEvent, _>(
-        "order",
-        &["OrderPrepared", "OrderClosed", "OrderCancelled"],
-        policy::Orders,
-    )?;
+        .publish::<DeliveryEvent>()
+        .follow(policy::Orders)?;
     Ok(())
 }

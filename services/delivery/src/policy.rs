@@ -15,6 +15,8 @@ use crate::{
 pub(crate) struct Orders;
 
 impl Policy<OrderEvent> for Orders {
+    const TYPES: &'static [&'static str] =
+        &[OrderEvent::ORDER_PREPARED, OrderEvent::ORDER_CLOSED, OrderEvent::ORDER_CANCELLED];
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<OrderEvent>]) -> Result<(), Error> {
         let facts: Vec<Learned> = batch
             .iter()

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::SystemTime};
 
 use contracts::delivery::v1::{
-    DeliveryCancelled, DeliveryCompleted, DeliveryEvent, DeliveryStarted, delivery_event::Event,
+    DeliveryCancelled, DeliveryCompleted, DeliveryStarted, delivery_event::Event,
 };
 use kit::{
     Cause, Error, Tx,
@@ -13,7 +13,6 @@ use kit::{
     incoming::not_found,
     page::Page,
 };
-use prost::Message as _;
 use tokio_postgres::Row;
 
 use crate::domain::{DeliveryId, Fact, MemberId, OrderId, State};
@@ -124,23 +123,19 @@ async fn lock(tx: &mut Tx, facts: &[Learned]) -> Result<BTreeMap<OrderId, Delive
 fn told(delivery: &Delivery) -> Option<Draft> {
     let delivery_id = delivery.id.to_string();
     let (order_id, member_id) = (delivery.order.to_string(), delivery.member.to_string());
-    let (kind, event) = match delivery.state {
-        State::Started => (
-            "DeliveryStarted",
-            Event::DeliveryStarted(DeliveryStarted { delivery_id, order_id, member_id }),
-        ),
-        State::Completed => (
-            "DeliveryCompleted",
-            Event::DeliveryCompleted(DeliveryCompleted { delivery_id, order_id, member_id }),
-        ),
-        State::Cancelled => (
-            "DeliveryCancelled",
-            Event::DeliveryCancelled(DeliveryCancelled { delivery_id, order_id, member_id }),
-        ),
+    let event = match delivery.state {
+        State::Started => {
+            Event::DeliveryStarted(DeliveryStarted { delivery_id, order_id, member_id })
+        }
+        State::Completed => {
+            Event::DeliveryCompleted(DeliveryCompleted { delivery_id, order_id, member_id })
+        }
+        State::Cancelled => {
+            Event::DeliveryCancelled(DeliveryCancelled { delivery_id, order_id, member_id })
+        }
         State::New | State::Refused => return None,
     };
-    let payload = DeliveryEvent { frame: None, event: Some(event) }.encode_to_vec();
-    Some(Draft::new(kind, delivery.id.0, delivery.version, delivery.order.0, payload))
+    Some(Draft::of(event, delivery.id.0, delivery.version, delivery.order.0))
 }
 
 /// Reads one delivery that `owner` may see (`None`: any).

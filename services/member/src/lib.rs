@@ -23,11 +23,7 @@ use std::time::Duration;
 
 use contracts::{
     auth::v1::revocations_server::RevocationsServer,
-    coupon::v1::{CouponEvent, coupon_events_server::CouponEventsServer},
-    member::v1::{
-        member_events_server::MemberEventsServer, member_service_server::MemberServiceServer,
-    },
-    notification::v1::{NotificationEvent, notification_events_server::NotificationEventsServer},
+    member::v1::{MemberEvent, member_service_server::MemberServiceServer},
 };
 use kit::{Error, House, Service, auth::Issuer};
 
@@ -54,17 +50,9 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
         .serve(MemberServiceServer::new(members))
         .serve(RevocationsServer::new(revocations.clone()))
         .run(revocations.run())
-        .publish::<MemberEventsServer<()>>()
+        .publish::<MemberEvent>()
         .work(tasks)
-        .follow::<CouponEventsServer<()>, CouponEvent, _>(
-            "coupon",
-            &["CouponIssued", "CouponCancelled"],
-            policy::Coupons,
-        )?
-        .follow::<NotificationEventsServer<()>, NotificationEvent, _>(
-            "notification",
-            &["NotificationSent"],
-            policy::Notifications,
-        )?;
+        .follow(policy::Coupons)?
+        .follow(policy::Notifications)?;
     Ok(())
 }

@@ -23,6 +23,8 @@ const LINGER: Duration = Duration::from_millis(100);
 pub(crate) struct Coupons;
 
 impl Policy<CouponEvent> for Coupons {
+    const TYPES: &'static [&'static str] =
+        &[CouponEvent::COUPON_ISSUED, CouponEvent::COUPON_CANCELLED];
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<CouponEvent>]) -> Result<(), Error> {
@@ -44,6 +46,7 @@ impl Policy<CouponEvent> for Coupons {
 pub(crate) struct Notifications;
 
 impl Policy<NotificationEvent> for Notifications {
+    const TYPES: &'static [&'static str] = &[NotificationEvent::NOTIFICATION_SENT];
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<NotificationEvent>]) -> Result<(), Error> {

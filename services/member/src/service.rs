@@ -7,10 +7,10 @@ use contracts::member::v1::{
     Session, WithdrawMemberRequest, member_service_server::MemberService,
 };
 use kit::{
-    Database, Error, Incoming,
+    Database, Error, Incoming, Tx,
     auth::{Caller, Issuer, Role},
-    idempotency::{self, Reserved},
-    incoming::{created, to_the_end},
+    idempotency,
+    incoming::to_the_end,
 };
 use tonic::{Request, Response, Status};
 
@@ -19,7 +19,7 @@ use crate::{
     password::{Password, Passwords},
     render::member as render,
     store::{self, Newcomer},
-    withdraw::{Ended, Withdraw},
+    withdraw::Withdraw,
 };
 
 /// Answers calls about members.
@@ -63,17 +63,12 @@ impl MemberService for Members {
         let display_name = DisplayName::parse(&incoming.message.display_name)?;
         let password_hash = self.passwords.hash(password).await?;
         let command = incoming.command();
-        let mut tx = self.database.begin().await?;
-        let id = match idempotency::reserve(&mut tx, &command, kit::id::new()).await? {
-            Reserved::Proceed(id) => MemberId(id),
-            Reserved::Replay(member) => return Ok(idempotency::replayed(at_home(member)?)),
-        };
+        let id = MemberId(kit::id::new());
         let roles = vec![Role::Member];
         let newcomer = Newcomer { id, email, display_name, password_hash, roles };
-        let member = render(&store::register(&mut tx, &newcomer).await?);
-        idempotency::store(&mut tx, &command, &member).await?;
-        tx.commit().await?;
-        Ok(at_home(member)?)
+        let register = async |tx: &mut Tx| Ok(render(&store::register(tx, &newcomer).await?));
+        let reply = idempotency::once(&self.database, &command, id.0, register).await?;
+        Ok(reply.created(|member| format!("/v1/members/{}", member.id))?)
     }
 
     async fn create_session(
@@ -120,11 +115,8 @@ impl MemberService for Members {
         }
         let withdraw = self.withdraw.clone();
         let command = incoming.command();
-        let ended = to_the_end(async move { withdraw.run(MemberId(id), command).await });
-        Ok(match ended.await? {
-            Ended::Now(member) => Response::new(member),
-            Ended::Before(member) => idempotency::replayed(Response::new(member)),
-        })
+        let withdrawn = to_the_end(async move { withdraw.run(MemberId(id), command).await });
+        Ok(withdrawn.await?.into())
     }
 
     async fn grant_role(
@@ -142,22 +134,13 @@ impl MemberService for Members {
             }
         };
         let command = incoming.command();
-        let mut tx = self.database.begin().await?;
-        if let Reserved::Replay(member) = idempotency::reserve(&mut tx, &command, id.0).await? {
-            return Ok(idempotency::replayed(Response::new(member)));
-        }
-        let ((), member) = store::update(&mut tx, id, |member| {
-            member.roles = domain::grant(mem::take(&mut member.roles), role);
-        })
-        .await?;
-        let member = render(&member);
-        idempotency::store(&mut tx, &command, &member).await?;
-        tx.commit().await?;
-        Ok(Response::new(member))
+        let grant = async |tx: &mut Tx| {
+            let ((), member) = store::update(tx, id, |member| {
+                member.roles = domain::grant(mem::take(&mut member.roles), role);
+            })
+            .await?;
+            Ok(render(&member))
+        };
+        Ok(idempotency::once(&self.database, &command, id.0, grant).await?.into())
     }
-}
-
-fn at_home(member: pb::Member) -> Result<Response<pb::Member>, Error> {
-    let location = format!("/v1/members/{}", member.id);
-    created(member, &location)
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::SystemTime};
 
-use contracts::member::v1::{MemberEvent, MemberRegistered, MemberWithdrawn, member_event::Event};
+use contracts::member::v1::{MemberRegistered, MemberWithdrawn, member_event::Event};
 use kit::{
     Error, Tx,
     auth::Role,
@@ -12,7 +12,6 @@ use kit::{
     id::Uuid,
     incoming::not_found,
 };
-use prost::Message as _;
 use tokio_postgres::Row;
 
 use crate::domain::{DisplayName, Email, Fact, Flags, MemberId, Membership, Refusal, State};
@@ -61,9 +60,8 @@ impl Member {
     }
 
     /// What others are told, at this version.
-    fn tell(&self, kind: &'static str, event: Event) -> Draft {
-        let payload = MemberEvent { frame: None, event: Some(event) }.encode_to_vec();
-        Draft::new(kind, self.id.0, self.version, self.id.0, payload)
+    fn tell(&self, event: Event) -> Draft {
+        Draft::of(event, self.id.0, self.version, self.id.0)
     }
 }
 
@@ -100,7 +98,7 @@ pub(crate) async fn register(tx: &mut Tx, newcomer: &Newcomer) -> Result<Member,
         })?;
     let member = Member::from_row(&row)?;
     let registered = Event::MemberRegistered(MemberRegistered { member_id: member.id.to_string() });
-    event::append(tx, &[member.tell("MemberRegistered", registered)]).await?;
+    event::append(tx, &[member.tell(registered)]).await?;
     Ok(member)
 }
 
@@ -126,7 +124,7 @@ pub(crate) async fn update<T>(
     }
     if member.membership.state == State::Withdrawn && before.membership.state != State::Withdrawn {
         let withdrawn = Event::MemberWithdrawn(MemberWithdrawn { member_id: id.to_string() });
-        event::append(tx, &[member.tell("MemberWithdrawn", withdrawn)]).await?;
+        event::append(tx, &[member.tell(withdrawn)]).await?;
     }
     Ok((answer, member))
 }

@@ -10,7 +10,6 @@ use std::{
 use contracts::{
     coupon::v1::{
         self as coupon, CouponCancelled, CouponEvent, CouponIssued, coupon_event,
-        coupon_events_server::CouponEventsServer,
         coupon_service_server::{CouponService, CouponServiceServer},
     },
     member::v1::{
@@ -19,7 +18,6 @@ use contracts::{
     },
     notification::v1::{
         NotificationEvent, NotificationSent, notification::Audience, notification_event,
-        notification_events_server::NotificationEventsServer,
     },
 };
 use kit::{
@@ -95,7 +93,7 @@ static COUPON: Service = Service {
     name: "coupon",
     migrations: kit::migrations![],
     build: |house: &mut House<'_>| {
-        house.serve(CouponServiceServer::new(Coupons)).publish::<CouponEventsServer<()>>();
+        house.serve(CouponServiceServer::new(Coupons)).publish::<CouponEvent>();
         Ok(())
     },
 };
@@ -104,7 +102,7 @@ static NOTIFICATION: Service = Service {
     name: "notification",
     migrations: kit::migrations![],
     build: |house: &mut House<'_>| {
-        house.publish::<NotificationEventsServer<()>>();
+        house.publish::<NotificationEvent>();
         Ok(())
     },
 };

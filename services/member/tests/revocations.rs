@@ -6,9 +6,8 @@ use std::time::Duration;
 use contracts::{
     auth::v1::{Revocation, WatchRequest, WatchResponse, revocations_client::RevocationsClient},
     coupon::v1::{
-        CancelMemberCouponsRequest, CancelMemberCouponsResponse, ListCouponsRequest,
+        CancelMemberCouponsRequest, CancelMemberCouponsResponse, CouponEvent, ListCouponsRequest,
         ListCouponsResponse,
-        coupon_events_server::CouponEventsServer,
         coupon_service_client::CouponServiceClient,
         coupon_service_server::{CouponService, CouponServiceServer},
     },
@@ -16,7 +15,7 @@ use contracts::{
         GetMemberRequest, Member, RegisterMemberRequest, WithdrawMemberRequest, member::State,
         member_service_client::MemberServiceClient,
     },
-    notification::v1::notification_events_server::NotificationEventsServer,
+    notification::v1::NotificationEvent,
 };
 use kit::{
     Error, House, Service,
@@ -49,7 +48,7 @@ static COUPON: Service = Service {
     name: "coupon",
     migrations: kit::migrations![],
     build: |house: &mut House<'_>| {
-        house.serve(CouponServiceServer::new(Coupons)).publish::<CouponEventsServer<()>>();
+        house.serve(CouponServiceServer::new(Coupons)).publish::<CouponEvent>();
         Ok(())
     },
 };
@@ -58,7 +57,7 @@ static NOTIFICATION: Service = Service {
     name: "notification",
     migrations: kit::migrations![],
     build: |house: &mut House<'_>| {
-        house.publish::<NotificationEventsServer<()>>();
+        house.publish::<NotificationEvent>();
         Ok(())
     },
 };

@@ -17,12 +17,7 @@ mod settings;
 mod store;
 mod words;
 
-use contracts::{
-    mileage::v1::{
-        mileage_events_server::MileageEventsServer, mileage_service_server::MileageServiceServer,
-    },
-    payment::v1::{PaymentEvent, payment_events_server::PaymentEventsServer},
-};
+use contracts::mileage::v1::{MileageEvent, mileage_service_server::MileageServiceServer};
 use kit::{Error, House, Service, config::Settings};
 
 use settings::MileageSettings;
@@ -42,11 +37,7 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
     let mileage = service::Mileage::new(house.database(), rate);
     house
         .serve(MileageServiceServer::new(mileage))
-        .publish::<MileageEventsServer<()>>()
-        .follow::<PaymentEventsServer<()>, PaymentEvent, _>(
-        "payment",
-        &["PaymentApproved", "PaymentCancelled"],
-        policy::Payments { rate },
-    )?;
+        .publish::<MileageEvent>()
+        .follow(policy::Payments { rate })?;
     Ok(())
 }

@@ -22,6 +22,8 @@ pub(crate) struct Payments {
 }
 
 impl Policy<PaymentEvent> for Payments {
+    const TYPES: &'static [&'static str] =
+        &[PaymentEvent::PAYMENT_APPROVED, PaymentEvent::PAYMENT_CANCELLED];
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<PaymentEvent>]) -> Result<(), Error> {

@@ -85,8 +85,8 @@ pub(crate) async fn learn(
 /// What others are told of an outcome, if anything.
 fn told(stored: &Stored, outcome: Outcome) -> Option<Draft> {
     let Stored { entry, version, .. } = stored;
-    let (kind, payload) = words::event(entry, outcome)?;
-    Some(Draft::new(kind, entry.id.0, *version, entry.order.0, payload))
+    let event = words::event(entry, outcome)?;
+    Some(Draft::of(event, entry.id.0, *version, entry.order.0))
 }
 
 /// Makes sure that each payment has an entry's row, NEW if need be, and locks them all.

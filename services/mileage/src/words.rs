@@ -1,43 +1,33 @@
 //! The words that entries go by elsewhere: in events, on the wire, and in the
 //! database, where states have their names from the contract.
 
-use contracts::mileage::v1::{
-    self as pb, MileageCancelled, MileageEarned, MileageEvent, mileage_event::Event,
-};
+use contracts::mileage::v1::{self as pb, MileageCancelled, MileageEarned, mileage_event::Event};
 use kit::Error;
-use prost::Message as _;
 
 use crate::domain::{Entry, Outcome, State};
 
-/// The event of an outcome: its name and its encoded message; none where there is nothing to tell.
-pub(crate) fn event(entry: &Entry, outcome: Outcome) -> Option<(&'static str, Vec<u8>)> {
+/// The event of an outcome; none where there is nothing to tell.
+pub(crate) fn event(entry: &Entry, outcome: Outcome) -> Option<Event> {
     let (entry_id, payment_id) = (entry.id.to_string(), entry.payment.to_string());
     let (order_id, member_id) = (entry.order.to_string(), entry.member.to_string());
     let points = entry.points.get();
-    let (kind, event) = match outcome {
-        Outcome::Earned => (
-            "MileageEarned",
-            Event::MileageEarned(MileageEarned {
-                entry_id,
-                payment_id,
-                order_id,
-                member_id,
-                points,
-            }),
-        ),
-        Outcome::Cancelled => (
-            "MileageCancelled",
-            Event::MileageCancelled(MileageCancelled {
-                entry_id,
-                payment_id,
-                order_id,
-                member_id,
-                points,
-            }),
-        ),
+    Some(match outcome {
+        Outcome::Earned => Event::MileageEarned(MileageEarned {
+            entry_id,
+            payment_id,
+            order_id,
+            member_id,
+            points,
+        }),
+        Outcome::Cancelled => Event::MileageCancelled(MileageCancelled {
+            entry_id,
+            payment_id,
+            order_id,
+            member_id,
+            points,
+        }),
         Outcome::Refused | Outcome::Unchanged => return None,
-    };
-    Some((kind, MileageEvent { frame: None, event: Some(event) }.encode_to_vec()))
+    })
 }
 
 /// A state on the wire.

@@ -14,10 +14,7 @@ use contracts::{
         EarnRequest, GetMileageRequest, ListMileageEntriesRequest, ListMileageEntriesResponse,
         MileageEntry, mileage_entry::State, mileage_service_client::MileageServiceClient,
     },
-    payment::v1::{
-        PaymentApproved, PaymentCancelled, PaymentEvent, payment_event::Event,
-        payment_events_server::PaymentEventsServer,
-    },
+    payment::v1::{PaymentApproved, PaymentCancelled, PaymentEvent, payment_event::Event},
 };
 use kit::{
     Database, House, Service,
@@ -34,7 +31,7 @@ static PAYMENT: Service = Service {
     name: "payment",
     migrations: kit::migrations![],
     build: |house: &mut House<'_>| {
-        house.publish::<PaymentEventsServer<()>>();
+        house.publish::<PaymentEvent>();
         Ok(())
     },
 };

@@ -18,16 +18,7 @@ mod watch;
 
 use std::time::Duration;
 
-use contracts::{
-    coupon::v1::{CouponEvent, coupon_events_server::CouponEventsServer},
-    delivery::v1::{DeliveryEvent, delivery_events_server::DeliveryEventsServer},
-    member::v1::{MemberEvent, member_events_server::MemberEventsServer},
-    mileage::v1::{MileageEvent, mileage_events_server::MileageEventsServer},
-    mypage::v1::my_page_service_server::MyPageServiceServer,
-    notification::v1::{NotificationEvent, notification_events_server::NotificationEventsServer},
-    order::v1::{OrderEvent, order_events_server::OrderEventsServer},
-    payment::v1::{PaymentEvent, payment_events_server::PaymentEventsServer},
-};
+use contracts::mypage::v1::my_page_service_server::MyPageServiceServer;
 use kit::{Error, House, Service};
 
 /// The My Page service.
@@ -50,26 +41,12 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
     house
         .run(watches.run())
         .serve(MyPageServiceServer::new(pages))
-        .follow::<OrderEventsServer<()>, OrderEvent, _>("order", &[], policy::Orders)?
-        .follow::<PaymentEventsServer<()>, PaymentEvent, _>(
-            "payment",
-            &[
-                "DepositRequested",
-                "DepositExpired",
-                "PaymentApproved",
-                "PaymentDeclined",
-                "PaymentCancelled",
-            ],
-            policy::Payments,
-        )?
-        .follow::<DeliveryEventsServer<()>, DeliveryEvent, _>("delivery", &[], policy::Deliveries)?
-        .follow::<MemberEventsServer<()>, MemberEvent, _>("member", &[], policy::Members)?
-        .follow::<CouponEventsServer<()>, CouponEvent, _>("coupon", &[], policy::Coupons)?
-        .follow::<NotificationEventsServer<()>, NotificationEvent, _>(
-            "notification",
-            &["NotificationSent"],
-            policy::Notifications,
-        )?
-        .follow::<MileageEventsServer<()>, MileageEvent, _>("mileage", &[], policy::Mileages)?;
+        .follow(policy::Orders)?
+        .follow(policy::Payments)?
+        .follow(policy::Deliveries)?
+        .follow(policy::Members)?
+        .follow(policy::Coupons)?
+        .follow(policy::Notifications)?
+        .follow(policy::Mileages)?;
     Ok(())
 }

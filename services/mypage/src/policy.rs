@@ -74,6 +74,13 @@ fn milestone(arrived: &Arrived<OrderEvent>) -> Result<Option<Milestone>, Error> 
 pub(crate) struct Payments;
 
 impl Policy<PaymentEvent> for Payments {
+    const TYPES: &'static [&'static str] = &[
+        PaymentEvent::DEPOSIT_REQUESTED,
+        PaymentEvent::DEPOSIT_EXPIRED,
+        PaymentEvent::PAYMENT_APPROVED,
+        PaymentEvent::PAYMENT_DECLINED,
+        PaymentEvent::PAYMENT_CANCELLED,
+    ];
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<PaymentEvent>]) -> Result<(), Error> {
@@ -171,6 +178,7 @@ impl Policy<MemberEvent> for Members {
 pub(crate) struct Notifications;
 
 impl Policy<NotificationEvent> for Notifications {
+    const TYPES: &'static [&'static str] = &[NotificationEvent::NOTIFICATION_SENT];
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<NotificationEvent>]) -> Result<(), Error> {

@@ -8,37 +8,23 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use contracts::{
     Money,
-    coupon::v1::{
-        CouponCancelled, CouponEvent, CouponIssued, coupon, coupon_event,
-        coupon_events_server::CouponEventsServer,
-    },
-    delivery::v1::delivery_events_server::DeliveryEventsServer,
-    member::v1::{
-        MemberEvent, MemberRegistered, MemberWithdrawn, member, member_event,
-        member_events_server::MemberEventsServer,
-    },
-    mileage::v1::{
-        MileageCancelled, MileageEarned, MileageEvent, mileage_entry, mileage_event,
-        mileage_events_server::MileageEventsServer,
-    },
+    coupon::v1::{CouponCancelled, CouponEvent, CouponIssued, coupon, coupon_event},
+    delivery::v1::DeliveryEvent,
+    member::v1::{MemberEvent, MemberRegistered, MemberWithdrawn, member, member_event},
+    mileage::v1::{MileageCancelled, MileageEarned, MileageEvent, mileage_entry, mileage_event},
     mypage::v1::{
         GetMyOrderRequest, GetMyPageRequest, ListMyMileageRequest, ListMyMileageResponse, MyPage,
         OrderView, my_page_service_client::MyPageServiceClient,
     },
     notification::v1::{
         NotificationEvent, NotificationSent, notification::Audience, notification_event,
-        notification_events_server::NotificationEventsServer,
     },
     order::v1::{
         OrderAwaitingDeposit, OrderCancelled, OrderEvent, OrderPlaced, PaymentMethod,
         order::{self, CancelReason},
         order_event,
-        order_events_server::OrderEventsServer,
     },
-    payment::v1::{
-        DepositExpired, DepositRequested, PaymentEvent, payment, payment_event,
-        payment_events_server::PaymentEventsServer,
-    },
+    payment::v1::{DepositExpired, DepositRequested, PaymentEvent, payment, payment_event},
 };
 use kit::{
     Error, House, Service,
@@ -57,7 +43,7 @@ macro_rules! played {
             name: $name,
             migrations: kit::migrations![],
             build: |house: &mut House<'_>| {
-                house.publish::<$events<()>>();
+                house.publish::<$events>();
                 Ok(())
             },
         };)*
@@ -65,13 +51,13 @@ macro_rules! played {
 }
 
 played! {
-    COUPON = "coupon": CouponEventsServer,
-    DELIVERY = "delivery": DeliveryEventsServer,
-    MEMBER = "member": MemberEventsServer,
-    MILEAGE = "mileage": MileageEventsServer,
-    NOTIFICATION = "notification": NotificationEventsServer,
-    ORDER = "order": OrderEventsServer,
-    PAYMENT = "payment": PaymentEventsServer,
+    COUPON = "coupon": CouponEvent,
+    DELIVERY = "delivery": DeliveryEvent,
+    MEMBER = "member": MemberEvent,
+    MILEAGE = "mileage": MileageEvent,
+    NOTIFICATION = "notification": NotificationEvent,
+    ORDER = "order": OrderEvent,
+    PAYMENT = "payment": PaymentEvent,
 }
 
 struct Shop {

@@ -16,13 +16,8 @@ mod service;
 mod store;
 mod words;
 
-use contracts::{
-    member::v1::{MemberEvent, member_events_server::MemberEventsServer},
-    notification::v1::{
-        notification_events_server::NotificationEventsServer,
-        notification_service_server::NotificationServiceServer,
-    },
-    payment::v1::{PaymentEvent, payment_events_server::PaymentEventsServer},
+use contracts::notification::v1::{
+    NotificationEvent, notification_service_server::NotificationServiceServer,
 };
 use kit::{Error, House, Service};
 
@@ -38,17 +33,9 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
     let mail = mail::Mail::new(database.clone(), &house.own_settings()?)?;
     house
         .serve(NotificationServiceServer::new(service::Notifications::new(database)))
-        .publish::<NotificationEventsServer<()>>()
+        .publish::<NotificationEvent>()
         .work(mail.clone())
-        .follow::<MemberEventsServer<()>, MemberEvent, _>(
-            "member",
-            &["MemberRegistered"],
-            policy::Members(mail.clone()),
-        )?
-        .follow::<PaymentEventsServer<()>, PaymentEvent, _>(
-            "payment",
-            &["PaymentApproved"],
-            policy::Payments(mail),
-        )?;
+        .follow(policy::Members(mail.clone()))?
+        .follow(policy::Payments(mail))?;
     Ok(())
 }

@@ -24,6 +24,7 @@ const LINGER: Duration = Duration::from_millis(100);
 pub(crate) struct Members(pub(crate) Mail);
 
 impl Policy<MemberEvent> for Members {
+    const TYPES: &'static [&'static str] = &[MemberEvent::MEMBER_REGISTERED];
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MemberEvent>]) -> Result<(), Error> {
@@ -42,6 +43,7 @@ impl Policy<MemberEvent> for Members {
 pub(crate) struct Payments(pub(crate) Mail);
 
 impl Policy<PaymentEvent> for Payments {
+    const TYPES: &'static [&'static str] = &[PaymentEvent::PAYMENT_APPROVED];
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<PaymentEvent>]) -> Result<(), Error> {

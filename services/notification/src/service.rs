@@ -5,13 +5,7 @@ use contracts::notification::v1::{
     ListNotificationsResponse, NotificationTemplate, UpdateNotificationTemplateRequest,
     notification::Audience, notification_service_server::NotificationService,
 };
-use kit::{
-    Database, Error, Incoming,
-    id::Uuid,
-    idempotency::{self, Reserved},
-    incoming::not_found,
-    page::Page,
-};
+use kit::{Database, Error, Incoming, Tx, id::Uuid, idempotency, incoming::not_found, page::Page};
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -72,22 +66,17 @@ impl NotificationService for Notifications {
         let body = incoming.message.body.as_deref();
         let body = body.map(|text| Body::parse(template, text)).transpose()?;
         let command = incoming.command();
-        let mut tx = self.database.begin().await?;
+        let update = async |tx: &mut Tx| {
+            let mut worded = store::lock_template(tx, template).await?;
+            incoming.check_etag(&etag(&worded))?;
+            if let Some(body) = body {
+                worded.body = body;
+                store::update_template(tx, &mut worded).await?;
+            }
+            Ok(render_template(&worded))
+        };
         // A template goes by its name alone, which is in the request.
-        let reserved = idempotency::reserve(&mut tx, &command, Uuid::nil()).await?;
-        if let Reserved::Replay(template) = reserved {
-            return Ok(idempotency::replayed(Response::new(template)));
-        }
-        let mut worded = store::lock_template(&mut tx, template).await?;
-        incoming.check_etag(&etag(&worded))?;
-        if let Some(body) = body {
-            worded.body = body;
-            store::update_template(&mut tx, &mut worded).await?;
-        }
-        let template = render_template(&worded);
-        idempotency::store(&mut tx, &command, &template).await?;
-        tx.commit().await?;
-        Ok(Response::new(template))
+        Ok(idempotency::once(&self.database, &command, Uuid::nil(), update).await?.into())
     }
 }
 

@@ -7,17 +7,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use contracts::{
     Money,
-    member::v1::{
-        MemberEvent, MemberRegistered, member_event, member_events_server::MemberEventsServer,
-    },
+    member::v1::{MemberEvent, MemberRegistered, member_event},
     notification::v1::{
         GetNotificationTemplateRequest, ListNotificationsRequest, Notification, NotificationEvent,
         NotificationTemplate, UpdateNotificationTemplateRequest, notification::Audience,
         notification_event, notification_service_client::NotificationServiceClient,
     },
-    payment::v1::{
-        PaymentApproved, PaymentEvent, payment_event, payment_events_server::PaymentEventsServer,
-    },
+    payment::v1::{PaymentApproved, PaymentEvent, payment_event},
 };
 use kit::{
     Error, House, Service,
@@ -34,7 +30,7 @@ static MEMBER: Service = Service {
     name: "member",
     migrations: kit::migrations![],
     build: |house: &mut House<'_>| {
-        house.publish::<MemberEventsServer<()>>();
+        house.publish::<MemberEvent>();
         Ok(())
     },
 };
@@ -43,7 +39,7 @@ static PAYMENT: Service = Service {
     name: "payment",
     migrations: kit::migrations![],
     build: |house: &mut House<'_>| {
-        house.publish::<PaymentEventsServer<()>>();
+        house.publish::<PaymentEvent>();
         Ok(())
     },
 };

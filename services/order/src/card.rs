@@ -1,35 +1,38 @@
 //! Placing an order by card: payment charges first, and an order that cannot be
 //! paid is never seen.
 //!
-//! | step | fails | then |
-//! |---|---|---|
-//! | 1 commit PENDING and a task | not committed | nothing has happened |
-//! | 2 call payment | declined | the order is gone, 409 |
-//! | | provably never ran | the order is gone, 503 |
-//! | | unknown | ABORTING, committed before the 503; the task cancels the payment |
-//! | 3 commit PLACED and PAID | not committed, or killed before | the task finds PENDING, and aborts |
+//! | call to payment | then |
+//! |---|---|
+//! | succeeded | PLACED and PAID |
+//! | declined | the order is gone, 409 |
+//! | provably never ran | the order is gone, 503 |
+//! | unknown | ABORTING, committed before the 503; the task cancels the payment |
+//!
+//! The steps around it are those of [`in_doubt`]. No card token is stored, so the task cannot repeat the
+//! call: it aborts what is still PENDING. Aborting leaves a tombstone with payment, so a late approval
+//! can never make an order. The idempotency key is given back with every 503: the same command may
+//! come again, and is then another order.
 //!
 //! Who comes with the same key meanwhile goes through the same steps with the same order, and payment
-//! charges it once; the first of them to settle it answers for all. Each takes the key's row before the
-//! order's.
-//!
-//! Aborting leaves a tombstone with payment, so a late approval can never make an
-//! order. The idempotency key is given back with every 503: the same command may
-//! come again, and is then another order. No card token is stored.
+//! charges it once; the first of them to settle it answers for all.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use contracts::{
     order::v1 as pb,
-    payment::v1::{AuthorizeRequest, CancelPaymentRequest, CancelPaymentResponse, Payment},
+    payment::v1::{
+        AuthorizeRequest, CancelPaymentRequest, Payment,
+        payment_service::{AUTHORIZE, CANCEL_PAYMENT},
+    },
 };
 use kit::{
-    Database, Error,
+    Database, Error, Tx,
     error::Kind,
-    idempotency::{self, Reserved},
+    id::Uuid,
+    idempotency::{self, Reply},
+    in_doubt::{self, Begun, Commands, Settled},
     incoming::Command,
     rpc::{Failure, Peer},
-    task::{self, Due},
 };
 
 use crate::{
@@ -37,24 +40,30 @@ use crate::{
     render, store,
 };
 
-const AUTHORIZE: &str = "/hansang.payment.v1.PaymentService/Authorize";
-const CANCEL_PAYMENT: &str = "/hansang.payment.v1.PaymentService/CancelPayment";
-/// The task that aborts what nobody has placed.
-pub(crate) const TASK: &str = "abort-card-order";
-
 /// Places orders by card.
 #[derive(Clone)]
-pub(crate) struct Card(Arc<Parts>);
-
-struct Parts {
-    database: Database,
+pub(crate) struct Card {
+    commands: Commands<Call>,
     payment: Peer,
     deadline: Duration,
 }
 
+/// Asks payment to charge a card.
+pub(crate) struct Call {
+    payment: Peer,
+    deadline: Duration,
+}
+
+pub(crate) struct Attempt {
+    order: Order,
+    token: String,
+    number: i32,
+}
+
 impl Card {
     pub(crate) fn new(database: Database, payment: Peer, deadline: Duration) -> Self {
-        Self(Arc::new(Parts { database, payment, deadline }))
+        let call = Call { payment: payment.clone(), deadline };
+        Self { commands: Commands::new(database, deadline, call), payment, deadline }
     }
 
     /// Places a PENDING order, or leaves nothing of it. `order.id` is a fresh one; a repeated
@@ -62,125 +71,39 @@ impl Card {
     pub(crate) async fn place(
         &self,
         order: Order,
-        token: &str,
+        token: String,
         command: &Command,
-    ) -> Result<Placed, Error> {
-        let mut tx = self.0.database.begin().await?;
-        let id = match idempotency::reserve(&mut tx, command, order.id.0).await? {
-            Reserved::Proceed(id) => OrderId(id),
-            Reserved::Replay(order) => return Ok(Placed::Before(order)),
-        };
-        let begun = async {
-            store::insert(&mut tx, Order { id, ..order }).await?;
-            store::update(&mut tx, id, None, |_, order| Ok((order.begin_place(), Vec::new()))).await
-        };
-        let begun = match begun.await {
-            // Another attempt has given up since its key was looked at, and has removed it.
-            Err(error) if error.kind() == Kind::NotFound => return Err(unavailable()),
-            begun => begun?,
-        };
-        let (Ok(attempt), stored) = begun else {
-            tx.rollback().await;
-            // Placed since its key was looked at; or given up with its key still there, while its task
-            // has yet to cancel the payment.
-            let placed = idempotency::recall(&mut self.0.database.read().await?, command).await?;
-            return placed.map(Placed::Before).ok_or_else(unavailable);
-        };
-        if !idempotency::is_reserved(&mut tx, command, id.0).await? {
-            // Another attempt has given up since, and took the order with it. Placed now it would have
-            // no key, and whoever comes with that again would get a second one.
-            tx.rollback().await;
-            return Err(unavailable());
-        }
-        task::schedule(&mut tx, TASK, id.0, Due::After(self.0.deadline * 2), &[]).await?;
-        tx.commit().await?;
-
-        let order = &stored.order;
-        let request = AuthorizeRequest {
-            order_id: id.to_string(),
-            member_id: order.member.to_string(),
-            amount: Some(order.total.to_wire().into()),
-            card_token: token.to_owned(),
-        };
-        let payment = self.0.payment.on_behalf_of(order.member.0);
-        let charged: Result<Payment, Failure> =
-            payment.unary(AUTHORIZE, &request, self.0.deadline).await;
-        match charged {
-            Ok(payment) => self.placed(id, &payment, command).await,
-            Err(failure) => self.failed(id, attempt, command, failure).await,
-        }
-    }
-
-    async fn placed(
-        &self,
-        id: OrderId,
-        payment: &Payment,
-        command: &Command,
-    ) -> Result<Placed, Error> {
-        let payment = kit::id::parse("id", &payment.id)?;
-        let mut tx = self.0.database.begin().await?;
-        if let Some(order) = idempotency::settled(&mut tx, command, id.0).await? {
-            return Ok(Placed::Before(order));
-        }
-        let placed =
-            store::update(&mut tx, id, None, |_, order| Ok(((), order.place(payment)?))).await;
-        let stored = match placed {
-            Ok(((), stored)) => stored,
-            // Given up meanwhile: the payment is cancelled, or is going to be.
-            Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => {
+    ) -> Result<Reply<pb::Order>, Error> {
+        let id = order.id.0;
+        let begin = async |tx: &mut Tx, id| {
+            let id = OrderId(id);
+            let begun = async {
+                store::insert(tx, Order { id, ..order }).await?;
+                store::update(tx, id, None, |_, order| Ok((order.begin_place()?, Vec::new()))).await
+            };
+            let (number, stored) = begun.await.map_err(|error| match error.kind() {
+                // Another attempt has given up since its key was looked at; it has removed the order, or
+                // the task has yet to cancel the payment.
+                Kind::Conflict | Kind::NotFound => unavailable(),
+                _ => error,
+            })?;
+            if !idempotency::is_reserved(tx, command, id.0).await? {
+                // Another attempt has given up since, and took the order with it. Placed now it would
+                // have no key, and whoever comes with that again would get a second one.
                 return Err(unavailable());
             }
-            Err(error) => return Err(error),
+            Ok(Begun::Attempt(Attempt { order: stored.order, token, number }))
         };
-        task::remove(&mut tx, TASK, id.0).await?;
-        let order = render::order(&stored);
-        idempotency::store(&mut tx, command, &order).await?;
-        tx.commit().await?;
-        Ok(Placed::Now(order))
-    }
-
-    /// Answers what the caller gets, once it is true.
-    async fn failed(
-        &self,
-        id: OrderId,
-        attempt: i32,
-        command: &Command,
-        failure: Failure,
-    ) -> Result<Placed, Error> {
-        let mut tx = self.0.database.begin().await?;
-        if let Some(order) = idempotency::settled(&mut tx, command, id.0).await? {
-            return Ok(Placed::Before(order));
-        }
-        // By what it was to make: the key may be another order's by now.
-        idempotency::release_unanswered(&mut tx, id.0).await?;
-        let aborted = store::update(&mut tx, id, None, |_, order| {
-            order.abort();
-            Ok((order.places_alone(attempt), Vec::new()))
-        });
-        let alone = match aborted.await {
-            Ok((alone, _)) => alone,
-            // Another attempt was refused first, and has removed it.
-            Err(error) if error.kind() == Kind::NotFound => false,
-            Err(error) => return Err(error),
-        };
-        // What provably did nothing, or was refused for good, leaves nothing to cancel.
-        let nothing = matches!(failure, Failure::Refused(_))
-            || matches!(failure, Failure::NeverRan(_) if alone);
-        if nothing {
-            store::remove_pending(&mut tx, id).await?;
-            task::remove(&mut tx, TASK, id.0).await?;
-        }
-        tx.commit().await?;
-        Err(answer_to(failure))
+        self.commands.make(command, id, begin).await
     }
 
     /// Gives up a card order that nobody has placed: its payment is cancelled first.
     pub(crate) async fn abort(&self, id: OrderId) -> Result<(), Error> {
-        let Some(member) = store::pending_member(&mut self.0.database.read().await?, id).await?
-        else {
+        let database = self.commands.database();
+        let Some(member) = store::pending_member(&mut database.read().await?, id).await? else {
             return Ok(());
         };
-        let mut tx = self.0.database.begin().await?;
+        let mut tx = database.begin().await?;
         let aborted = store::update(&mut tx, id, None, |_, order| {
             order.abort();
             Ok((order.state(), Vec::new()))
@@ -197,7 +120,7 @@ impl Card {
             return Ok(());
         }
         self.cancel_payment(id, member).await?;
-        let mut tx = self.0.database.begin().await?;
+        let mut tx = database.begin().await?;
         // Whoever asks again with the same key asks for another order.
         idempotency::release_unanswered(&mut tx, id.0).await?;
         store::remove_pending(&mut tx, id).await?;
@@ -207,18 +130,90 @@ impl Card {
     async fn cancel_payment(&self, id: OrderId, member: MemberId) -> Result<(), Error> {
         let request =
             CancelPaymentRequest { order_id: id.to_string(), member_id: member.to_string() };
-        let payment = self.0.payment.on_behalf_of(member.0);
-        let cancelled: Result<CancelPaymentResponse, Failure> =
-            payment.unary(CANCEL_PAYMENT, &request, self.0.deadline).await;
+        let payment = self.payment.on_behalf_of(member.0);
+        let cancelled = payment.unary(CANCEL_PAYMENT, &request, self.deadline).await;
         cancelled.map(|_| ()).map_err(Error::from)
     }
 }
 
-/// How placing ended for its caller.
-pub(crate) enum Placed {
-    Now(pb::Order),
-    /// So the same command answered before.
-    Before(pb::Order),
+impl in_doubt::Call for Call {
+    const TASK: &'static str = "abort-card-order";
+    type Attempt = Attempt;
+    type Outcome = Result<Payment, Failure>;
+    type Answer = pb::Order;
+
+    fn about(attempt: &Attempt) -> Uuid {
+        attempt.order.id.0
+    }
+
+    async fn call(&self, attempt: &Attempt) -> Self::Outcome {
+        let Attempt { order, token, .. } = attempt;
+        let request = AuthorizeRequest {
+            order_id: order.id.to_string(),
+            member_id: order.member.to_string(),
+            amount: Some(order.total.to_wire().into()),
+            card_token: token.clone(),
+        };
+        let payment = self.payment.on_behalf_of(order.member.0);
+        payment.unary(AUTHORIZE, &request, self.deadline).await
+    }
+
+    async fn settle(
+        &self,
+        tx: &mut Tx,
+        attempt: &Attempt,
+        outcome: Self::Outcome,
+    ) -> Result<Settled<pb::Order>, Error> {
+        match outcome {
+            Ok(payment) => placed(tx, attempt, &payment).await,
+            Err(failure) => failed(tx, attempt, failure).await,
+        }
+    }
+}
+
+async fn placed(
+    tx: &mut Tx,
+    attempt: &Attempt,
+    payment: &Payment,
+) -> Result<Settled<pb::Order>, Error> {
+    let payment = kit::id::parse("id", &payment.id)?;
+    let placed =
+        store::update(tx, attempt.order.id, None, |_, order| Ok(((), order.place(payment)?)));
+    match placed.await {
+        Ok(((), stored)) => Ok(Settled::Done(render::order(&stored))),
+        // Given up meanwhile: the payment is cancelled, or is going to be.
+        Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => {
+            Ok(Settled::InDoubt(unavailable()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn failed(
+    tx: &mut Tx,
+    attempt: &Attempt,
+    failure: Failure,
+) -> Result<Settled<pb::Order>, Error> {
+    let id = attempt.order.id;
+    let aborted = store::update(tx, id, None, |_, order| {
+        order.abort();
+        Ok((order.places_alone(attempt.number), Vec::new()))
+    });
+    let alone = match aborted.await {
+        Ok((alone, _)) => alone,
+        // Another attempt was refused first, and has removed it.
+        Err(error) if error.kind() == Kind::NotFound => false,
+        Err(error) => return Err(error),
+    };
+    // What provably did nothing, or was refused for good, leaves nothing to cancel.
+    let nothing =
+        matches!(failure, Failure::Refused(_)) || matches!(failure, Failure::NeverRan(_) if alone);
+    let error = answer_to(failure);
+    if !nothing {
+        return Ok(Settled::GivenUp(error));
+    }
+    store::remove_pending(tx, id).await?;
+    Ok(Settled::Undone(error))
 }
 
 /// What the caller is answered when a charge failed. Payment refuses an order as cancelled when it

@@ -3,15 +3,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use contracts::product::v1::{BatchGetProductsRequest, BatchGetProductsResponse};
+use contracts::product::v1::{BatchGetProductsRequest, product_service::BATCH_GET_PRODUCTS};
 use kit::{Database, Error, Money, id::Uuid, rpc::Peer};
 
 use crate::{
     domain::ProductId,
     store::{self, Offer},
 };
-
-const BATCH_GET: &str = "/hansang.product.v1.ProductService/BatchGetProducts";
 
 /// Knows what is on sale.
 pub(crate) struct Catalogue {
@@ -48,10 +46,10 @@ impl Catalogue {
     async fn ask(&self, lacking: &[ProductId]) -> Result<Vec<Offer>, Error> {
         let product_ids = lacking.iter().map(ToString::to_string).collect();
         let request = BatchGetProductsRequest { product_ids };
-        let answer: BatchGetProductsResponse =
-            self.product.unary(BATCH_GET, &request, self.deadline).await.map_err(|_| {
-                Error::unavailable("CATALOGUE_LAGGING", "a product is not known here yet")
-            })?;
+        let answer = self.product.unary(BATCH_GET_PRODUCTS, &request, self.deadline).await;
+        let answer = answer.map_err(|_| {
+            Error::unavailable("CATALOGUE_LAGGING", "a product is not known here yet")
+        })?;
         let offer = |product: &contracts::product::v1::Product| {
             Ok(Offer {
                 product: ProductId::parse("id", &product.id)?,

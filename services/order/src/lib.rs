@@ -23,13 +23,7 @@ mod store;
 mod words;
 mod worker;
 
-use contracts::{
-    delivery::v1::{DeliveryEvent, delivery_events_server::DeliveryEventsServer},
-    member::v1::{MemberEvent, member_events_server::MemberEventsServer},
-    order::v1::{order_events_server::OrderEventsServer, order_service_server::OrderServiceServer},
-    payment::v1::{PaymentEvent, payment_events_server::PaymentEventsServer},
-    product::v1::{ProductEvent, product_events_server::ProductEventsServer},
-};
+use contracts::order::v1::{OrderEvent, order_service_server::OrderServiceServer};
 use kit::{Error, House, Service};
 
 use self::{cancel::Cancel, card::Card, catalogue::Catalogue};
@@ -51,34 +45,12 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
     };
     house
         .serve(OrderServiceServer::new(service::Orders { database, catalogue, cancel, card }))
-        .publish::<OrderEventsServer<()>>()
+        .publish::<OrderEvent>()
         .measure(gauge::measure)
         .work(worker)
-        .follow::<ProductEventsServer<()>, ProductEvent, _>(
-            "product",
-            &["ProductRegistered", "ProductUpdated", "StockDecreased", "StockShort"],
-            policy::Products,
-        )?
-        .follow::<PaymentEventsServer<()>, PaymentEvent, _>(
-            "payment",
-            &[
-                "DepositRequested",
-                "PaymentApproved",
-                "PaymentDeclined",
-                "PaymentCancelled",
-                "DepositExpired",
-            ],
-            policy::Payments,
-        )?
-        .follow::<DeliveryEventsServer<()>, DeliveryEvent, _>(
-            "delivery",
-            &["DeliveryStarted"],
-            policy::Deliveries,
-        )?
-        .follow::<MemberEventsServer<()>, MemberEvent, _>(
-            "member",
-            &["MemberWithdrawn"],
-            policy::Members,
-        )?;
+        .follow(policy::Products)?
+        .follow(policy::Payments)?
+        .follow(policy::Deliveries)?
+        .follow(policy::Members)?;
     Ok(())
 }

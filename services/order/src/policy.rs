@@ -22,6 +22,12 @@ use crate::{
 pub(crate) struct Products;
 
 impl Policy<ProductEvent> for Products {
+    const TYPES: &'static [&'static str] = &[
+        ProductEvent::PRODUCT_REGISTERED,
+        ProductEvent::PRODUCT_UPDATED,
+        ProductEvent::STOCK_DECREASED,
+        ProductEvent::STOCK_SHORT,
+    ];
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<ProductEvent>]) -> Result<(), Error> {
         let (mut offers, mut facts) = (Vec::new(), Vec::new());
         for arrived in batch {
@@ -54,6 +60,13 @@ impl Policy<ProductEvent> for Products {
 pub(crate) struct Payments;
 
 impl Policy<PaymentEvent> for Payments {
+    const TYPES: &'static [&'static str] = &[
+        PaymentEvent::DEPOSIT_REQUESTED,
+        PaymentEvent::PAYMENT_APPROVED,
+        PaymentEvent::PAYMENT_DECLINED,
+        PaymentEvent::PAYMENT_CANCELLED,
+        PaymentEvent::DEPOSIT_EXPIRED,
+    ];
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<PaymentEvent>]) -> Result<(), Error> {
         let mut facts = Vec::new();
         for arrived in batch {
@@ -87,6 +100,7 @@ impl Policy<PaymentEvent> for Payments {
 pub(crate) struct Deliveries;
 
 impl Policy<DeliveryEvent> for Deliveries {
+    const TYPES: &'static [&'static str] = &[DeliveryEvent::DELIVERY_STARTED];
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<DeliveryEvent>]) -> Result<(), Error> {
         let mut facts = Vec::new();
         for arrived in batch {
@@ -102,6 +116,7 @@ impl Policy<DeliveryEvent> for Deliveries {
 pub(crate) struct Members;
 
 impl Policy<MemberEvent> for Members {
+    const TYPES: &'static [&'static str] = &[MemberEvent::MEMBER_WITHDRAWN];
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MemberEvent>]) -> Result<(), Error> {
         let mut withdrawn = Vec::new();
         for arrived in batch {

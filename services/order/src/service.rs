@@ -7,18 +7,18 @@ use contracts::order::v1::{
     ListOrdersResponse, PlaceOrderRequest, order_service_server::OrderService,
 };
 use kit::{
-    Database, Error, Incoming, Money,
+    Database, Error, Incoming, Money, Tx,
     error::{Kind, Violation},
-    idempotency::{self, Reserved},
-    incoming::{Command, created, to_the_end},
+    idempotency::{self, Reply},
+    incoming::{Command, to_the_end},
     input,
     page::Page,
 };
 use tonic::{Request, Response, Status};
 
 use crate::{
-    cancel::{Cancel, Ended},
-    card::{Card, Placed},
+    cancel::Cancel,
+    card::Card,
     catalogue::Catalogue,
     domain::{
         self, CARD_TOKEN, Facts, LINES, Line, MemberId, Method, Order, OrderId, Pending, ProductId,
@@ -69,12 +69,12 @@ impl Orders {
         &self,
         command: &Command,
         refusal: Error,
-    ) -> Result<Response<pb::Order>, Error> {
+    ) -> Result<Reply<pb::Order>, Error> {
         if refusal.kind() == Kind::Unauthenticated {
             return Err(refusal);
         }
         let order = idempotency::recall(&mut self.database.read().await?, command).await?;
-        Ok(idempotency::replayed(at_home(order.ok_or(refusal)?)?))
+        order.map(Reply::replayed).ok_or(refusal)
     }
 }
 
@@ -87,27 +87,20 @@ impl OrderService for Orders {
         let incoming = Incoming::granted(request)?;
         let command = incoming.command();
         let card_token = card_token(&incoming.message)?;
-        let order = match self.new_order(&incoming).await {
-            Ok(order) => order,
-            Err(refusal) => return Ok(self.answered_before(&command, refusal).await?),
+        let reply = match self.new_order(&incoming).await {
+            Ok(order) if order.method == Method::Card => {
+                let card = self.card.clone();
+                to_the_end(async move { card.place(order, card_token, &command).await }).await
+            }
+            Ok(order) => {
+                idempotency::once(&self.database, &command, order.id.0, async |tx| {
+                    Ok(render::order(&store::insert(tx, order).await?))
+                })
+                .await
+            }
+            Err(refusal) => self.answered_before(&command, refusal).await,
         };
-        if order.method == Method::Card {
-            let card = self.card.clone();
-            let placed = to_the_end(async move { card.place(order, &card_token, &command).await });
-            return Ok(match placed.await? {
-                Placed::Now(order) => at_home(order)?,
-                Placed::Before(order) => idempotency::replayed(at_home(order)?),
-            });
-        }
-        let mut tx = self.database.begin().await?;
-        let id = match idempotency::reserve(&mut tx, &command, order.id.0).await? {
-            Reserved::Proceed(id) => OrderId(id),
-            Reserved::Replay(order) => return Ok(idempotency::replayed(at_home(order)?)),
-        };
-        let order = render::order(&store::insert(&mut tx, Order { id, ..order }).await?);
-        idempotency::store(&mut tx, &command, &order).await?;
-        tx.commit().await?;
-        Ok(at_home(order)?)
+        Ok(reply?.created(|order| format!("/v1/orders/{}", order.id))?)
     }
 
     async fn get_order(
@@ -146,10 +139,7 @@ impl OrderService for Orders {
     ) -> Result<Response<pb::Order>, Status> {
         let incoming = Incoming::scoped(request)?;
         let cancel = self.cancel.clone();
-        Ok(match to_the_end(async move { cancel.run(incoming).await }).await? {
-            Ended::Now(order) => Response::new(order),
-            Ended::Before(order) => idempotency::replayed(Response::new(order)),
-        })
+        Ok(to_the_end(async move { cancel.run(incoming).await }).await?.into())
     }
 
     async fn confirm_receipt(
@@ -158,20 +148,16 @@ impl OrderService for Orders {
     ) -> Result<Response<pb::Order>, Status> {
         let incoming = Incoming::scoped(request)?;
         let id = OrderId::parse("orderId", &incoming.message.order_id)?;
+        let confirm = async |tx: &mut Tx| {
+            let ((), stored) = store::update(tx, id, incoming.scope.owner(), |stored, order| {
+                incoming.check_etag(&render::etag(stored))?;
+                Ok(((), order.confirm_receipt()?))
+            })
+            .await?;
+            Ok(render::order(&stored))
+        };
         let command = incoming.command();
-        let mut tx = self.database.begin().await?;
-        if let Reserved::Replay(order) = idempotency::reserve(&mut tx, &command, id.0).await? {
-            return Ok(idempotency::replayed(Response::new(order)));
-        }
-        let ((), stored) = store::update(&mut tx, id, incoming.scope.owner(), |stored, order| {
-            incoming.check_etag(&render::etag(stored))?;
-            Ok(((), order.confirm_receipt()?))
-        })
-        .await?;
-        let order = render::order(&stored);
-        idempotency::store(&mut tx, &command, &order).await?;
-        tx.commit().await?;
-        Ok(Response::new(order))
+        Ok(idempotency::once(&self.database, &command, id.0, confirm).await?.into())
     }
 }
 
@@ -228,9 +214,4 @@ fn priced(wanted: &[Wanted], offers: &BTreeMap<ProductId, Offer>) -> Result<Vec<
         }
     }
     if unknown.is_empty() { Ok(lines) } else { Err(Error::violations(unknown)) }
-}
-
-fn at_home(order: pb::Order) -> Result<Response<pb::Order>, Error> {
-    let location = format!("/v1/orders/{}", order.id);
-    created(order, &location)
 }

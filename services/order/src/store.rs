@@ -79,9 +79,9 @@ impl Stored {
         }
         let tell = |milestone: &State| {
             self.event_version += 1;
-            let (kind, payload) = words::event(&self.order, *milestone)?;
+            let event = words::event(&self.order, *milestone)?;
             let id = self.order.id.0;
-            let draft = Draft::new(kind, id, self.event_version, id, payload);
+            let draft = Draft::of(event, id, self.event_version, id);
             Some(match cause {
                 Some(cause) => draft.caused_by(cause.clone()),
                 None => draft,

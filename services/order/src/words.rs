@@ -2,63 +2,48 @@
 //! where states, methods and reasons have their names from the contract.
 
 use contracts::order::v1::{
-    self as pb, OrderAwaitingDeposit, OrderCancelled, OrderClosed, OrderDelivering, OrderEvent,
-    OrderPaid, OrderPlaced, OrderPrepared, order_event::Event,
+    self as pb, OrderAwaitingDeposit, OrderCancelled, OrderClosed, OrderDelivering, OrderPaid,
+    OrderPlaced, OrderPrepared, order_event::Event,
 };
 use kit::Error;
-use prost::Message as _;
 
 use crate::domain::{CancelReason, Line, Method, Order, Pending, State};
 
-/// The event of a milestone: its name and its encoded message. CANCELLING is none.
-pub(crate) fn event(order: &Order, milestone: State) -> Option<(&'static str, Vec<u8>)> {
+/// The event of a milestone. CANCELLING is none.
+pub(crate) fn event(order: &Order, milestone: State) -> Option<Event> {
     let (order_id, member_id) = (order.id.to_string(), order.member.to_string());
-    let (kind, event) = match milestone {
-        State::Placed => (
-            "OrderPlaced",
-            Event::OrderPlaced(OrderPlaced {
-                order_id,
-                member_id,
-                lines: lines(&order.lines),
-                total: Some(order.total.to_wire().into()),
-                payment_method: wire_method(order.method).into(),
-            }),
-        ),
-        State::AwaitingDeposit => (
-            "OrderAwaitingDeposit",
-            Event::OrderAwaitingDeposit(OrderAwaitingDeposit { order_id, member_id }),
-        ),
-        State::Paid => (
-            "OrderPaid",
-            Event::OrderPaid(OrderPaid {
-                order_id,
-                member_id,
-                lines: lines(&order.lines),
-                payment_id: order.payment.map(|id| id.to_string()).unwrap_or_default(),
-            }),
-        ),
-        State::Prepared => (
-            "OrderPrepared",
-            Event::OrderPrepared(OrderPrepared { order_id, member_id, lines: lines(&order.lines) }),
-        ),
-        State::Delivering => {
-            ("OrderDelivering", Event::OrderDelivering(OrderDelivering { order_id, member_id }))
+    Some(match milestone {
+        State::Placed => Event::OrderPlaced(OrderPlaced {
+            order_id,
+            member_id,
+            lines: lines(&order.lines),
+            total: Some(order.total.to_wire().into()),
+            payment_method: wire_method(order.method).into(),
+        }),
+        State::AwaitingDeposit => {
+            Event::OrderAwaitingDeposit(OrderAwaitingDeposit { order_id, member_id })
         }
-        State::Closed => ("OrderClosed", Event::OrderClosed(OrderClosed { order_id, member_id })),
+        State::Paid => Event::OrderPaid(OrderPaid {
+            order_id,
+            member_id,
+            lines: lines(&order.lines),
+            payment_id: order.payment.map(|id| id.to_string()).unwrap_or_default(),
+        }),
+        State::Prepared => {
+            Event::OrderPrepared(OrderPrepared { order_id, member_id, lines: lines(&order.lines) })
+        }
+        State::Delivering => Event::OrderDelivering(OrderDelivering { order_id, member_id }),
+        State::Closed => Event::OrderClosed(OrderClosed { order_id, member_id }),
         State::Pending | State::Aborting | State::Cancelling => return None,
-        State::Cancelled(reason) => (
-            "OrderCancelled",
-            Event::OrderCancelled(OrderCancelled {
-                order_id,
-                member_id,
-                reason: pb::order::CancelReason::from_str_name(cancel_reason_name(reason))
-                    .unwrap_or_default()
-                    .into(),
-                lines: lines(&order.lines),
-            }),
-        ),
-    };
-    Some((kind, OrderEvent { frame: None, event: Some(event) }.encode_to_vec()))
+        State::Cancelled(reason) => Event::OrderCancelled(OrderCancelled {
+            order_id,
+            member_id,
+            reason: pb::order::CancelReason::from_str_name(cancel_reason_name(reason))
+                .unwrap_or_default()
+                .into(),
+            lines: lines(&order.lines),
+        }),
+    })
 }
 
 /// Lines on the wire.

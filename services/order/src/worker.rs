@@ -2,7 +2,7 @@
 
 use kit::{
     Error,
-    error::Kind,
+    in_doubt::Call as _,
     task::{Handler, Outcome, Task},
 };
 
@@ -20,16 +20,11 @@ pub(crate) struct Worker {
 impl Handler for Worker {
     async fn handle(&self, task: &Task) -> Result<Outcome, Error> {
         let order = OrderId(task.key);
-        let done = match task.kind.as_str() {
-            cancel::TASK => self.cancel.resume(order).await,
-            card::TASK => self.card.abort(order).await,
-            other => Err(Error::internal(format!("a task of no known kind: {other}"))),
-        };
-        match done {
-            Ok(()) => Ok(Outcome::Done),
-            // A refusal is an end, too.
-            Err(error) if error.kind() == Kind::Conflict => Ok(Outcome::Done),
-            Err(error) => Err(error),
+        match task.kind.as_str() {
+            cancel::Call::TASK => self.cancel.resume(order).await?,
+            card::Call::TASK => self.card.abort(order).await?,
+            other => return Err(Error::internal(format!("a task of no known kind: {other}"))),
         }
+        Ok(Outcome::Done)
     }
 }

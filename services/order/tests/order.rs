@@ -11,13 +11,8 @@ use std::{
 
 use contracts::{
     Money,
-    delivery::v1::{
-        DeliveryEvent, DeliveryStarted, delivery_event,
-        delivery_events_server::DeliveryEventsServer,
-    },
-    member::v1::{
-        MemberEvent, MemberWithdrawn, member_event, member_events_server::MemberEventsServer,
-    },
+    delivery::v1::{DeliveryEvent, DeliveryStarted, delivery_event},
+    member::v1::{MemberEvent, MemberWithdrawn, member_event},
     order::v1::{
         CancelOrderRequest, ConfirmReceiptRequest, GetOrderRequest, ListOrdersRequest, Order,
         PaymentMethod, PlaceOrderRequest, order::State, order_service_client::OrderServiceClient,
@@ -25,13 +20,9 @@ use contracts::{
     },
     payment::v1::{
         self as payment, PaymentApproved, PaymentEvent, payment_event,
-        payment_events_server::PaymentEventsServer,
         payment_service_server::{PaymentService, PaymentServiceServer},
     },
-    product::v1::{
-        ProductEvent, ProductRegistered, StockDecreased, product_event,
-        product_events_server::ProductEventsServer,
-    },
+    product::v1::{ProductEvent, ProductRegistered, StockDecreased, product_event},
 };
 use kit::{
     Error, House, Service,
@@ -157,7 +148,7 @@ static PRODUCT: Service = Service {
     name: "product",
     migrations: kit::migrations![],
     build: |house: &mut House<'_>| {
-        house.publish::<ProductEventsServer<()>>();
+        house.publish::<ProductEvent>();
         Ok(())
     },
 };
@@ -166,7 +157,7 @@ static PAYMENT: Service = Service {
     name: "payment",
     migrations: kit::migrations![],
     build: |house: &mut House<'_>| {
-        house.serve(PaymentServiceServer::new(Payments)).publish::<PaymentEventsServer<()>>();
+        house.serve(PaymentServiceServer::new(Payments)).publish::<PaymentEvent>();
         Ok(())
     },
 };
@@ -175,7 +166,7 @@ static MEMBER: Service = Service {
     name: "member",
     migrations: kit::migrations![],
     build: |house: &mut House<'_>| {
-        house.publish::<MemberEventsServer<()>>();
+        house.publish::<MemberEvent>();
         Ok(())
     },
 };
@@ -184,7 +175,7 @@ static DELIVERY: Service = Service {
     name: "delivery",
     migrations: kit::migrations![],
     build: |house: &mut House<'_>| {
-        house.publish::<DeliveryEventsServer<()>>();
+        house.publish::<DeliveryEvent>();
         Ok(())
     },
 };

@@ -13,13 +13,13 @@ use self::http::Http;
 use crate::domain::{OrderId, PaymentId};
 
 /// A charge to be made.
-pub(crate) struct Charge<'a> {
+pub(crate) struct Charge {
     /// The idempotency key.
     pub(crate) payment: PaymentId,
     pub(crate) order: OrderId,
     pub(crate) amount: Money,
     /// What the acquirer knows the card by. Never stored.
-    pub(crate) token: &'a str,
+    pub(crate) token: String,
 }
 
 /// What became of it.
@@ -58,7 +58,7 @@ impl Acquirer {
     }
 
     /// Charges a card. An error leaves it open whether it did.
-    pub(crate) async fn charge(&self, charge: &Charge<'_>) -> Result<Charged, Error> {
+    pub(crate) async fn charge(&self, charge: &Charge) -> Result<Charged, Error> {
         fail_point::asking("acquirer");
         let charged = match self {
             Self::Sandbox => Ok(sandbox::charge(charge)),

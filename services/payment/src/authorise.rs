@@ -1,90 +1,148 @@
 //! Charging a card for an order that is about to be placed.
 //!
-//! | step | fails | then |
-//! |---|---|---|
-//! | 1 commit AUTHORISING and a task | not committed | nothing has happened |
-//! | 2 ask the acquirer | declined | DECLINED, 409 |
-//! | | unknown | AUTHORISING stays, 503; the order cancels, the task has the charge forgotten |
-//! | 3 commit the outcome | not committed, or killed before | as unknown |
-//! | 4 tell mileage | anything | it hears of it from `PaymentApproved` |
+//! | call to the acquirer | then |
+//! |---|---|
+//! | charged | DONE, and its event; mileage is told, which else hears of it from that |
+//! | declined | DECLINED, 409 |
+//! | unknown | AUTHORISING stays, 503; the order cancels, the task has the charge forgotten |
 //!
-//! No card token is stored, so the task cannot repeat step 2: it undoes it. When
-//! the order was cancelled meanwhile, step 3 voids instead of approving.
+//! The steps around it are those of [`in_doubt`]. No card token is stored, so the task cannot repeat the
+//! call: it undoes it. When the order was cancelled meanwhile, a charge is voided instead of approved.
 
-use kit::{Error, Money};
+use std::time::Duration;
 
-use contracts::payment::v1::AuthorizeRequest;
-
-use crate::{
-    acquirer::{Charge, Charged},
-    domain::{AMOUNT, Authorise, CARD_TOKEN, MemberId, OrderId, Refusal, State},
-    service::Parts,
-    store::{self, Stored},
-    tasks::{self, Kind},
+use contracts::payment::v1::{AuthorizeRequest, Payment as Wire};
+use kit::{
+    Database, Error, Incoming, Money, Tx,
+    id::Uuid,
+    idempotency::Reply,
+    in_doubt::{self, Begun, Commands, Settled},
 };
 
-/// Charges the card, or says why not.
-pub(crate) async fn authorise(
-    parts: &Parts,
+use crate::{
+    acquirer::{Acquirer, Charge, Charged},
+    domain::{AMOUNT, Authorise as Next, CARD_TOKEN, MemberId, OrderId, Refusal, State},
+    mileage::Mileage,
+    render, store, tasks,
+};
+
+/// Charges cards.
+#[derive(Clone)]
+pub(crate) struct Authorise {
+    commands: Commands<Call>,
+    acquirer: Acquirer,
+    mileage: Mileage,
+}
+
+/// Asks the acquirer to charge a card.
+pub(crate) struct Call(Acquirer);
+
+pub(crate) struct Attempt {
     member: MemberId,
-    message: AuthorizeRequest,
-) -> Result<Stored, Error> {
-    let order = OrderId::parse("orderId", &message.order_id)?;
-    let amount = message.amount.as_ref().map(contracts::Money::parts);
-    let amount = Money::parse_within("amount", amount, &AMOUNT)?;
-    let token = CARD_TOKEN.parse("cardToken", &message.card_token)?;
+    charge: Charge,
+}
 
-    let mut tx = parts.database.begin().await?;
-    let (todo, stored) = store::update(&mut tx, order, member, |payment, _| {
-        Ok((payment.authorise(amount)?, Vec::new()))
-    })
-    .await?;
-    if todo == Authorise::Charged {
-        return Ok(stored);
+impl Authorise {
+    /// `deadline` is that of a call to the acquirer.
+    pub(crate) fn new(
+        database: Database,
+        acquirer: Acquirer,
+        mileage: Mileage,
+        deadline: Duration,
+    ) -> Self {
+        let commands = Commands::new(database, deadline, Call(acquirer.clone()));
+        Self { commands, acquirer, mileage }
     }
-    tasks::schedule_after(&mut tx, order, Kind::Abandon, parts.deadline).await?;
-    tx.commit().await?;
 
-    let charge = Charge { payment: stored.payment.id, order, amount, token };
-    let charged = parts.acquirer.charge(&charge).await?;
-
-    let mut tx = parts.database.begin().await?;
-    let ((), stored) = store::update(&mut tx, order, member, |payment, _| {
-        Ok((
-            (),
-            match &charged {
-                Charged::Yes(reference) => payment.charged(reference).into_iter().collect(),
-                Charged::Declined => {
-                    payment.not_charged("CARD_DECLINED");
-                    Vec::new()
+    /// Charges the member's card, or says why not.
+    pub(crate) async fn run(
+        &self,
+        member: MemberId,
+        incoming: Incoming<AuthorizeRequest>,
+    ) -> Result<Reply<Wire>, Error> {
+        let message = &incoming.message;
+        let order = OrderId::parse("orderId", &message.order_id)?;
+        let amount = message.amount.as_ref().map(contracts::Money::parts);
+        let amount = Money::parse_within("amount", amount, &AMOUNT)?;
+        let token = CARD_TOKEN.parse("cardToken", &message.card_token)?.to_owned();
+        let begin = async |tx: &mut Tx| {
+            let (next, stored) = store::update(tx, order, member, |payment, _| {
+                Ok((payment.authorise(amount)?, Vec::new()))
+            })
+            .await?;
+            let payment = stored.payment.id;
+            Ok(match next {
+                Next::Charged => Begun::Already(render::payment(&stored)),
+                Next::Ask => {
+                    let charge = Charge { payment, order, amount, token };
+                    Begun::Attempt(Attempt { member, charge })
                 }
-            },
-        ))
-    })
-    .await?;
-    tasks::remove(&mut tx, order, Kind::Abandon).await?;
-    tx.commit().await?;
-    match stored.payment.state {
-        State::Done => {
-            parts.mileage.earn(&stored.payment).await;
-            Ok(stored)
+            })
+        };
+        let reply = self.commands.run(&incoming.command(), order.0, begin).await?;
+        if reply.is_fresh() {
+            self.mileage.earn(member, reply.message()).await;
         }
-        State::Declined => Err(Refusal::CardDeclined.into()),
-        _ => Err(Refusal::OrderCancelled.into()),
+        Ok(reply)
+    }
+
+    /// Has a charge forgotten whose outcome nobody waits for any more.
+    pub(crate) async fn abandon(&self, order: OrderId) -> Result<(), Error> {
+        self.acquirer.refund(order).await?;
+        let database = self.commands.database();
+        let Some(member) = store::member_of(&mut database.read().await?, order).await? else {
+            return Ok(());
+        };
+        let mut tx = database.begin().await?;
+        store::update(&mut tx, order, member, |payment, _| {
+            payment.not_charged("ABANDONED");
+            Ok(((), Vec::new()))
+        })
+        .await?;
+        tx.commit().await
     }
 }
 
-/// Has a charge forgotten whose outcome nobody waits for any more.
-pub(crate) async fn abandon(parts: &Parts, order: OrderId) -> Result<(), Error> {
-    parts.acquirer.refund(order).await?;
-    let Some(member) = store::member_of(&mut parts.database.read().await?, order).await? else {
-        return Ok(());
-    };
-    let mut tx = parts.database.begin().await?;
-    store::update(&mut tx, order, member, |payment, _| {
-        payment.not_charged("ABANDONED");
-        Ok(((), Vec::new()))
-    })
-    .await?;
-    tx.commit().await
+impl in_doubt::Call for Call {
+    const TASK: &'static str = tasks::ABANDON;
+    const KEYED: bool = false;
+    type Attempt = Attempt;
+    type Outcome = Result<Charged, Error>;
+    type Answer = Wire;
+
+    fn about(attempt: &Attempt) -> Uuid {
+        attempt.charge.order.0
+    }
+
+    async fn call(&self, attempt: &Attempt) -> Self::Outcome {
+        self.0.charge(&attempt.charge).await
+    }
+
+    async fn settle(
+        &self,
+        tx: &mut Tx,
+        attempt: &Attempt,
+        outcome: Self::Outcome,
+    ) -> Result<Settled<Wire>, Error> {
+        let charged = match outcome {
+            Ok(charged) => charged,
+            Err(error) => return Ok(Settled::InDoubt(error)),
+        };
+        let settled = store::update(tx, attempt.charge.order, attempt.member, |payment, _| {
+            let outcome = match &charged {
+                Charged::Yes(reference) => payment.charged(reference),
+                Charged::Declined => {
+                    payment.not_charged("CARD_DECLINED");
+                    None
+                }
+            };
+            Ok(((), outcome.into_iter().collect()))
+        });
+        let ((), stored) = settled.await?;
+        Ok(match stored.payment.state {
+            State::Done => Settled::Done(render::payment(&stored)),
+            State::Declined => Settled::Undone(Refusal::CardDeclined.into()),
+            _ => Settled::Undone(Refusal::OrderCancelled.into()),
+        })
+    }
 }

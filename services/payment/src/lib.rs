@@ -23,16 +23,13 @@ mod tasks;
 mod words;
 mod worker;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use contracts::{
-    order::v1::{OrderEvent, order_events_server::OrderEventsServer},
-    payment::v1::{
-        payment_events_server::PaymentEventsServer, payment_service_server::PaymentServiceServer,
-    },
-};
-use kit::{Error, House, Service};
+use contracts::payment::v1::{PaymentEvent, payment_service_server::PaymentServiceServer};
+use kit::{Database, Error, House, Service};
 use serde::Deserialize;
+
+use self::{acquirer::Acquirer, authorise::Authorise, confirm::Confirm, mileage::Mileage};
 
 /// The payment service.
 pub const SERVICE: Service = Service {
@@ -62,23 +59,27 @@ impl Default for Settings {
 
 fn build(house: &mut House<'_>) -> Result<(), Error> {
     let own: Settings = house.own_settings()?;
-    let parts = service::Parts {
-        database: house.database(),
-        product: house.peer("product")?,
-        mileage: mileage::Mileage::new(house.peer("mileage")?),
-        acquirer: acquirer::Acquirer::new(&own.acquirer)?,
-        deadline: house.settings().deadline.peer(),
+    let (product, mileage) = (house.peer("product")?, Mileage::new(house.peer("mileage")?));
+    let acquirer = Acquirer::new(&own.acquirer)?;
+    let deadline = house.settings().deadline.peer();
+    // For calls, and for the work behind them.
+    let both = |database: &Database| {
+        let (database, mileage) = (database.clone(), mileage.clone());
+        (
+            Authorise::new(database.clone(), acquirer.clone(), mileage.clone(), deadline),
+            Confirm::new(database, product.clone(), mileage, deadline),
+        )
     };
-    let behind = service::Parts { database: house.background(), ..parts.clone() };
+    let (database, background) = (house.database(), house.background());
+    let (authorise, confirm) = both(&database);
+    let payments = service::Payments { database, authorise, confirm };
+    let (authorise, confirm) = both(&background);
+    let worker = worker::Worker { database: background, authorise, confirm, acquirer };
     let deposit_within = Duration::from_secs(own.deposit_within_s);
     house
-        .serve(PaymentServiceServer::new(service::Payments(Arc::new(parts))))
-        .publish::<PaymentEventsServer<()>>()
-        .work(worker::Worker(Arc::new(behind)))
-        .follow::<OrderEventsServer<()>, OrderEvent, _>(
-            "order",
-            &["OrderPlaced", "OrderCancelled"],
-            policy::Orders { deposit_within },
-        )?;
+        .serve(PaymentServiceServer::new(payments))
+        .publish::<PaymentEvent>()
+        .work(worker)
+        .follow(policy::Orders { deposit_within })?;
     Ok(())
 }

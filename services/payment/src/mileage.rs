@@ -4,12 +4,14 @@
 
 use std::time::Duration;
 
-use contracts::mileage::v1::{EarnRequest, MileageEntry};
-use kit::rpc::{Failure, Peer};
+use contracts::{
+    mileage::v1::{EarnRequest, mileage_service::EARN},
+    payment::v1::Payment,
+};
+use kit::rpc::Peer;
 
-use crate::domain::Payment;
+use crate::domain::MemberId;
 
-const EARN: &str = "/hansang.mileage.v1.MileageService/Earn";
 /// Nobody waits longer for a courtesy.
 const DEADLINE: Duration = Duration::from_millis(200);
 
@@ -22,15 +24,14 @@ impl Mileage {
     }
 
     /// Has the points earned, if that can be done right now.
-    pub(crate) async fn earn(&self, payment: &Payment) {
+    pub(crate) async fn earn(&self, member: MemberId, payment: &Payment) {
         let request = EarnRequest {
-            payment_id: payment.id.to_string(),
-            order_id: payment.order.to_string(),
-            member_id: payment.member.to_string(),
-            amount: Some(payment.amount.to_wire().into()),
+            payment_id: payment.id.clone(),
+            order_id: payment.order_id.clone(),
+            member_id: payment.member_id.clone(),
+            amount: payment.amount.clone(),
         };
-        let earned: Result<MileageEntry, Failure> =
-            self.0.on_behalf_of(payment.member.0).unary(EARN, &request, DEADLINE).await;
+        let earned = self.0.on_behalf_of(member.0).unary(EARN, &request, DEADLINE).await;
         if let Err(failure) = earned {
             tracing::debug!(%failure, payment = %payment.id, "mileage follows later");
         }

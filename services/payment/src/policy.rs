@@ -20,6 +20,7 @@ pub(crate) struct Orders {
 }
 
 impl Policy<OrderEvent> for Orders {
+    const TYPES: &'static [&'static str] = &[OrderEvent::ORDER_PLACED, OrderEvent::ORDER_CANCELLED];
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<OrderEvent>]) -> Result<(), Error> {
         // What is due goes by the clock, so what it is due after does too.
         let now = if batch.iter().any(waits) { Some(clock::now(tx).await?) } else { None };

@@ -1,45 +1,28 @@
 //! The payment service's calls: parse, call, render.
 
-use std::{sync::Arc, time::Duration};
-
 use contracts::payment::v1::{
     self as pb, AuthorizeRequest, CancelPaymentRequest, CancelPaymentResponse,
     ConfirmDepositRequest, GetPaymentRequest, GetWalletRequest, ListPaymentsRequest,
     ListPaymentsResponse, ListWalletEntriesRequest, ListWalletEntriesResponse, TopUpWalletRequest,
     payment_service_server::PaymentService,
 };
-use kit::{
-    Database, Error, Incoming, Money,
-    idempotency::{self, Reserved},
-    incoming::to_the_end,
-    page::Page,
-    rpc::Peer,
-};
+use kit::{Database, Error, Incoming, Money, Tx, idempotency, incoming::to_the_end, page::Page};
 use tonic::{Request, Response, Status};
 
 use crate::{
-    acquirer::Acquirer,
-    authorise,
-    confirm::{self, Ended},
+    authorise::Authorise,
+    confirm::Confirm,
     domain::{MemberId, OrderId, PaymentId, State},
-    mileage::Mileage,
     render,
     store::{self, Filter},
 };
 
-/// What the commands of payment work with.
-#[derive(Clone)]
-pub(crate) struct Parts {
-    pub(crate) database: Database,
-    pub(crate) product: Peer,
-    pub(crate) mileage: Mileage,
-    pub(crate) acquirer: Acquirer,
-    /// Of a call to product.
-    pub(crate) deadline: Duration,
-}
-
 /// Answers calls about payments and wallets.
-pub(crate) struct Payments(pub(crate) Arc<Parts>);
+pub(crate) struct Payments {
+    pub(crate) database: Database,
+    pub(crate) authorise: Authorise,
+    pub(crate) confirm: Confirm,
+}
 
 #[tonic::async_trait]
 impl PaymentService for Payments {
@@ -49,7 +32,7 @@ impl PaymentService for Payments {
     ) -> Result<Response<pb::Payment>, Status> {
         let incoming = Incoming::scoped(request)?;
         let id = PaymentId::parse("paymentId", &incoming.message.payment_id)?;
-        let mut reader = self.0.database.read().await?;
+        let mut reader = self.database.read().await?;
         let stored = store::get(&mut reader, id, incoming.scope.owner()).await?;
         Ok(Response::new(render::payment(&stored)))
     }
@@ -70,7 +53,7 @@ impl PaymentService for Payments {
             Err(_) => return Err(Error::violation("state", "is not a state of payments").into()),
         };
         let filter = Filter { owner: incoming.scope.owner(), order, state };
-        let mut reader = self.0.database.read().await?;
+        let mut reader = self.database.read().await?;
         let payments = store::list(&mut reader, &filter, page).await?;
         let payments = payments.iter().map(|stored| (stored.payment.id.0, render::payment(stored)));
         let (payments, next_page_token) = page.cut(payments);
@@ -82,11 +65,9 @@ impl PaymentService for Payments {
         request: Request<AuthorizeRequest>,
     ) -> Result<Response<pb::Payment>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
-        let parts = Arc::clone(&self.0);
-        let charge =
-            async move { authorise::authorise(&parts, MemberId(member), incoming.message).await };
-        let stored = to_the_end(charge);
-        Ok(Response::new(render::payment(&stored.await?)))
+        let authorise = self.authorise.clone();
+        let charge = async move { authorise.run(MemberId(member), incoming).await };
+        Ok(to_the_end(charge).await?.into())
     }
 
     async fn confirm_deposit(
@@ -94,11 +75,8 @@ impl PaymentService for Payments {
         request: Request<ConfirmDepositRequest>,
     ) -> Result<Response<pb::Payment>, Status> {
         let incoming = Incoming::granted(request)?;
-        let parts = Arc::clone(&self.0);
-        Ok(match to_the_end(async move { confirm::confirm(&parts, incoming).await }).await? {
-            Ended::Now(payment) => Response::new(payment),
-            Ended::Before(payment) => idempotency::replayed(Response::new(payment)),
-        })
+        let confirm = self.confirm.clone();
+        Ok(to_the_end(async move { confirm.run(incoming).await }).await?.into())
     }
 
     async fn cancel_payment(
@@ -108,7 +86,7 @@ impl PaymentService for Payments {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let order = OrderId::parse("orderId", &incoming.message.order_id)?;
         let member = MemberId(member);
-        let mut tx = self.0.database.begin().await?;
+        let mut tx = self.database.begin().await?;
         let ((), stored) = store::update(&mut tx, order, member, |payment, wallets| {
             Ok(((), payment.ask_cancel(wallets)?.into_iter().collect()))
         })
@@ -126,7 +104,7 @@ impl PaymentService for Payments {
     ) -> Result<Response<pb::Wallet>, Status> {
         let (_, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let member = MemberId(member);
-        let mut reader = self.0.database.read().await?;
+        let mut reader = self.database.read().await?;
         let balance = store::balance(&mut reader, member).await?;
         Ok(Response::new(render::wallet(member, balance)))
     }
@@ -139,15 +117,11 @@ impl PaymentService for Payments {
         let member = MemberId(member);
         let amount = amount(incoming.message.amount.as_ref())?;
         let command = incoming.command();
-        let mut tx = self.0.database.begin().await?;
-        if let Reserved::Replay(wallet) = idempotency::reserve(&mut tx, &command, member.0).await? {
-            return Ok(idempotency::replayed(Response::new(wallet)));
-        }
-        let balance = store::top_up(&mut tx, member, amount).await?;
-        let wallet = render::wallet(member, balance);
-        idempotency::store(&mut tx, &command, &wallet).await?;
-        tx.commit().await?;
-        Ok(Response::new(wallet))
+        let top_up = async |tx: &mut Tx| {
+            let balance = store::top_up(tx, member, amount).await?;
+            Ok(render::wallet(member, balance))
+        };
+        Ok(idempotency::once(&self.database, &command, member.0, top_up).await?.into())
     }
 
     async fn list_wallet_entries(
@@ -156,7 +130,7 @@ impl PaymentService for Payments {
     ) -> Result<Response<ListWalletEntriesResponse>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let page = Page::parse(incoming.message.page_size, &incoming.message.page_token)?;
-        let mut reader = self.0.database.read().await?;
+        let mut reader = self.database.read().await?;
         let entries = store::entries(&mut reader, MemberId(member), page).await?;
         let entries = entries.iter().map(|entry| (entry.id, render::entry(entry)));
         let (entries, next_page_token) = page.cut(entries);

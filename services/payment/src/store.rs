@@ -66,10 +66,10 @@ impl Stored {
 
     /// The event of an outcome, if others would want to know.
     fn tell(&mut self, outcome: &Outcome, cause: Option<&Cause>) -> Option<Draft> {
-        let (kind, payload) = words::event(&self.payment, outcome)?;
+        let event = words::event(&self.payment, outcome)?;
         self.version += 1;
         let (id, order) = (self.payment.id.0, self.payment.order.0);
-        let draft = Draft::new(kind, id, self.version, order, payload);
+        let draft = Draft::of(event, id, self.version, order);
         Some(match cause {
             Some(cause) => draft.caused_by(cause.clone()),
             None => draft,

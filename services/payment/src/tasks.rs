@@ -9,13 +9,18 @@ use kit::{
 
 use crate::domain::{Method, OrderId, Outcome, Payment};
 
-/// Something to be done about an order's payment.
+/// Has a charge forgotten whose outcome nobody waits for any more.
+pub(crate) const ABANDON: &str = "abandon-charge";
+/// Repeats the call to product until it is definite.
+pub(crate) const CONFIRM: &str = "confirm-deposit";
+/// Stops waiting for a deposit.
+pub(crate) const EXPIRE: &str = "expire-deposit";
+/// Gives the money on a card back.
+pub(crate) const REFUND: &str = "refund-card";
+
+/// Something to be done about an order's payment once an outcome is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Ask the acquirer to forget a charge whose outcome nobody waits for any more.
-    Abandon,
-    /// Repeat the call to product until it is definite.
-    Confirm,
     /// Stop waiting for a deposit, then.
     Expire(SystemTime),
     /// Give the money on a card back.
@@ -26,10 +31,8 @@ impl Kind {
     /// Its name in the table of tasks.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Abandon => "abandon-charge",
-            Self::Confirm => "confirm-deposit",
-            Self::Expire(_) => "expire-deposit",
-            Self::Refund => "refund-card",
+            Self::Expire(_) => EXPIRE,
+            Self::Refund => REFUND,
         }
     }
 }
@@ -49,24 +52,9 @@ pub(crate) async fn schedule(tx: &mut Tx, tasks: &[(OrderId, Kind)]) -> Result<(
     let plan = |(order, kind): &(OrderId, Kind)| {
         let due = match kind {
             Kind::Expire(at) => Due::At(*at),
-            Kind::Abandon | Kind::Confirm | Kind::Refund => Due::After(Duration::ZERO),
+            Kind::Refund => Due::After(Duration::ZERO),
         };
         Plan { kind: kind.name(), key: order.0, due }
     };
     task::schedule_all(tx, &tasks.iter().map(plan).collect::<Vec<_>>()).await
-}
-
-/// Has it done after a call that may take this long has had its chance.
-pub(crate) async fn schedule_after(
-    tx: &mut Tx,
-    order: OrderId,
-    kind: Kind,
-    deadline: Duration,
-) -> Result<(), Error> {
-    task::schedule(tx, kind.name(), order.0, Due::After(deadline * 2), &[]).await
-}
-
-/// It is not needed any more.
-pub(crate) async fn remove(tx: &mut Tx, order: OrderId, kind: Kind) -> Result<(), Error> {
-    task::remove(tx, kind.name(), order.0).await
 }

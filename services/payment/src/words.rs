@@ -5,65 +5,52 @@ use contracts::{
     order::v1::PaymentMethod,
     payment::v1::{
         self as pb, DepositExpired, DepositRequested, PaymentApproved, PaymentCancelled,
-        PaymentDeclined, PaymentEvent, WalletToppedUp, payment_event::Event,
+        PaymentDeclined, WalletToppedUp, payment_event::Event,
     },
 };
 use kit::{Error, Money};
-use prost::Message as _;
 
 use crate::domain::{MemberId, Method, Outcome, Payment, State};
 
-/// The event of an outcome: its name and its encoded message; none for what others never knew.
-pub(crate) fn event(payment: &Payment, outcome: &Outcome) -> Option<(&'static str, Vec<u8>)> {
+/// The event of an outcome; none for what others never knew.
+pub(crate) fn event(payment: &Payment, outcome: &Outcome) -> Option<Event> {
     let payment_id = payment.id.to_string();
     let (order_id, member_id) = (payment.order.to_string(), payment.member.to_string());
     let amount = Some(payment.amount.to_wire().into());
     let reason = payment.reason.clone();
-    let (kind, event) = match outcome {
-        Outcome::DepositRequested => (
-            "DepositRequested",
-            Event::DepositRequested(DepositRequested {
-                payment_id,
-                order_id,
-                member_id,
-                amount,
-                due_time: payment.deposit_due.map(Into::into),
-                reference: reference(payment),
-            }),
-        ),
-        Outcome::Approved => (
-            "PaymentApproved",
-            Event::PaymentApproved(PaymentApproved {
-                payment_id,
-                order_id,
-                member_id,
-                amount,
-                method: wire_method(payment.method).into(),
-            }),
-        ),
+    Some(match outcome {
+        Outcome::DepositRequested => Event::DepositRequested(DepositRequested {
+            payment_id,
+            order_id,
+            member_id,
+            amount,
+            due_time: payment.deposit_due.map(Into::into),
+            reference: reference(payment),
+        }),
+        Outcome::Approved => Event::PaymentApproved(PaymentApproved {
+            payment_id,
+            order_id,
+            member_id,
+            amount,
+            method: wire_method(payment.method).into(),
+        }),
         // The order asked, and has its answer: it is not placed.
         Outcome::Declined if payment.method == Method::Card => return None,
-        Outcome::Declined => (
-            "PaymentDeclined",
-            Event::PaymentDeclined(PaymentDeclined { payment_id, order_id, member_id, reason }),
-        ),
-        Outcome::Cancelled(refunded) => (
-            "PaymentCancelled",
-            Event::PaymentCancelled(PaymentCancelled {
-                payment_id,
-                order_id,
-                member_id,
-                refunded: Some(refunded.to_wire().into()),
-                reason,
-            }),
-        ),
-        Outcome::Expired => (
-            "DepositExpired",
-            Event::DepositExpired(DepositExpired { payment_id, order_id, member_id }),
-        ),
+        Outcome::Declined => {
+            Event::PaymentDeclined(PaymentDeclined { payment_id, order_id, member_id, reason })
+        }
+        Outcome::Cancelled(refunded) => Event::PaymentCancelled(PaymentCancelled {
+            payment_id,
+            order_id,
+            member_id,
+            refunded: Some(refunded.to_wire().into()),
+            reason,
+        }),
+        Outcome::Expired => {
+            Event::DepositExpired(DepositExpired { payment_id, order_id, member_id })
+        }
         Outcome::Voided => return None,
-    };
-    Some((kind, PaymentEvent { frame: None, event: Some(event) }.encode_to_vec()))
+    })
 }
 
 /// What a depositor writes, so that the seller finds the payment: the end of its id.
@@ -73,12 +60,11 @@ pub(crate) fn reference(payment: &Payment) -> String {
 }
 
 /// The event of a top-up.
-pub(crate) fn topped_up(member: MemberId, amount: Money) -> (&'static str, Vec<u8>) {
-    let event = Event::WalletToppedUp(WalletToppedUp {
+pub(crate) fn topped_up(member: MemberId, amount: Money) -> Event {
+    Event::WalletToppedUp(WalletToppedUp {
         member_id: member.to_string(),
         amount: Some(amount.to_wire().into()),
-    });
-    ("WalletToppedUp", PaymentEvent { frame: None, event: Some(event) }.encode_to_vec())
+    })
 }
 
 /// A method on the wire.

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use contracts::{
     Money,
-    order::v1::order_events_server::OrderEventsServer,
+    order::v1::OrderEvent,
     payment::v1::{
         AuthorizeRequest, CancelPaymentRequest, payment::State,
         payment_service_client::PaymentServiceClient,
@@ -119,7 +119,7 @@ static ORDER: Service = Service {
     name: "order",
     migrations: kit::migrations![],
     build: |house: &mut House<'_>| {
-        house.publish::<OrderEventsServer<()>>();
+        house.publish::<OrderEvent>();
         Ok(())
     },
 };

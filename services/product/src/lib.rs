@@ -11,12 +11,7 @@ mod policy;
 mod service;
 mod store;
 
-use contracts::{
-    order::v1::{OrderEvent, order_events_server::OrderEventsServer},
-    product::v1::{
-        product_events_server::ProductEventsServer, product_service_server::ProductServiceServer,
-    },
-};
+use contracts::product::v1::{ProductEvent, product_service_server::ProductServiceServer};
 use kit::{Error, House, Service};
 
 /// The product service.
@@ -30,11 +25,7 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
     let products = service::Products::new(house.database());
     house
         .serve(ProductServiceServer::new(products))
-        .publish::<ProductEventsServer<()>>()
-        .follow::<OrderEventsServer<()>, OrderEvent, _>(
-        "order",
-        &["OrderPaid", "OrderCancelled"],
-        policy::Orders,
-    )?;
+        .publish::<ProductEvent>()
+        .follow(policy::Orders)?;
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::{
 pub(crate) struct Orders;
 
 impl Policy<OrderEvent> for Orders {
+    const TYPES: &'static [&'static str] = &[OrderEvent::ORDER_PAID, OrderEvent::ORDER_CANCELLED];
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<OrderEvent>]) -> Result<(), Error> {
         let wishes: Vec<Wish> = batch
             .iter()

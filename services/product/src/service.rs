@@ -6,13 +6,7 @@ use contracts::product::v1::{
     RegisterProductRequest, RestockProductRequest, UpdateProductRequest,
     product_service_server::ProductService,
 };
-use kit::{
-    Database, Error, Incoming,
-    idempotency::{self, Reserved},
-    incoming::{created, not_found},
-    input,
-    page::Page,
-};
+use kit::{Database, Error, Incoming, Tx, idempotency, incoming::not_found, input, page::Page};
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -45,15 +39,11 @@ impl ProductService for Products {
         let stock = incoming.message.stock;
         Units::parse("stock", stock)?;
         let command = incoming.command();
-        let mut tx = self.database.begin().await?;
-        let id = match idempotency::reserve(&mut tx, &command, kit::id::new()).await? {
-            Reserved::Proceed(id) => ProductId(id),
-            Reserved::Replay(product) => return Ok(idempotency::replayed(at_home(product)?)),
-        };
-        let product = render(&store::register(&mut tx, id, name, price, stock).await?);
-        idempotency::store(&mut tx, &command, &product).await?;
-        tx.commit().await?;
-        Ok(at_home(product)?)
+        let id = ProductId(kit::id::new());
+        let register =
+            async |tx: &mut Tx| Ok(render(&store::register(tx, id, name, price, stock).await?));
+        let reply = idempotency::once(&self.database, &command, id.0, register).await?;
+        Ok(reply.created(|product| format!("/v1/products/{}", product.id))?)
     }
 
     async fn update_product(
@@ -67,21 +57,17 @@ impl ProductService for Products {
         let price = message.price.as_ref().map(|money| domain::price(Some(money.parts())));
         let price = price.transpose()?;
         let command = incoming.command();
-        let mut tx = self.database.begin().await?;
-        if let Reserved::Replay(product) = idempotency::reserve(&mut tx, &command, id.0).await? {
-            return Ok(idempotency::replayed(Response::new(product)));
-        }
-        let mut product = store::lock(&mut tx, id).await?;
-        incoming.check_etag(&etag(&product))?;
-        if let Some(name) = name {
-            product.display_name = name.into_string();
-        }
-        product.price = price.unwrap_or(product.price);
-        store::update(&mut tx, &mut product).await?;
-        let product = render(&product);
-        idempotency::store(&mut tx, &command, &product).await?;
-        tx.commit().await?;
-        Ok(Response::new(product))
+        let update = async |tx: &mut Tx| {
+            let mut product = store::lock(tx, id).await?;
+            incoming.check_etag(&etag(&product))?;
+            if let Some(name) = name {
+                product.display_name = name.into_string();
+            }
+            product.price = price.unwrap_or(product.price);
+            store::update(tx, &mut product).await?;
+            Ok(render(&product))
+        };
+        Ok(idempotency::once(&self.database, &command, id.0, update).await?.into())
     }
 
     async fn restock_product(
@@ -92,17 +78,13 @@ impl ProductService for Products {
         let id = ProductId::parse("productId", &incoming.message.product_id)?;
         let quantity = Quantity::parse("quantity", incoming.message.quantity)?;
         let command = incoming.command();
-        let mut tx = self.database.begin().await?;
-        if let Reserved::Replay(product) = idempotency::reserve(&mut tx, &command, id.0).await? {
-            return Ok(idempotency::replayed(Response::new(product)));
-        }
-        let mut product = store::lock(&mut tx, id).await?;
-        incoming.check_etag(&etag(&product))?;
-        store::restock(&mut tx, &mut product, quantity).await?;
-        let product = render(&product);
-        idempotency::store(&mut tx, &command, &product).await?;
-        tx.commit().await?;
-        Ok(Response::new(product))
+        let restock = async |tx: &mut Tx| {
+            let mut product = store::lock(tx, id).await?;
+            incoming.check_etag(&etag(&product))?;
+            store::restock(tx, &mut product, quantity).await?;
+            Ok(render(&product))
+        };
+        Ok(idempotency::once(&self.database, &command, id.0, restock).await?.into())
     }
 
     async fn get_product(
@@ -174,11 +156,6 @@ fn line((at, line): (usize, &pb::Line)) -> Result<Line, Error> {
 fn etag(product: &Product) -> String {
     // Both the version and the stock change what a reader sees.
     format!("{}.{}", product.version, product.stock.get())
-}
-
-fn at_home(product: pb::Product) -> Result<Response<pb::Product>, Error> {
-    let location = format!("/v1/products/{}", product.id);
-    created(product, &location)
 }
 
 fn render(product: &Product) -> pb::Product {

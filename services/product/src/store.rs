@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::SystemTime};
 
 use contracts::product::v1::{
-    self as pb, ProductEvent, ProductRegistered, ProductRestocked, ProductUpdated, StockDecreased,
-    StockRestored, StockShort, product_event::Event,
+    self as pb, ProductRegistered, ProductRestocked, ProductUpdated, StockDecreased, StockRestored,
+    StockShort, product_event::Event,
 };
 use kit::{
     Cause, Error, Money, Tx,
@@ -14,7 +14,6 @@ use kit::{
     incoming::not_found,
     page::Page,
 };
-use prost::Message as _;
 use tokio_postgres::Row;
 
 use crate::domain::{
@@ -393,16 +392,7 @@ fn columns(lines: &[Line]) -> (Vec<Uuid>, Vec<i32>) {
 
 /// An event of `aggregate`; what concerns an order or a product is correlated by its id.
 fn draft(aggregate: Uuid, version: i64, event: Event) -> Draft {
-    let kind = match event {
-        Event::ProductRegistered(_) => "ProductRegistered",
-        Event::ProductUpdated(_) => "ProductUpdated",
-        Event::ProductRestocked(_) => "ProductRestocked",
-        Event::StockDecreased(_) => "StockDecreased",
-        Event::StockShort(_) => "StockShort",
-        Event::StockRestored(_) => "StockRestored",
-    };
-    let payload = ProductEvent { frame: None, event: Some(event) }.encode_to_vec();
-    Draft::new(kind, aggregate, version, aggregate, payload)
+    Draft::of(event, aggregate, version, aggregate)
 }
 
 fn state(name: &str) -> Result<State, Error> {

@@ -2,10 +2,7 @@
 
 use contracts::{
     Money,
-    order::v1::{
-        OrderCancelled, OrderEvent, OrderLine, OrderPaid, order_event::Event,
-        order_events_server::OrderEventsServer,
-    },
+    order::v1::{OrderCancelled, OrderEvent, OrderLine, OrderPaid, order_event::Event},
     product::v1::{
         GetProductRequest, ListProductsRequest, Product, RegisterProductRequest,
         RestockProductRequest, product_service_client::ProductServiceClient,
@@ -24,7 +21,7 @@ static ORDER: Service = Service {
     name: "order",
     migrations: kit::migrations![],
     build: |house: &mut House<'_>| {
-        house.publish::<OrderEventsServer<()>>();
+        house.publish::<OrderEvent>();
         Ok(())
     },
 };

@@ -42,7 +42,7 @@ impl Http {
         Ok(Self { client, url, authorization: format!("Basic {credentials}") })
     }
 
-    pub(crate) async fn charge(&self, charge: &Charge<'_>) -> Result<Charged, Error> {
+    pub(crate) async fn charge(&self, charge: &Charge) -> Result<Charged, Error> {
         let body = json!({
             "paymentKey": charge.token,
             "orderId": charge.order.to_string(),

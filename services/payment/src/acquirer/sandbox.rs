@@ -3,7 +3,7 @@
 use super::{Charge, Charged};
 
 /// What this acquirer says to a charge.
-pub(crate) fn charge(charge: &Charge<'_>) -> Charged {
+pub(crate) fn charge(charge: &Charge) -> Charged {
     if charge.token == "tok_declined" {
         Charged::Declined
     } else {

@@ -41,8 +41,8 @@ pub(crate) async fn top_up(tx: &mut Tx, member: MemberId, amount: Money) -> Resu
     let mut ledger = Ledger::default();
     ledger.push("TOP_UP", None, "WALLET", Some(member), amount.minor(), "SANDBOX");
     ledger.save(tx).await?;
-    let (kind, payload) = words::topped_up(member, amount);
-    event::append(tx, &[Draft::new(kind, member.0, version, member.0, payload)]).await?;
+    let topped_up = Draft::of(words::topped_up(member, amount), member.0, version, member.0);
+    event::append(tx, &[topped_up]).await?;
     Ok(balance)
 }
 

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use contracts::{
-    order::v1::order_events_server::OrderEventsServer,
+    order::v1::OrderEvent,
     product::v1::{
         self as product,
         product_service_server::{ProductService, ProductServiceServer},
@@ -17,7 +17,7 @@ pub(crate) static ORDER: Service = Service {
     name: "order",
     migrations: kit::migrations![],
     build: |house: &mut House<'_>| {
-        house.publish::<OrderEventsServer<()>>();
+        house.publish::<OrderEvent>();
         Ok(())
     },
 };
