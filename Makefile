@@ -63,19 +63,19 @@ contracts-accept: machine ## take the contracts as landed, unless they break the
 	@.ci/contracts accept
 
 clients: TESTING := yes
-clients: machine contracts ## run the clients of examples/ and docs/grpcurl.md against a house that is up
+clients: machine contracts ## run the clients of examples/ and docs/grpcurl.md against a running deployment
 	@.ci/clients
 
 telemetry: TESTING := yes
-telemetry: machine ## send a house's telemetry to a collector that is not ours (rotel), and look at it
+telemetry: machine ## send a deployment's telemetry to a collector that is not ours (rotel), and look at it
 	@tests/telemetry.sh
 
 dashboards: TESTING := yes
-dashboards: machine ## have a real Prometheus scrape a house under load: rules, and all panels of the dashboards
+dashboards: machine ## have a real Prometheus scrape a deployment under load: rules, and all panels of the dashboards
 	@tests/dashboards.sh
 
 ops: TESTING := yes
-ops: machine ## look at /ops of a house that is up, with Chromium: figures, rates, an order's history
+ops: machine ## look at /ops of a running deployment, with Chromium: figures, rates, an order's history
 	@tests/ops.sh
 
 chart: TESTING := yes

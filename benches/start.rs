@@ -1,4 +1,4 @@
-//! How long a newcomer waits, and what the whole house costs at rest: `hansang up`
+//! How long a newcomer waits, and what the whole deployment costs at rest: `hansang up`
 //! on an initialised cluster until it answers, and its memory two seconds later.
 
 mod up;
@@ -30,7 +30,7 @@ async fn main() {
     }
     starts.sort_unstable();
     let median = starts[STARTS / 2];
-    println!("\nthe whole house in one process\n");
+    println!("\nthe whole deployment in one process\n");
     println!("first start, with initdb      {:>6.2} s", first.as_secs_f64());
     println!(
         "start to ready, median of {STARTS}   {:>6.2} s    goal: under 2 s",

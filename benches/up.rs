@@ -13,7 +13,7 @@ use nix::{
     unistd::Pid,
 };
 
-/// Starts a house on a data directory; answers once it does, and tells how long that took.
+/// Starts a deployment on a data directory; answers once it does, and tells how long that took.
 pub(crate) async fn start(dir: &Path) -> (Child, Rest, Duration) {
     let (http, grpc) = (free_address(), free_address());
     let began = Instant::now();

@@ -1,5 +1,5 @@
-//! Keeps the rooms apart: who imports whom, what a domain may know, where SQL
-//! lives, and that the map of the house is true. Reads the sources as text and
+//! Keeps the layers apart: who imports whom, what a domain may know, where SQL
+//! is, and that ARCHITECTURE.md's code map is complete. Reads the sources as text and
 //! the crates through cargo; runs nothing of them.
 //!
 //! Every rule is a function from text to complaints, and is shown something
@@ -15,17 +15,19 @@ use cargo_metadata::MetadataCommand;
 
 const LONGEST_FILE: usize = 500;
 
-/// What a crate is in the house; it decides what the crate may import.
+/// What a crate is; it decides what the crate may import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Room {
+enum Layer {
     App,
     Gateway,
     Service,
     Contracts,
     Kit,
+    /// Knows nothing of the shop, and could be used elsewhere.
+    Library,
 }
 
-impl Room {
+impl Layer {
     fn of(folder: &str) -> Option<Self> {
         match folder {
             "app" => Some(Self::App),
@@ -33,15 +35,17 @@ impl Room {
             "" => Some(Self::Contracts),
             "kit" => Some(Self::Kit),
             service if service.starts_with("services/") => Some(Self::Service),
+            library if library.starts_with("crates/") => Some(Self::Library),
             _ => None,
         }
     }
 
     fn may_import(self) -> &'static [Self] {
         match self {
-            Self::App => &[Self::Gateway, Self::Service, Self::Kit],
-            Self::Gateway | Self::Service => &[Self::Contracts, Self::Kit],
-            Self::Contracts | Self::Kit => &[],
+            Self::App => &[Self::Gateway, Self::Service, Self::Contracts, Self::Kit, Self::Library],
+            Self::Gateway | Self::Service => &[Self::Contracts, Self::Kit, Self::Library],
+            Self::Contracts | Self::Kit => &[Self::Library],
+            Self::Library => &[],
         }
     }
 }
@@ -87,17 +91,17 @@ fn crates() -> Vec<Crate> {
 
 /// Who imports whom must not.
 fn wrong_imports(crates: &[Crate]) -> Vec<String> {
-    let rooms: BTreeMap<&str, Option<Room>> =
-        crates.iter().map(|c| (c.name.as_str(), Room::of(&c.folder))).collect();
+    let layers: BTreeMap<&str, Option<Layer>> =
+        crates.iter().map(|c| (c.name.as_str(), Layer::of(&c.folder))).collect();
     let mut wrong = Vec::new();
     for Crate { name, folder, imports } in crates {
-        let Some(room) = Room::of(folder) else {
-            wrong.push(format!("{name}: the house has no room {folder}"));
+        let Some(layer) = Layer::of(folder) else {
+            wrong.push(format!("{name}: no crate belongs in {folder}"));
             continue;
         };
         for import in imports {
-            let imported = rooms.get(import.as_str()).copied().flatten();
-            if !imported.is_some_and(|imported| room.may_import().contains(&imported)) {
+            let imported = layers.get(import.as_str()).copied().flatten();
+            if !imported.is_some_and(|imported| layer.may_import().contains(&imported)) {
                 wrong.push(format!("{name} imports {import}"));
             }
         }
@@ -130,11 +134,11 @@ fn files(folder: &Path, extension: &str) -> Vec<(String, String)> {
 }
 
 /// The files of all services called `name`, or in a folder of that name.
-fn rooms_called(name: &str) -> Vec<(String, String)> {
-    let in_room = |file: &str| {
+fn modules_called(name: &str) -> Vec<(String, String)> {
+    let is_called = |file: &str| {
         file.ends_with(&format!("/src/{name}.rs")) || file.contains(&format!("/src/{name}/"))
     };
-    files(&root().join("services"), "rs").into_iter().filter(|(file, _)| in_room(file)).collect()
+    files(&root().join("services"), "rs").into_iter().filter(|(file, _)| is_called(file)).collect()
 }
 
 /// The text without line comments: what is only talked about is not used.
@@ -233,26 +237,26 @@ fn crates_import_only_what_is_below_them() {
 
 #[test]
 fn a_service_that_imports_another_is_found_out() {
-    let house = |name: &str, folder: &str, imports: &[&str]| Crate {
+    let member = |name: &str, folder: &str, imports: &[&str]| Crate {
         name: name.to_owned(),
         folder: folder.to_owned(),
         imports: imports.iter().map(ToString::to_string).collect(),
     };
     let wrong = wrong_imports(&[
-        house("order", "services/order", &["kit", "payment"]),
-        house("payment", "services/payment", &["kit"]),
-        house("kit", "kit", &["contracts"]),
-        house("contracts", "", &[]),
-        house("attic", "attic", &[]),
+        member("order", "services/order", &["kit", "payment"]),
+        member("payment", "services/payment", &["kit"]),
+        member("kit", "kit", &["contracts"]),
+        member("contracts", "", &[]),
+        member("attic", "attic", &[]),
     ]);
     let expected =
-        ["order imports payment", "kit imports contracts", "attic: the house has no room attic"];
+        ["order imports payment", "kit imports contracts", "attic: no crate belongs in attic"];
     assert_eq!(wrong, expected);
 }
 
 #[test]
 fn a_domain_knows_no_clock_no_network_and_no_database() {
-    let domains = rooms_called("domain");
+    let domains = modules_called("domain");
     assert!(!domains.is_empty(), "no domain found");
     let complaints: Vec<_> = domains
         .iter()
@@ -265,7 +269,7 @@ fn a_domain_knows_no_clock_no_network_and_no_database() {
 
 #[test]
 fn no_number_wraps_in_a_domain_nor_in_what_is_released() {
-    let domains = rooms_called("domain");
+    let domains = modules_called("domain");
     assert!(domains.len() >= 8, "{} domains", domains.len());
     complain(
         "a domain checks its arithmetic: `#![warn(clippy::arithmetic_side_effects, …)]`",
@@ -294,7 +298,7 @@ fn a_domain_that_may_wrap_is_found_out() {
 
 #[test]
 fn a_store_knows_neither_calls_nor_policies() {
-    let stores = rooms_called("store");
+    let stores = modules_called("store");
     assert!(!stores.is_empty(), "no store found");
     let complaints: Vec<_> = stores
         .iter()
@@ -460,6 +464,6 @@ fn a_call_that_is_not_in_the_chart_is_found_out() {
     let list = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
     let expected = [("a".to_owned(), list(&["b", "c", "d"])), ("b".to_owned(), list(&[]))];
     assert_eq!(charted(values), expected.into());
-    let wiring = "house.peer(\"b\")?;\n// .peer(\"x\")\n";
+    let wiring = "builder.peer(\"b\")?;\n// .peer(\"x\")\n";
     assert_eq!(wired(wiring, "impl Policy<CEvent> for D {"), list(&["b", "c"]));
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Loads a house that is up while a real Prometheus scrapes it with the chart's rules, and asks that for
+# Loads a running deployment while a real Prometheus scrapes it with the chart's rules, and asks that for
 # every expression of every dashboard: each has to return something. The rules have tests of their own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,8 +16,8 @@ PATH=$PATH:$tools/usr/bin
 promtool check rules helm/hansang/rules/hansang.rules.yaml
 promtool test rules tests/rules.test.yaml
 
-. tests/house.sh
-house
+. tests/deployment.sh
+deployment
 cat >"$dir/prometheus.yml" <<YAML
 global: { scrape_interval: 1s, evaluation_interval: 1s }
 rule_files: [$root/helm/hansang/rules/hansang.rules.yaml]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Looks at /ops of a house that is up as a person does, with Chromium: what its script makes of the page, that
+# Looks at /ops of a running deployment as a person does, with Chromium: what its script makes of the page, that
 # the page's policy lets it, how it looks; and signs in where it is not open, to see how an order came along.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,8 +14,8 @@ fi
 
 shots=$PWD/target/tmp/ops
 mkdir -p "$shots"
-. tests/house.sh
-house
+. tests/deployment.sh
+deployment
 shop
 order=$(call "$token" /v1/orders -d "$(order WALLET)" | jq -r .id)
 under_way() { [ "$(call "$token" "/v1/orders/$order" | jq -r .state)" = DELIVERING ]; }

@@ -1,5 +1,5 @@
-//! The processes of a house, for stories and for benches: what they stand on, how one is started,
-//! how it says that it is ready, and how it ends. Who listens where is the house's own affair.
+//! The processes of a deployment, for stories and for benches: what they stand on, how one is started,
+//! how it says that it is ready, and how it ends. Who listens where is the deployment's own affair.
 
 use std::{
     fs::{self, File},
@@ -32,7 +32,7 @@ pub(crate) const STARTED: Duration = Duration::from_secs(30);
 const STOPPED: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(20);
 
-/// What all processes of a house stand on.
+/// What all processes of a deployment stand on.
 pub(crate) struct Ground {
     /// With `{service}` in it.
     pub(crate) database_url: String,

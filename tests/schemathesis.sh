@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sends a house that is up what its OpenAPI document allows, and what it does not, as a member, a
+# Sends a running deployment what its OpenAPI document allows, and what it does not, as a member, a
 # seller and an admin: no 5xx, no status, header or body that the document does not tell of, nothing
 # without a token that needs one. What must always hold, holds afterwards.
 set -euo pipefail
@@ -14,8 +14,8 @@ if [ ! -e "$python/done" ]; then
     touch "$python/done"
 fi
 
-. tests/house.sh
-house
+. tests/deployment.sh
+deployment
 # Schemathesis keeps notes where it is.
 cd "$dir"
 staff() { login "$1@hansang.local" "$(password "${1^^}")"; }

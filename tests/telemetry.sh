@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sends the telemetry of a house that is up to a collector that is not ours, and looks at what it made
+# Sends the telemetry of a running deployment to a collector that is not ours, and looks at what it made
 # of it: spans of the gateway and of the services, and metrics of all kinds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,14 +12,14 @@ if [ ! -e "$python/done" ]; then
     touch "$python/done"
 fi
 
-. tests/house.sh
+. tests/deployment.sh
 collector=127.0.0.1:$(free)
 start rotel "$(find "$python/lib" -name rotel-agent)" start \
     --otlp-grpc-endpoint "$collector" --otlp-http-endpoint "127.0.0.1:$(free)" \
     --exporter blackhole --debug-log traces --debug-log metrics --debug-log-verbosity detailed \
     --pid-file "$dir/rotel.pid"
 export OTEL_EXPORTER_OTLP_ENDPOINT=http://$collector OTEL_METRIC_EXPORT_INTERVAL=1000
-house
+deployment
 shop
 call "$token" /v1/orders -d "$(order WALLET)" >/dev/null
 

@@ -7,22 +7,22 @@ use tokio_postgres::{Client, Config, NoTls};
 
 #[path = "verify/breaks.rs"]
 mod breaks;
-#[path = "stories/house.rs"]
-#[expect(dead_code, reason = "the stories do more with a house")]
-mod house;
+#[path = "stories/deployment.rs"]
+#[expect(dead_code, reason = "the stories do more with a deployment")]
+mod deployment;
 #[path = "stories/people.rs"]
 #[expect(dead_code, reason = "the stories have more people")]
 mod people;
 
 use self::{
     breaks::{BREAKS, Break, MESSAGE},
-    house::House,
+    deployment::Deployment,
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_invariant_that_is_broken_is_found_and_no_other() {
-    let house = small_story().await;
-    let (well, broken, printed) = verify(&house, &AT_ONCE);
+    let deployment = small_story().await;
+    let (well, broken, printed) = verify(&deployment, &AT_ONCE);
     assert!(well && broken.is_empty(), "{printed}");
     let checked: Vec<_> = printed.lines().filter_map(|line| line.strip_prefix("✓ ")).collect();
     for invariant in checked {
@@ -34,33 +34,33 @@ async fn each_invariant_that_is_broken_is_found_and_no_other() {
     for Break { invariants, statements } in BREAKS {
         let services: BTreeSet<_> = statements.iter().map(|(service, _)| *service).collect();
         for service in &services {
-            keep_a_copy(&admin, &database(&house, service)).await;
+            keep_a_copy(&admin, &database(&deployment, service)).await;
         }
         for (service, statement) in *statements {
-            let inside = connect(&database(&house, service)).await;
+            let inside = connect(&database(&deployment, service)).await;
             inside.batch_execute(statement).await.expect(statement);
         }
-        let (well, broken, printed) = verify(&house, &AT_ONCE);
+        let (well, broken, printed) = verify(&deployment, &AT_ONCE);
         assert!(!well, "not found: {statements:?}\n{printed}");
         let (broken, expected): (BTreeSet<_>, BTreeSet<_>) =
             (broken.iter().map(String::as_str).collect(), invariants.iter().copied().collect());
         assert_eq!(broken, expected, "{statements:?}\n{printed}");
         for service in &services {
-            put_back(&admin, &database(&house, service)).await;
+            put_back(&admin, &database(&deployment, service)).await;
         }
     }
-    let (well, _, printed) = verify(&house, &AT_ONCE);
+    let (well, _, printed) = verify(&deployment, &AT_ONCE);
     assert!(well, "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_shop_is_verified_and_what_was_lost_in_it_is_found() {
-    let house = House::open("verify-open").await;
-    let product = house.product(10, 1_000_000).await;
-    let member = house.member(999_999).await;
+    let deployment = Deployment::open("verify-open").await;
+    let product = deployment.product(10, 1_000_000).await;
+    let member = deployment.member(999_999).await;
     let lost = member.order(&product, 1).await;
     member.eventually_sees(&lost, "DELIVERING").await;
-    house.all_holds().await;
+    deployment.all_holds().await;
 
     let buying = async {
         loop {
@@ -68,7 +68,7 @@ async fn an_open_shop_is_verified_and_what_was_lost_in_it_is_found() {
         }
     };
     let (url, notification) =
-        (house.ground.database_url.clone(), house.database("notification").await);
+        (deployment.ground.database_url.clone(), deployment.database("notification").await);
     let verifying = async move {
         let look = |patience| {
             let url = url.clone();
@@ -94,56 +94,57 @@ async fn an_open_shop_is_verified_and_what_was_lost_in_it_is_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_happened_since_the_last_run_is_read_unless_all_is_asked_for() {
-    let house = House::open("verify-since").await;
-    let product = house.product(10, 100).await;
-    let member = house.member(1_000).await;
+    let deployment = Deployment::open("verify-since").await;
+    let product = deployment.product(10, 100).await;
+    let member = deployment.member(1_000).await;
     let old = member.order(&product, 1).await;
     member.eventually_sees(&old, "DELIVERING").await;
-    house.all_holds().await;
+    deployment.all_holds().await;
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("seen").display().to_string();
     let (since, all) = (["--patience", "5", "--since", &file], ["--patience", "5", "--all"]);
-    assert!(verify(&house, &since).0);
-    assert!(verify(&house, &since).0, "nothing has happened");
+    assert!(verify(&deployment, &since).0);
+    assert!(verify(&deployment, &since).0, "nothing has happened");
 
     // Something that no event tells of.
-    let notification = house.database("notification").await;
+    let notification = deployment.database("notification").await;
     let forget = async |order: &str| {
         let sql = "delete from notification where audience = 'MARKETING' and subject_id = $1";
         let id: uuid::Uuid = order.parse().expect("an id");
         assert_eq!(notification.execute(sql, &[&id]).await.expect("deleted"), 1);
     };
     forget(&old).await;
-    assert!(verify(&house, &since).0, "nothing has happened, as far as the logs say");
-    let (_, broken, printed) = verify(&house, &all);
+    assert!(verify(&deployment, &since).0, "nothing has happened, as far as the logs say");
+    let (_, broken, printed) = verify(&deployment, &all);
     assert_eq!(broken, [MESSAGE], "{printed}");
 
     let new = member.order(&product, 1).await;
     member.eventually_sees(&new, "DELIVERING").await;
-    assert!(verify(&house, &since).0);
+    assert!(verify(&deployment, &since).0);
     let newer = member.order(&product, 1).await;
     member.eventually_sees(&newer, "DELIVERING").await;
-    house.has_seen_all_of("notification", "payment").await;
+    deployment.has_seen_all_of("notification", "payment").await;
     forget(&newer).await;
     for _ in 0..2 {
-        let (_, broken, printed) = verify(&house, &since);
+        let (_, broken, printed) = verify(&deployment, &since);
         assert_eq!(broken, [MESSAGE], "what was found is found until it is well: {printed}");
         assert!(printed.contains(&newer) && !printed.contains(&old), "{printed}");
     }
     // A log that is not the one that was seen proves nothing: everything is read.
-    let admin = connect(&database(&house, "coupon")).await;
+    let admin = connect(&database(&deployment, "coupon")).await;
     let forged = "update event set event_id = gen_random_uuid()";
     admin.batch_execute(forged).await.expect("forged");
-    let (_, _, printed) = verify(&house, &since);
+    let (_, _, printed) = verify(&deployment, &since);
     assert!(printed.contains(&newer) && printed.contains(&old), "{printed}");
 }
 
 /// An order on its way, a cancelled one, one that was short of stock, one that waits for its
 /// deposit; somebody who has withdrawn. Then all is still.
-async fn small_story() -> House {
-    let mut house = House::open("verify").await;
-    let (product, scarce) = (house.product(1_000, 100).await, house.product(2_000, 0).await);
-    let member = house.member(999_999).await;
+async fn small_story() -> Deployment {
+    let mut deployment = Deployment::open("verify").await;
+    let (product, scarce) =
+        (deployment.product(1_000, 100).await, deployment.product(2_000, 0).await);
+    let member = deployment.member(999_999).await;
     let (kept, cancelled) = (member.order(&product, 3).await, member.order(&product, 10).await);
     let short = member.order(&scarce, 1).await;
     let waiting = member.order_by_transfer(&product, 1).await;
@@ -152,17 +153,17 @@ async fn small_story() -> House {
     member.eventually_sees(&short, "CANCELLED").await;
     member.eventually_sees(&waiting, "AWAITING_DEPOSIT").await;
     // Points and coupons first, so that there is something to take back.
-    let gone = house.member(0).await;
-    house.all_holds().await;
+    let gone = deployment.member(0).await;
+    deployment.all_holds().await;
     people::with_status(200, member.cancel(&cancelled).await);
     let path = format!("/v1/members/{}:withdraw", gone.id);
     let left = gone.rest.post(&path, serde_json::json!({})).await.expect("an answer");
     people::with_status(200, left);
-    house.all_holds().await;
+    deployment.all_holds().await;
     for service in app::run::SERVICES {
-        house.kill(service.name);
+        deployment.kill(service.name);
     }
-    house
+    deployment
 }
 
 /// Whatever looks wrong is.
@@ -170,8 +171,8 @@ const AT_ONCE: [&str; 3] = ["--all", "--patience", "0"];
 
 /// Runs the program; answers whether it ended well, which invariants it found broken, and all
 /// that it printed.
-fn verify(house: &House, args: &[&str]) -> (bool, Vec<String>, String) {
-    run(&house.ground.database_url, args)
+fn verify(deployment: &Deployment, args: &[&str]) -> (bool, Vec<String>, String) {
+    run(&deployment.ground.database_url, args)
 }
 
 fn run(database_url: &str, args: &[&str]) -> (bool, Vec<String>, String) {
@@ -190,8 +191,8 @@ fn run(database_url: &str, args: &[&str]) -> (bool, Vec<String>, String) {
     (code == Some(0), broken.collect(), printed)
 }
 
-fn database(house: &House, service: &str) -> String {
-    let url = house.ground.database_url.replace("{service}", service);
+fn database(deployment: &Deployment, service: &str) -> String {
+    let url = deployment.ground.database_url.replace("{service}", service);
     let config: Config = url.parse().expect("a URL");
     config.get_dbname().expect("a database").to_owned()
 }

@@ -1,4 +1,4 @@
-//! The command line: what can be asked for, and which room answers. Says
+//! The command line: the commands, and which module carries out each. Says
 //! nothing of how.
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -42,9 +42,9 @@ enum Command {
         #[arg(long, hide = true)]
         lifeline: bool,
     },
-    /// Check that what must always hold does hold, in a house that is up: 0 when it does
+    /// Check that what must always hold does hold, in a running deployment: 0 when it does
     Verify(verify::Options),
-    /// Load a house that is up with one request, again and again, and say how it was answered
+    /// Load a running deployment with one request, again and again, and say how it was answered
     Load(load::Options),
     /// Bring the services' databases up to date, and leave
     Migrate {
@@ -81,7 +81,7 @@ enum ConfigCommand {
     },
 }
 
-/// Which parts of the house.
+/// Which parts of the deployment.
 #[derive(Debug, Args)]
 struct Selected {
     /// What to run, by name, separated by commas: services, gateway [default: all]

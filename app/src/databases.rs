@@ -20,7 +20,7 @@ use crate::{
 /// The file in the data directory that keeps what passwords are made of.
 const SECRET: &str = "database_secret";
 
-/// Where the databases are, for as long as the house is up.
+/// Where the databases are, for as long as the deployment is up.
 #[derive(Debug)]
 pub(crate) enum Databases {
     /// On a Postgres of our own.

@@ -1,4 +1,4 @@
-//! The house as a program: the commands of `hansang`, and everything that
+//! The deployment as a program: the commands of `hansang`, and everything that
 //! `up` brings along so that a newcomer needs nothing else. Decides where and
 //! with what the services run; knows nothing of what they do.
 

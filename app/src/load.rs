@@ -1,4 +1,4 @@
-//! Load on a running house: one request, again and again, over HTTP/1.1, and how it
+//! Load on a running deployment: one request, again and again, over HTTP/1.1, and how it
 //! was answered.
 //!
 //! Closed: each connection asks as soon as it was answered, which finds the peak.

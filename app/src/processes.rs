@@ -1,5 +1,5 @@
 //! What runs where: `<data-dir>/processes.json`, as `[{service, pid, grpc}]`. There
-//! while the house is up, and always whole: whoever reads it meanwhile sees the
+//! while the deployment is up, and always whole: whoever reads it meanwhile sees the
 //! one before or the one after. Starts and ends nothing.
 
 use std::{
@@ -29,13 +29,13 @@ struct Process {
     grpc: SocketAddr,
 }
 
-/// Where a house says what runs where.
+/// Where a deployment says what runs where.
 pub(crate) fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("processes.json")
 }
 
 impl Processes {
-    /// None yet. The caller holds the lock of `data_dir`: what an earlier house left is gone.
+    /// None yet. The caller holds the lock of `data_dir`: what an earlier deployment left is gone.
     pub(crate) fn none(data_dir: &Path) -> Self {
         let path = path(data_dir);
         let _ = fs::remove_file(&path);
@@ -88,7 +88,7 @@ mod tests {
     fn the_file_says_what_runs_and_goes_with_the_house() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("processes.json");
-        fs::write(&file, "[{\"service\": \"of a house that was killed\"}]").unwrap();
+        fs::write(&file, "[{\"service\": \"of a deployment that was killed\"}]").unwrap();
         let processes = Processes::none(dir.path());
         assert!(!file.exists());
 

@@ -1,4 +1,4 @@
-//! Which parts of the house run in this process, and running them: one gRPC
+//! Which parts of the deployment run in this process, and running them: one gRPC
 //! listener for all services, one HTTP listener for the gateway.
 
 use std::net::SocketAddr;
@@ -131,7 +131,7 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
 }
 
 /// Parts that are ready to run.
-pub struct House {
+pub struct Deployment {
     server: Server,
     gateway: Option<gateway::Gateway>,
     listeners: Listeners,
@@ -141,7 +141,7 @@ pub struct House {
     behind: Stop,
 }
 
-impl House {
+impl Deployment {
     /// Brings the databases up to date and builds the parts.
     pub async fn prepare(
         settings: &Settings,
@@ -191,7 +191,7 @@ pub async fn serve(
     if selection.is_all() && settings.peers.template == PeerSettings::default().template {
         settings.peers.template = format!("http://{}", listeners.grpc()?);
     }
-    House::prepare(&settings, selection, listeners, stop).await?.run().await
+    Deployment::prepare(&settings, selection, listeners, stop).await?.run().await
 }
 
 /// `hansang migrate`: brings the databases of the selection up to date.

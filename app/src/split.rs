@@ -29,7 +29,7 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 const STEADY: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(20);
 
-/// The processes of a house.
+/// The processes of a deployment.
 #[derive(Debug)]
 pub(crate) struct Split {
     watches: JoinSet<Result<()>>,
@@ -163,7 +163,7 @@ impl Watch {
     }
 }
 
-/// The house goes on when the file cannot be true.
+/// The deployment goes on when the file cannot be true.
 fn note(written: Result<()>) {
     if let Err(error) = written {
         eprintln!("hansang: {error:#}");

@@ -22,7 +22,7 @@ use crate::{
     keys::Keys,
     logins::{self, Login},
     processes::{self, Processes},
-    run::{GATEWAY, House, Listeners, SERVICES, Selection},
+    run::{Deployment, GATEWAY, Listeners, SERVICES, Selection},
     split::{Split, Surroundings},
 };
 
@@ -45,7 +45,7 @@ pub(crate) struct Options {
     config: ConfigFile,
 }
 
-/// What people need to know of a house that is up.
+/// What people need to know of a running deployment.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
     /// Of the gateway.
@@ -56,9 +56,9 @@ pub(crate) struct Address {
     pub(crate) processes: Option<PathBuf>,
 }
 
-/// A house that is ready to run.
+/// A deployment that is ready to run.
 enum Ready {
-    Whole(Box<House>, SocketAddr, Processes),
+    Whole(Box<Deployment>, SocketAddr, Processes),
     Split(Split),
 }
 
@@ -134,12 +134,13 @@ async fn prepare(
         return Ok(Ready::Split(split));
     }
     let grpc = listeners.grpc()?;
-    let house = House::prepare(settings, &Selection::all(), listeners, stop.clone()).await?;
+    let deployment =
+        Deployment::prepare(settings, &Selection::all(), listeners, stop.clone()).await?;
     // Before anything answers.
     logins::seed(settings, logins).await?;
     let parts = SERVICES.iter().map(|service| service.name).chain([GATEWAY]);
     processes.started(parts, std::process::id(), grpc)?;
-    Ok(Ready::Whole(Box::new(house), grpc, processes))
+    Ok(Ready::Whole(Box::new(deployment), grpc, processes))
 }
 
 impl Ready {
@@ -153,7 +154,7 @@ impl Ready {
 
     async fn run(self) -> Result<()> {
         match self {
-            Self::Whole(house, _, _processes) => house.run().await,
+            Self::Whole(deployment, _, _processes) => deployment.run().await,
             Self::Split(split) => split.run().await,
         }
     }

@@ -1,4 +1,4 @@
-//! Envoy before the same house: its transcoder from the same contracts, its JWT
+//! Envoy before the same deployment: its transcoder from the same contracts, its JWT
 //! filter with the same keys and its cache of verified tokens on, one worker.
 
 use std::{fs, net::SocketAddr, process::Command};

@@ -1,8 +1,8 @@
 //! What the gateway costs, beside Envoy and beside gRPC without either, in one run.
 //!
-//! A real house on a real Postgres and the load on one core; whoever is measured,
+//! A real deployment on a real Postgres and the load on one core; whoever is measured,
 //! gateway or Envoy (transcoder and JWT filter on), alone on another. Rounds
-//! alternate, medians count. Then the whole house on one core and an open load of
+//! alternate, medians count. Then the whole deployment on one core and an open load of
 //! 1, 2, 5 and 10 times its peak. Goals: section by section in what is printed.
 
 mod direct;
@@ -52,7 +52,7 @@ async fn main() {
         (place.gateway(false).await, place.gateway(true).await),
         (envoy::start(&place, false).await, envoy::start(&place, true).await),
     ];
-    println!("\none core for the gateway or Envoy, one for the house and the load\n");
+    println!("\none core for the gateway or Envoy, one for the deployment and the load\n");
     println!(
         "{:<28} {:<8} {:>9} {:>9} {:>8} {:>8} {:>6}",
         "", "", "µs CPU", "req/s", "p50 ms", "p99 ms", "wrong"
@@ -182,7 +182,7 @@ async fn overload(place: &Place) {
     for connections in [16, 64] {
         peak = peak.max(load(place, &gateway, case, None, connections).await.goodput());
     }
-    println!("\noverload: the whole house on one core, peak {peak:.0} requests a second\n");
+    println!("\noverload: the whole deployment on one core, peak {peak:.0} requests a second\n");
     println!("{:>6} {:>10} {:>8} {:>8} {:>8}", "times", "goodput", "/ peak", "p50 ms", "p99 ms");
     for times in [1.0, 2.0, 5.0, 10.0] {
         let report = load(place, &gateway, case, Some(peak * times), 1_000).await;

@@ -1,4 +1,4 @@
-//! Where it is measured: a house with a process a service, 20 products, a seller's
+//! Where it is measured: a deployment with a process a service, 20 products, a seller's
 //! token, and gateways of it; which core each may use.
 
 use std::{
@@ -19,7 +19,7 @@ use nix::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The core of the house and of the load.
+/// The core of the deployment and of the load.
 pub(crate) const LOAD: &str = "1";
 /// The core of who is measured.
 pub(crate) const SUBJECT: &str = "0";
@@ -77,12 +77,12 @@ impl Subject {
     }
 }
 
-/// A house.
+/// A deployment.
 pub(crate) struct Place {
     pub(crate) dir: TempDir,
     pub(crate) token: String,
     pub(crate) product: String,
-    house: Process,
+    deployment: Process,
 }
 
 impl Place {
@@ -96,7 +96,7 @@ impl Place {
         command.args(["-c", LOAD, env!("CARGO_BIN_EXE_hansang"), "up", "--split", "--data-dir"]);
         command.arg(dir.path()).args(["--http", &http.to_string(), "--grpc", &grpc.to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let house = Process(command.spawn().expect("taskset and hansang are there"));
+        let deployment = Process(command.spawn().expect("taskset and hansang are there"));
         let anyone = Rest::new(format!("http://{http}"));
         let token = eventually("the seller signs in", async || {
             let logins = fs::read_to_string(dir.path().join("logins.json")).ok()?;
@@ -116,10 +116,10 @@ impl Place {
             product = seller.post("/v1/products", body).await.expect("an answer").text("id");
             assert_ne!(product, "", "a product");
         }
-        Self { dir, token, product, house }
+        Self { dir, token, product, deployment }
     }
 
-    /// Where a service of the house answers.
+    /// Where a service of the deployment answers.
     pub(crate) fn grpc(&self, service: &str) -> SocketAddr {
         let text = fs::read_to_string(self.dir.path().join("processes.json")).expect("processes");
         let list: Value = serde_json::from_str(&text).expect("JSON");
@@ -132,7 +132,7 @@ impl Place {
         self.dir.path().join("keys/jwks.json")
     }
 
-    /// Another gateway of the house; maybe one that believes in a second product service.
+    /// Another gateway of the deployment; maybe one that believes in a second product service.
     pub(crate) async fn gateway(&self, half_dead: bool) -> Subject {
         let http = free_address();
         let mut command = Command::new(env!("CARGO_BIN_EXE_hansang"));
@@ -152,18 +152,18 @@ impl Place {
         Subject::start(command, http).await
     }
 
-    /// Lets the house use all cores.
+    /// Lets the deployment use all cores.
     pub(crate) fn spread(&self) {
         self.on(ALL);
     }
 
-    /// Puts the house on one core.
+    /// Puts the deployment on one core.
     pub(crate) fn gather(&self) {
         self.on(LOAD);
     }
 
     fn on(&self, cores: &str) {
-        for pid in family(self.house.0.id()) {
+        for pid in family(self.deployment.0.id()) {
             pin(pid, cores);
         }
     }

@@ -1,4 +1,4 @@
-//! What clients notice when every process of a house is replaced, and when some are
+//! What clients notice when every process of a deployment is replaced, and when some are
 //! killed: availability, and how long answers take. Two replicas of each service and
 //! two gateways on a real Postgres, under an open load of reads and orders.
 //!
@@ -11,7 +11,7 @@
 //! `HANSANG_RATE`, `HANSANG_ROUNDS` and `HANSANG_PATIENCE`.
 
 mod clients;
-mod house;
+mod deployment;
 #[path = "../../tests/parts.rs"]
 mod parts;
 #[path = "../../tests/shop.rs"]
@@ -24,7 +24,7 @@ use serde_json::json;
 
 use crate::{
     clients::{Clients, Front, Phase},
-    house::{House, REPLICAS},
+    deployment::{Deployment, REPLICAS},
 };
 
 const ROUNDS: usize = 2;
@@ -61,16 +61,16 @@ fn told<T: FromStr>(name: &str, otherwise: T) -> T {
 /// Measures and prints; whether everything is as it must be.
 async fn measure() -> bool {
     let (rate, rounds) = (told("HANSANG_RATE", RATE), told("HANSANG_ROUNDS", ROUNDS));
-    let mut house = House::open().await;
-    let front = Front::open(house.gateways());
+    let mut deployment = Deployment::open().await;
+    let front = Front::open(deployment.gateways());
     let anyone = Rest::new(front.first_ready().await);
-    let product = shop::products(&anyone, house.dir(), 1).await.remove(0);
+    let product = shop::products(&anyone, deployment.dir(), 1).await.remove(0);
     let members = shop::members(&anyone, "member", MEMBERS).await;
     can_be_bought(&members[0].1, &product).await;
-    let before = house.orders().await;
+    let before = deployment.orders().await;
     let mut clients = Clients::new(front, product, members, rate);
 
-    let parts = house.parts();
+    let parts = deployment.parts();
     head(parts.len() - 1, rate);
     let warm = clients.ask_during(tokio::time::sleep(WARM_UP)).await;
     let quiet = clients.ask_during(tokio::time::sleep(QUIET)).await;
@@ -78,7 +78,7 @@ async fn measure() -> bool {
     let rolling = async {
         for part in std::iter::repeat_n(&parts, rounds).flatten() {
             for _ in 0..REPLICAS {
-                house.replace(part).await;
+                deployment.replace(part).await;
             }
         }
     };
@@ -86,7 +86,7 @@ async fn measure() -> bool {
     print("replaced", rounds * REPLICAS * parts.len(), &rolling);
     let killing = async {
         for part in &parts {
-            house.kill_one(part).await;
+            deployment.kill_one(part).await;
             tokio::time::sleep(CALM).await;
         }
     };
@@ -95,10 +95,10 @@ async fn measure() -> bool {
 
     println!("\ngoal while processes are replaced: 0 failed, {:.2} %", 100.0);
     println!("for comparison, a shop without readiness probes at 97 requests a second: 69.25 %");
-    let whole = once_each(&mut house, before, &[&warm, &quiet, &rolling, &killing]).await;
+    let whole = once_each(&mut deployment, before, &[&warm, &quiet, &rolling, &killing]).await;
     println!("\nhansang verify");
-    let holds = house.verify().await;
-    house.close().await;
+    let holds = deployment.verify().await;
+    deployment.close().await;
     whole && holds && rolling.failed() == 0
 }
 
@@ -150,10 +150,10 @@ fn print(what: &str, processes: usize, phase: &Phase) {
 }
 
 /// Whether each order that was answered is there, and none a second time.
-async fn once_each(house: &mut House, before: u64, phases: &[&Phase]) -> bool {
+async fn once_each(deployment: &mut Deployment, before: u64, phases: &[&Phase]) -> bool {
     let sum = |of: fn(&Phase) -> u64| phases.iter().map(|phase| of(phase)).sum::<u64>();
     let (answered, doubtful) = (sum(|phase| phase.ordered), sum(|phase| phase.never));
-    let there = house.orders().await - before;
+    let there = deployment.orders().await - before;
     println!("orders answered {answered}, in order's database {there}");
     (answered..=answered + doubtful).contains(&there)
 }

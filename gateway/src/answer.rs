@@ -124,7 +124,11 @@ impl Gateway {
         headers::acceptable(&parts.headers, route)?;
         let form = route.event_id.map(|_| Form::accepted(&parts.headers)).transpose()?;
         let body = timeout_at(deadline, read(route, parts, body)).await.map_err(|_| {
-            Error::new(Kind::Invalid, problem::BODY_TOO_SLOW, "the body did not come in time")
+            Error::new(
+                Kind::Invalid,
+                problem::BODY_TOO_SLOW,
+                "the request body was not received in time",
+            )
         })??;
         let query = parts.uri.query().unwrap_or_default();
         let query = match form {
@@ -222,7 +226,7 @@ async fn read(route: &Route, parts: &Parts, body: Incoming) -> Result<Bytes, Err
         if error.is::<LengthLimitError>() {
             return Error::new(Kind::Invalid, problem::BODY_TOO_LARGE, "the body is over 1 MiB");
         }
-        Error::new(Kind::Invalid, "BODY_BROKEN", "the body ended too early")
+        Error::new(Kind::Invalid, "BODY_BROKEN", "the request body ended too early")
     })?;
     let body = body.to_bytes();
     if !body.is_empty()

@@ -46,7 +46,10 @@ fn idempotency_key(sent: &HeaderMap, route: &Route) -> Result<Option<HeaderValue
     };
     let key = unquoted("Idempotency-Key", key)?;
     if key.is_empty() || key.len() > LONGEST_KEY {
-        return Err(Error::violation("Idempotency-Key", "must be 1 to 255 characters"));
+        return Err(Error::violation(
+            "Idempotency-Key",
+            "must be 1 to 255 characters of visible ASCII",
+        ));
     }
     Ok(Some(key))
 }

@@ -2,7 +2,7 @@
 //! state, no rule of the shop and no route of its own: the routes are the
 //! contracts' `google.api.http` options, emitted by the build.
 //!
-//! A request's path, a room each:
+//! A request's path, one module per step:
 //!
 //! 1. `serve` takes the connection, with limits on its headers.
 //! 2. `answer` sees to the rest: it answers `/healthz`, `/openapi.json`, `/docs`, `/ops`

@@ -1,11 +1,11 @@
-//! `/ops`: the house at a glance, where no Grafana is. Which services are well, what
+//! `/ops`: the deployment at a glance, where no Grafana is. Which services are well, what
 //! is asked of them and how long that takes, open breakers, consumers and how far
 //! they are behind, sagas under way, what is parked, recent traces; and, to an
 //! admin, how an order came along.
 //!
 //! 1. `door` lets in admins by their token; where `http.ops` is open, whoever is on
 //!    this machine. An order takes an admin's token in any case.
-//! 2. `house` asks every process that the gateway's `peers` lead to, by what each
+//! 2. `deployment` asks every process that the gateway's `peers` lead to, by what each
 //!    shows anyway: `/metrics` and health. One that does not answer is shown as such.
 //! 3. `figures` makes of that what the page shows, `page` the HTML, by `html`, which
 //!    writes nothing unescaped but literals.
@@ -15,9 +15,9 @@
 //! makes them from its refreshes. A token that its member's withdrawal made void
 //! opens the figures until it expires, as gateways do not hear of that; no order.
 
+mod deployment;
 mod door;
 mod figures;
-mod house;
 mod html;
 mod order;
 mod page;
@@ -29,13 +29,13 @@ use kit::{Error, auth::Verifier, config::Settings};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-pub(crate) use self::house::House;
+pub(crate) use self::deployment::Deployment;
 use self::{door::Viewer, figures::Figures};
 use crate::{Gateway, accept, problem};
 
 /// What `/ops` stands on.
 pub(crate) struct Ops {
-    house: House,
+    deployment: Deployment,
     open: bool,
 }
 
@@ -43,7 +43,7 @@ impl Ops {
     /// For a gateway that calls these services.
     pub(crate) fn new<'a>(settings: &Settings, services: impl Iterator<Item = &'a str>) -> Self {
         let open = settings.http.ops == kit::config::Ops::Open;
-        Self { house: House::new(services, &settings.peers), open }
+        Self { deployment: Deployment::new(services, &settings.peers), open }
     }
 
     fn let_in(&self, verifier: &Verifier, parts: &Parts) -> Result<Viewer, Error> {
@@ -70,7 +70,7 @@ impl Gateway {
                 Some(id) => Some((id.to_owned(), order::history(self, parts, viewer, id).await)),
             }
         };
-        let (seen, order) = tokio::join!(self.ops.house.look(), order);
+        let (seen, order) = tokio::join!(self.ops.deployment.look(), order);
         let figures = Figures::of(&seen);
         Some(answer(StatusCode::OK, |nonce| page::page(&figures, viewer, order.as_ref(), nonce)))
     }

@@ -296,11 +296,11 @@ async fn keep(
         match text.as_deref().map_err(Clone::clone).and_then(Policies::read) {
             Ok(policies) => {
                 publish.send_replace(Arc::new(policies));
-                tracing::info!(path = %path.display(), "new policies hold");
+                tracing::info!(path = %path.display(), "policies reloaded");
                 count("taken");
             }
             Err(why) => {
-                tracing::error!(path = %path.display(), why, "policies refused, those before stay");
+                tracing::error!(path = %path.display(), why, "invalid policies file ignored, the previous policies stay in force");
                 count("refused");
             }
         }

@@ -65,7 +65,7 @@ pub(crate) async fn serve(gateway: Gateway, listener: TcpListener) {
     drop(listener);
     // Connections are told to go: an idle one closes, a busy one after its answers.
     if tokio::time::timeout(shutdown, connections.shutdown()).await.is_err() {
-        tracing::warn!("requests still under way were cut off at the shutdown deadline");
+        tracing::warn!("shutdown deadline reached, requests in flight were cut off");
     }
 }
 

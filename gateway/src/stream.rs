@@ -99,7 +99,7 @@ pub(crate) fn until_closing(messages: Messages, closing: CancellationToken) -> I
 pub(crate) type Incoming = BoxStream<'static, Result<Bytes, Status>>;
 
 fn closed() -> Error {
-    let error = Error::unavailable("GATEWAY_CLOSING", "the gateway closes; come again");
+    let error = Error::unavailable("GATEWAY_CLOSING", "gateway shutting down; reconnect");
     error.retry_after(Duration::from_secs(1))
 }
 

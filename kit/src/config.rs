@@ -8,7 +8,7 @@
 //! What one service alone can be told stands in a section of its own, and only
 //! that service knows what may be there: `[service.<name>]`, or
 //! `HANSANG__SERVICE__<NAME>__<KEY>`. It reads it with
-//! [`House::own_settings`](crate::House::own_settings).
+//! [`ServiceBuilder::own_settings`](crate::ServiceBuilder::own_settings).
 
 mod database;
 mod http;

@@ -265,7 +265,7 @@ impl From<tokio_postgres::Error> for Error {
             return Self::new(Kind::Invalid, "INVALID_TEXT", "text must not hold U+0000");
         }
         if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
-            return Self::unavailable("DATABASE_READ_ONLY", "the database takes no writes here");
+            return Self::unavailable("DATABASE_READ_ONLY", "the database does not accept writes");
         }
         // 08 connection, 53 out of resources, 57 operator intervention.
         if ["08", "53", "57"].iter().any(|class| code.code().starts_with(class)) {
@@ -287,7 +287,7 @@ impl From<deadpool_postgres::PoolError> for Error {
 }
 
 fn database_unavailable(cause: &(impl fmt::Display + ?Sized)) -> Error {
-    Error::unavailable("DATABASE_UNAVAILABLE", "the database cannot be reached now")
+    Error::unavailable("DATABASE_UNAVAILABLE", "the database is unavailable")
         .because(format!("database: {cause}"))
 }
 

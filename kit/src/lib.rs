@@ -33,5 +33,5 @@ pub use database::{Cause, Database, Tx};
 pub use error::{Error, Refuse};
 pub use incoming::Incoming;
 pub use money::Money;
-pub use service::{House, Service};
+pub use service::{Service, ServiceBuilder};
 pub use stop::Stop;

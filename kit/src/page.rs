@@ -31,7 +31,7 @@ impl Page {
         let below = if token.is_empty() {
             None
         } else {
-            let bad = || Error::violation("pageToken", "is not one that this list gave");
+            let bad = || Error::violation("pageToken", "is not a page token of this list");
             let id = Uuid::try_parse(token).ok().filter(|_| token.len() == 32);
             Some(id.ok_or_else(bad)?)
         };

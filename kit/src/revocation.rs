@@ -87,7 +87,7 @@ impl Watcher {
         while let Some(Err(error)) = stop.run_until_cancelled(self.session(&mut backoff)).await {
             if backoff.is_fresh() {
                 let issuer = self.issuer;
-                tracing::warn!(%error, issuer, "the last known revocations stay in force");
+                tracing::warn!(%error, issuer, "revocations not updated, the last known ones stay in force");
             }
             stop.run_until_cancelled(sleep(backoff.pause())).await;
         }

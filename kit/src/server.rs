@@ -31,7 +31,7 @@ use crate::{
     observe::ObserveLayer,
     revocation::{Revoked, Watcher},
     rpc::{Limits, Peer},
-    service::{House, Run, Service},
+    service::{Run, Service, ServiceBuilder},
     stop::Stop,
 };
 
@@ -83,14 +83,14 @@ impl Server {
         routes.add_service(health_service);
         let (mut runs, mut parts, mut served) = (Vec::new(), Vec::new(), Vec::new());
         for service in services {
-            let mut house = House::new(service, settings, routes, stop.closing.clone())?;
-            (service.build)(&mut house)?;
-            house.check_section()?;
-            served.extend(&house.served);
-            let database = house.background();
-            parts.push(Part { name: service.name, served: house.served, database });
-            runs.extend(house.runs);
-            routes = house.routes;
+            let mut builder = ServiceBuilder::new(service, settings, routes, stop.closing.clone())?;
+            (service.build)(&mut builder)?;
+            builder.check_section()?;
+            served.extend(&builder.served);
+            let database = builder.background();
+            parts.push(Part { name: service.name, served: builder.served, database });
+            runs.extend(builder.runs);
+            routes = builder.routes;
         }
         let databases = || parts.iter().map(|part| (part.name, part.database.clone())).collect();
         routes.add_service(parked::serve(databases()));
@@ -169,7 +169,7 @@ impl Server {
         tokio::select! {
             result = everything => result.map(|_| ()),
             () = hard_stop => {
-                tracing::warn!("calls still under way were cut off at the shutdown deadline");
+                tracing::warn!("shutdown deadline reached, calls in flight were cut off");
                 Ok(())
             }
         }

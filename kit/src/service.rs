@@ -35,7 +35,7 @@ pub struct Service {
     /// Its tables; see [`migrations!`](crate::migrations).
     pub migrations: Migrations,
     /// Its wiring.
-    pub build: fn(&mut House<'_>) -> Result<(), Error>,
+    pub build: fn(&mut ServiceBuilder<'_>) -> Result<(), Error>,
 }
 
 /// Names and texts of migrations, in order.
@@ -56,7 +56,7 @@ macro_rules! migrations {
 pub(crate) type Run = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Where a service is built.
-pub struct House<'a> {
+pub struct ServiceBuilder<'a> {
     name: &'static str,
     settings: &'a Settings,
     database: Database,
@@ -69,7 +69,7 @@ pub struct House<'a> {
     pub(crate) runs: Vec<Run>,
 }
 
-impl<'a> House<'a> {
+impl<'a> ServiceBuilder<'a> {
     pub(crate) fn new(
         service: &Service,
         settings: &'a Settings,
@@ -107,7 +107,7 @@ impl<'a> House<'a> {
         self.settings
     }
 
-    /// Cancelled when the house is told to stop: streams that are open end then.
+    /// Cancelled when the process is told to stop: open streams end then.
     pub fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }
@@ -196,14 +196,14 @@ impl<'a> House<'a> {
                 if let Err(error) = &looked
                     && !failing
                 {
-                    tracing::warn!(%error, service, "metrics are not measured, trying again later");
+                    tracing::warn!(%error, service, "database metrics not measured, retrying later");
                 }
                 failing = looked.is_err();
             }
         })
     }
 
-    /// Does work of the service's own, which ends when the house is told to stop.
+    /// Does work of the service's own, which ends when the process is told to stop.
     pub fn run(&mut self, work: impl Future<Output = ()> + Send + 'static) -> &mut Self {
         self.runs.push(Box::pin(work));
         self

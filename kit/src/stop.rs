@@ -33,7 +33,7 @@ impl Stop {
         let Self { told, closing } = stop.clone();
         tokio::spawn(async move {
             told.cancelled().await;
-            tracing::info!(?pause, "not ready any more; still serving");
+            tracing::info!(?pause, "draining: reporting not ready, still serving");
             tokio::time::sleep(pause).await;
             closing.cancel();
         });

@@ -195,7 +195,7 @@ impl<H: Handler> Worker<H> {
             let free = AT_ONCE - begun.len();
             let claimed = if free == 0 { Ok(Vec::new()) } else { self.claim(free).await };
             let claimed = claimed.unwrap_or_else(|error| {
-                tracing::warn!(%error, "tasks wait for the database");
+                tracing::warn!(%error, "durable tasks: database unavailable, retrying");
                 Vec::new()
             });
             let more = claimed.len() == free && free > 0;
@@ -259,11 +259,11 @@ impl<H: Handler> Worker<H> {
         self.count(&task.kind, &outcome);
         if let Err(error) = &outcome {
             let Task { kind, key, attempts, .. } = &task;
-            tracing::warn!(%error, kind, %key, attempts, "the task comes again");
+            tracing::warn!(%error, kind, %key, attempts, "task failed, retrying later");
         }
-        // When this fails the task comes again after its lease: it may come more than once.
+        // When this fails task failed, retrying later after its lease: it may come more than once.
         if let Err(error) = self.end(&task, outcome).await {
-            tracing::warn!(%error, kind = task.kind, "the end of a task was not recorded");
+            tracing::warn!(%error, kind = task.kind, "task result not recorded, the task will run again");
         }
     }
 

@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use kit::{
-    Database, Error, House, Service,
+    Database, Error, Service, ServiceBuilder,
     clock::v1::{AdvanceRequest, clock_service_client::ClockServiceClient},
     task::{self, Due, Handler, Outcome, Task},
     testing::stage::{As, Stage},
@@ -30,8 +30,8 @@ impl Handler for Cook {
 static KITCHEN: Service = Service {
     name: "kitchen",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.work(Cook);
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.work(Cook);
         Ok(())
     },
 };

@@ -61,7 +61,7 @@ def containers(objects):
 
 def rendered():
     """Every way to render, by a name."""
-    every = {"services": ["--set", DATABASE], "all-in-one": ["--set", "mode=all-in-one"]}
+    every = {"services": ["--set", DATABASE], "all-in-one": []}
     for example in sorted((CHART / "examples").glob("*.yaml")):
         every[f"example-{example.stem}"] = ["--values", str(example)]
     for case, flags in every.items():
@@ -177,7 +177,7 @@ REFUSED = [
     (["config.database.pool_sise=3"], "pool_sise"),
     (["config.database.url=postgres://x"], "url"),
     (["database.url=postgres://admin@db/postgres"], "database.url"),
-    (["database.url="], "mode `services` needs one of database.url"),
+    (["mode=services", "database.url="], "mode `services` needs one of database.url"),
     (["policies.method.product.ListProducts.priority=urgent"], "priority"),
     (["policies.service.cellar.attempts=1"], "cellar"),
     (["database.cloudNativePG.instances=none"], "instances"),

@@ -24,5 +24,5 @@ failed=0
 cp tests/delivery/crds.mjs "$tools/crds"
 (cd "$tools/crds" && node crds.mjs "$out/custom.json") || failed=1
 "$tools/checkov/bin/checkov" --config-file helm/checkov.yaml --directory "$out/rendered" || failed=1
-"$tools/chart/bin/python3" tests/delivery/house.py "$helm4" "$HANSANG" || failed=1
+"$tools/chart/bin/python3" tests/delivery/deployment.py "$helm4" "$HANSANG" || failed=1
 exit $failed

@@ -3,11 +3,11 @@
 //! field's path; what is taken is played to the end of its saga. Then everybody is
 //! still up, events go on, nothing is set aside, and all that must hold holds.
 
+#[path = "../stories/deployment.rs"]
+#[expect(dead_code, reason = "the stories do more with a deployment")]
+mod deployment;
 #[path = "../dynamic.rs"]
 mod dynamic;
-#[path = "../stories/house.rs"]
-#[expect(dead_code, reason = "the stories do more with a house")]
-mod house;
 mod limits;
 #[path = "../matrix/methods.rs"]
 #[expect(dead_code, reason = "the matrix asks more of a method")]
@@ -161,7 +161,7 @@ async fn names_that_are_mostly_space_and_the_longest_ones_stop_nobody() {
         let named = join_all((0..5).map(|_| shop.on_sale(&name, 1_000))).await;
         longest.extend(named.iter().map(|product| product.text("id")));
     }
-    let listed = shop.house.rest().get("/v1/products?pageSize=200").await.expect("an answer");
+    let listed = shop.deployment.rest().get("/v1/products?pageSize=200").await.expect("an answer");
     assert_eq!(
         people::with_status(200, listed).body["products"].as_array().map(Vec::len),
         Some(106)
@@ -197,7 +197,7 @@ async fn names_that_are_mostly_space_and_the_longest_ones_stop_nobody() {
 async fn stock_that_was_restocked_meanwhile_takes_back_what_was_ordered() {
     const MOST: i64 = 1_000_000_000;
     let shop = Shop::open("stock").await;
-    let product = shop.house.product(1_000, MOST).await;
+    let product = shop.deployment.product(1_000, MOST).await;
     let mut orders = Vec::new();
     for _ in 0..3 {
         let order = shop.member.buys(std::slice::from_ref(&product.id), MOST).await;
@@ -225,7 +225,8 @@ async fn stock_that_was_restocked_meanwhile_takes_back_what_was_ordered() {
 async fn the_dearest_order_and_one_that_costs_nothing_go_through() {
     const MOST: i64 = 1_000_000_000;
     let shop = Shop::open("dearest").await;
-    let (dear, free) = (shop.house.product(MOST, MOST).await, shop.house.product(0, 1).await);
+    let (dear, free) =
+        (shop.deployment.product(MOST, MOST).await, shop.deployment.product(0, 1).await);
     let dear = std::slice::from_ref(&dear.id);
     let order = |product: &str, quantity: i64, total: i64| {
         json!({
@@ -241,7 +242,7 @@ async fn the_dearest_order_and_one_that_costs_nothing_go_through() {
         join_all((0..5).map(|_| shop.member.buys(dear, 1_000))).await;
     }
     shop.member.has_and_cancels(&costly).await;
-    house::eventually("the points of what was not cancelled", async || {
+    deployment::eventually("the points of what was not cancelled", async || {
         let page = shop.member.get(&format!("/v1/mypage/{}", shop.member.id)).await;
         let mileage = shop.member.get(&format!("/v1/members/{}/mileage", shop.member.id)).await;
         // And a hundredth of the order that each shop has.

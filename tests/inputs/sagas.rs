@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    house::eventually,
+    deployment::eventually,
     people::{Member, Product, same, with_status, won},
     shop::Shop,
 };
@@ -66,7 +66,7 @@ impl Shop {
         let id = product["id"].as_str().expect("an id");
         // What is 0 is left out.
         let stock = product["stock"].as_i64().unwrap_or_default();
-        let (product, units) = (self.house.known(id), stock.min(10));
+        let (product, units) = (self.deployment.known(id), stock.min(10));
         let order = self.member.buys(std::slice::from_ref(&product.id), units.max(1)).await;
         if units == 0 {
             return Saga { order, end: End::Cancelled };
@@ -103,10 +103,10 @@ impl Shop {
     /// All are up, a new order goes through, and all that must hold holds.
     pub(crate) async fn is_well(&self) {
         for part in SERVICES.iter().map(|service| service.name).chain(["gateway"]) {
-            assert!(self.house.is_ready(part).await, "{part} is not ready");
+            assert!(self.deployment.is_ready(part).await, "{part} is not ready");
         }
         let (somebody, product) =
-            (self.house.member(1_000).await, self.house.product(1_000, 1).await);
+            (self.deployment.member(1_000).await, self.deployment.product(1_000, 1).await);
         let order = somebody.order(&product, 1).await;
         somebody.eventually_sees(&order, "DELIVERING").await;
         eventually("My Page with the order", async || {
@@ -114,7 +114,7 @@ impl Shop {
             same(view.text("state"), "DELIVERING".to_owned())
         })
         .await;
-        self.house.all_holds().await;
+        self.deployment.all_holds().await;
     }
 
     /// A new product of this name, and so many of it.

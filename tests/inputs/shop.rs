@@ -16,8 +16,8 @@ use tonic::{
 };
 
 use crate::{
+    deployment::Deployment,
     dynamic::Dynamic,
-    house::House,
     methods::Rpc,
     people::{Member, Product, with_status, won},
     sagas::Saga,
@@ -28,7 +28,7 @@ const SILENCE: Duration = Duration::from_millis(500);
 
 /// Everybody who calls, and what there is to call about.
 pub(crate) struct Shop {
-    pub(crate) house: House,
+    pub(crate) deployment: Deployment,
     channels: Vec<(&'static str, Channel)>,
     auth: AuthSettings,
     seller: String,
@@ -52,22 +52,22 @@ impl Shop {
         // This is not about who is slow.
         let peers = ("HANSANG__DEADLINE__PEER_MS", "8000".to_owned());
         let callers = ("HANSANG__DEADLINE__REQUEST_MS", "20000".to_owned());
-        let house = House::open_with(story, &[clock, peers, callers]).await;
+        let deployment = Deployment::open_with(story, &[clock, peers, callers]).await;
         let mut channels = Vec::new();
         for service in app::run::SERVICES {
-            channels.push((service.name, house.channel(service.name).await));
+            channels.push((service.name, deployment.channel(service.name).await));
         }
-        let key = std::fs::read_to_string(&house.ground.keys.service_key).expect("a key");
+        let key = std::fs::read_to_string(&deployment.ground.keys.service_key).expect("a key");
         let auth = AuthSettings { service_key: Secret::new(key), ..AuthSettings::default() };
-        let login = |role: &str| house.ground.logins.iter().find(|login| login.role == role);
+        let login = |role: &str| deployment.ground.logins.iter().find(|login| login.role == role);
         let (seller, admin) = (login("SELLER").expect("one"), login("ADMIN").expect("one"));
-        let seller = sign_in(&house, &seller.email, &seller.password).await;
-        let admin = sign_in(&house, &admin.email, &admin.password).await;
-        let (member, token) = sign_up(&house).await;
+        let seller = sign_in(&deployment, &seller.email, &seller.password).await;
+        let admin = sign_in(&deployment, &admin.email, &admin.password).await;
+        let (member, token) = sign_up(&deployment).await;
         let path = format!("/v1/members/{}/wallet:topUp", member.id);
         let body = json!({ "amount": won(1_000_000) });
         with_status(200, member.rest.post(&path, body).await.expect("an answer"));
-        let product = house.product(1_000, 1_000).await;
+        let product = deployment.product(1_000, 1_000).await;
         let order = member.buys(std::slice::from_ref(&product.id), 1).await;
         member.eventually_sees(&order, "DELIVERING").await;
         let payment = member.get(&format!("/v1/orders/{order}")).await.text("paymentId");
@@ -75,7 +75,7 @@ impl Shop {
         let delivery = delivery.text("deliveries/0/id");
         let sagas = Vec::new();
         Self {
-            house,
+            deployment,
             channels,
             auth,
             seller,
@@ -103,14 +103,14 @@ impl Shop {
             "CreateSession" => {
                 json!({ "email": "nobody@example.com", "password": "correct horse" })
             }
-            "WithdrawMember" => json!({ "memberId": self.house.member(0).await.id }),
+            "WithdrawMember" => json!({ "memberId": self.deployment.member(0).await.id }),
             "CancelMemberCoupons" => {
-                let gone = self.house.member(0).await;
+                let gone = self.deployment.member(0).await;
                 let path = format!("/v1/members/{}:withdraw", gone.id);
                 with_status(200, gone.rest.post(&path, json!({})).await.expect("an answer"));
                 json!({ "memberId": gone.id })
             }
-            "GrantRole" => json!({ "memberId": self.house.member(0).await.id, "role": 2 }),
+            "GrantRole" => json!({ "memberId": self.deployment.member(0).await.id, "role": 2 }),
             "RegisterProduct" => json!({ "displayName": "Bowl", "price": amount, "stock": 10 }),
             "UpdateProduct" | "RestockProduct" => {
                 let product = self.on_sale("Bowl", 0).await.text("id");
@@ -158,7 +158,7 @@ impl Shop {
             }),
             "TopUpWallet" => {
                 // A wallet of their own, so that none is full.
-                json!({ "memberId": self.house.member(0).await.id, "amount": amount })
+                json!({ "memberId": self.deployment.member(0).await.id, "amount": amount })
             }
             "UpdateNotificationTemplate" => {
                 json!({ "template": "payment-approved", "body": "{orderId}" })
@@ -217,7 +217,7 @@ impl Shop {
 
     /// The seller, signed in.
     pub(crate) fn seller(&self) -> Rest {
-        self.house.rest().with_token(self.seller.clone())
+        self.deployment.rest().with_token(self.seller.clone())
     }
 
     fn channel(&self, rpc: &Rpc) -> Channel {
@@ -242,7 +242,7 @@ impl Shop {
         }
         match rpc.access.callers.first().map(String::as_str) {
             None => Some(person(&self.token)),
-            Some("operator") => Some(self.house.operator()),
+            Some("operator") => Some(self.deployment.operator()),
             Some(service) => {
                 let identity = Identity::service(service, &self.auth).expect("an identity");
                 let bearer = identity.bearer_for(SystemTime::now(), member.parse().ok());
@@ -274,18 +274,18 @@ fn set(request: &mut Value, field: &str, value: &Value) {
     }
 }
 
-async fn sign_in(house: &House, email: &str, password: &str) -> String {
+async fn sign_in(deployment: &Deployment, email: &str, password: &str) -> String {
     let body = json!({ "email": email, "password": password });
-    let session = house.rest().post("/v1/sessions", body).await.expect("an answer");
+    let session = deployment.rest().post("/v1/sessions", body).await.expect("an answer");
     with_status(200, session).text("accessToken")
 }
 
 /// Somebody new, and their token.
-async fn sign_up(house: &House) -> (Member, String) {
+async fn sign_up(deployment: &Deployment) -> (Member, String) {
     let email = format!("{}@example.com", uuid::Uuid::now_v7().simple());
     let body = json!({ "email": email, "password": "correct horse", "displayName": "Guest" });
-    let member = house.rest().post("/v1/members", body).await.expect("an answer");
+    let member = deployment.rest().post("/v1/members", body).await.expect("an answer");
     let id = with_status(201, member).text("id");
-    let token = sign_in(house, &email, "correct horse").await;
-    (Member { rest: house.rest().with_token(token.clone()), id }, token)
+    let token = sign_in(deployment, &email, "correct horse").await;
+    (Member { rest: deployment.rest().with_token(token.clone()), id }, token)
 }

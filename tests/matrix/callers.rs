@@ -1,4 +1,4 @@
-//! A house that is up, who calls it, and what they own.
+//! A running deployment, who calls it, and what they own.
 
 use std::{
     fs,
@@ -75,7 +75,7 @@ pub(crate) struct Owner {
     known: Known,
 }
 
-/// A house that is up, and everybody in it.
+/// A running deployment, and everybody in it.
 pub(crate) struct World {
     up: Child,
     http: SocketAddr,
@@ -152,7 +152,7 @@ impl World {
 
     /// The owner of what is only read.
     pub(crate) fn reader(&self) -> &Owner {
-        self.reader.as_ref().expect("made when the house was opened")
+        self.reader.as_ref().expect("made when the deployment was opened")
     }
 
     async fn post(&self, token: &str, path: &str, body: serde_json::Value) -> app::rest::Answer {

@@ -10,7 +10,7 @@ use http::Method;
 use serde_json::json;
 
 use crate::{
-    house::{House, eventually},
+    deployment::{Deployment, eventually},
     people::{Member, points, refused_for_now, same, states, with_status, won},
 };
 
@@ -28,9 +28,9 @@ const READ: Duration = Duration::from_millis(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_earns_once_by_the_time_that_it_is_done_and_not_before() {
-    let house = House::open("earning").await;
-    let product = house.product(PRICE, STOCK).await;
-    let (seller, member) = (house.seller().await, house.member(0).await);
+    let deployment = Deployment::open("earning").await;
+    let product = deployment.product(PRICE, STOCK).await;
+    let (seller, member) = (deployment.seller().await, deployment.member(0).await);
 
     let unpaid = member.order(&product, 1).await;
     member.eventually_sees(&unpaid, "CANCELLED").await;
@@ -58,28 +58,28 @@ async fn a_payment_earns_once_by_the_time_that_it_is_done_and_not_before() {
         same(my_page(&member).await, "300: 100 EARNED, 200 EARNED".to_owned())
     })
     .await;
-    assert_eq!(house.events("mileage", None).await, ["MileageEarned"; 2]);
-    house.all_holds().await;
+    assert_eq!(deployment.events("mileage", None).await, ["MileageEarned"; 2]);
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mileage_follows_what_was_paid_and_cancelled_while_it_was_away() {
-    let mut house = House::open("mileage_away").await;
-    let product = house.product(PRICE, STOCK).await;
-    let member = house.member(0).await;
+    let mut deployment = Deployment::open("mileage_away").await;
+    let product = deployment.product(PRICE, STOCK).await;
+    let member = deployment.member(0).await;
     let before = member.order_by_card(&product, 1).await.text("id");
     assert_eq!(member.points("orderId", &before).await, ["100 EARNED"]);
 
-    house.pause("mileage");
+    deployment.pause("mileage");
     let kept = paid_in_time(&member, member.order_by_card(&product, 2)).await;
-    house.kill("mileage");
+    deployment.kill("mileage");
     let meanwhile = paid_in_time(&member, member.order_by_card(&product, 3)).await;
     for order in [&before, &meanwhile, &before] {
         assert_eq!(with_status(200, member.cancel(order).await).text("state"), "CANCELLED");
         assert_eq!(member.payments(order).await, ["CANCELLED"]);
     }
 
-    house.start("mileage").await;
+    deployment.start("mileage").await;
     for (order, entry) in
         [(&before, "100 CANCELLED"), (&kept, "200 EARNED"), (&meanwhile, "300 CANCELLED")]
     {
@@ -88,7 +88,10 @@ async fn mileage_follows_what_was_paid_and_cancelled_while_it_was_away() {
         })
         .await;
     }
-    assert_eq!(house.events("mileage", Some(&before)).await, ["MileageEarned", "MileageCancelled"]);
+    assert_eq!(
+        deployment.events("mileage", Some(&before)).await,
+        ["MileageEarned", "MileageCancelled"]
+    );
     let mileage = member.get(&format!("/v1/members/{}/mileage", member.id)).await;
     assert_eq!(mileage.number("balance"), Some(200));
 
@@ -96,25 +99,25 @@ async fn mileage_follows_what_was_paid_and_cancelled_while_it_was_away() {
     let shown = "200: 300 CANCELLED, 200 EARNED, 100 CANCELLED".to_owned();
     eventually("My Page with the points", async || same(my_page(&member).await, shown.clone()))
         .await;
-    house.kill("payment");
-    house.kill("mileage");
+    deployment.kill("payment");
+    deployment.kill("mileage");
     refused_for_now(&member.get(&format!("/v1/members/{}/mileage", member.id)).await);
     assert_eq!(my_page(&member).await, shown);
-    house.start("payment").await;
-    house.start("mileage").await;
-    house.all_holds().await;
+    deployment.start("payment").await;
+    deployment.start("mileage").await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_payment_service_is_left_alone_until_a_probe_finds_it_well() {
-    let house = House::open("slow_payment").await;
-    let product = house.product(PRICE, STOCK).await;
-    let (member, crowd) = (house.member(0).await, house.member(0).await);
+    let deployment = Deployment::open("slow_payment").await;
+    let product = deployment.product(PRICE, STOCK).await;
+    let (member, crowd) = (deployment.member(0).await, deployment.member(0).await);
     let order = member.order_by_card(&product, 1).await.text("id");
     member.eventually_sees(&order, "DELIVERING").await;
-    let log = house.events("order", None).await;
+    let log = deployment.events("order", None).await;
 
-    house.pause("payment");
+    deployment.pause("payment");
     let slow = join_all((0..12).map(|_| crowd.try_order_by_card(&product, 1, "tok_visa"))).await;
     slow.iter().for_each(refused_for_now);
     let opened = Instant::now();
@@ -132,9 +135,9 @@ async fn a_slow_payment_service_is_left_alone_until_a_probe_finds_it_well() {
         assert!(median(took.clone()) < at_once, "{what} was refused in {took:?}, not {at_once:?}");
     }
     assert_eq!(states(&member.get("/v1/orders").await, "orders"), ["DELIVERING"]);
-    assert_eq!(house.events("order", None).await, log);
+    assert_eq!(deployment.events("order", None).await, log);
 
-    house.resume("payment");
+    deployment.resume("payment");
     tokio::time::sleep(COOL_DOWN).await;
     // The order itself, or what makes sure that nothing is charged for those before it.
     let probe = eventually("a probe that finds payment well", async || {
@@ -160,7 +163,7 @@ async fn a_slow_payment_service_is_left_alone_until_a_probe_finds_it_well() {
         .await;
     }
     assert_eq!(crowd.get("/v1/orders").await.body["orders"], json!([]));
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 /// What My Page says of a member's points: the balance, and the entries.

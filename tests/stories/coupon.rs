@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::{
-    house::{House, eventually},
+    deployment::{Deployment, eventually},
     people::{Member, Product, refused_for_now, same, states, with_status},
     shop::refused,
 };
@@ -60,46 +60,46 @@ async fn told(admin: &Rest, id: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_up_issues_one_coupon_and_tells_the_admin_once() {
-    let house = House::open("signing_up").await;
-    let admin = house.admin().await;
+    let deployment = Deployment::open("signing_up").await;
+    let admin = deployment.admin().await;
     let body = json!({
         "email": "kim@example.com", "password": "correct horse", "displayName": "김",
     });
-    let answer = house.rest().post("/v1/members", body).await.expect("an answer");
+    let answer = deployment.rest().post("/v1/members", body).await.expect("an answer");
     let id = with_status(201, answer).text("id");
     eventually_known(&admin, &id, &known("ACTIVE", [true, true, false]), &["ISSUED"]).await;
     assert_eq!(told(&admin, &id).await, 1);
 
-    let other = house.member(0).await;
+    let other = deployment.member(0).await;
     with_status(403, other.get("/v1/notifications").await);
     with_status(404, other.get(&format!("/v1/members/{id}/coupons")).await);
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_up_waits_neither_for_coupon_nor_for_notification() {
-    let mut house = House::open("signing_up_alone").await;
-    let admin = house.admin().await;
-    house.kill("coupon");
-    house.kill("notification");
-    let member = house.member(0).await;
+    let mut deployment = Deployment::open("signing_up_alone").await;
+    let admin = deployment.admin().await;
+    deployment.kill("coupon");
+    deployment.kill("notification");
+    let member = deployment.member(0).await;
     let seen = look(&member.rest, &format!("/v1/members/{}", member.id)).await;
     assert_eq!(seen, known("ACTIVE", [false, false, false]));
 
-    house.start("coupon").await;
-    house.start("notification").await;
+    deployment.start("coupon").await;
+    deployment.start("notification").await;
     let wanted = known("ACTIVE", [true, true, false]);
     eventually_known(&member.rest, &member.id, &wanted, &["ISSUED"]).await;
     assert_eq!(told(&admin, &member.id).await, 1);
-    house.all_holds().await;
-    assert_eq!(house.events("coupon", Some(&member.id)).await, ["CouponIssued"]);
-    assert_eq!(house.events("notification", Some(&member.id)).await, ["NotificationSent"]);
+    deployment.all_holds().await;
+    assert_eq!(deployment.events("coupon", Some(&member.id)).await, ["CouponIssued"]);
+    assert_eq!(deployment.events("notification", Some(&member.id)).await, ["NotificationSent"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn withdrawing_cancels_the_coupon_in_the_same_call_and_locks_the_member_out() {
-    let house = House::open("withdrawing").await;
-    let (admin, member) = (house.admin().await, house.member(0).await);
+    let deployment = Deployment::open("withdrawing").await;
+    let (admin, member) = (deployment.admin().await, deployment.member(0).await);
     let path = format!("/v1/members/{}", member.id);
     let wanted = known("ACTIVE", [true, true, false]);
     eventually_known(&member.rest, &member.id, &wanted, &["ISSUED"]).await;
@@ -114,13 +114,13 @@ async fn withdrawing_cancels_the_coupon_in_the_same_call_and_locks_the_member_ou
 
     refused(401, "MEMBER_WITHDRAWN", &member.get(&path).await);
     let body = json!({ "email": email, "password": "correct horse" });
-    let session = house.rest().post("/v1/sessions", body).await.expect("an answer");
+    let session = deployment.rest().post("/v1/sessions", body).await.expect("an answer");
     refused(401, "WRONG_CREDENTIALS", &session);
 
     // Who lost the answer asks again; nothing happens twice.
     assert_eq!(with_status(200, withdraw(&member).await).body, withdrawn.body);
-    house.all_holds().await;
-    let events = house.events("coupon", Some(&member.id)).await;
+    deployment.all_holds().await;
+    let events = deployment.events("coupon", Some(&member.id)).await;
     assert_eq!(events, ["CouponIssued", "CouponCancelled"]);
 }
 
@@ -160,9 +160,9 @@ async fn open_to(member: &Member, product: &Product, paths: &[String]) -> Vec<St
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withdrawn_members_token_opens_nothing_anywhere() {
-    let mut house = House::open("withdrawn_token").await;
-    let (admin, member) = (house.admin().await, house.member(0).await);
-    let product = house.product(1_000, 10).await;
+    let mut deployment = Deployment::open("withdrawn_token").await;
+    let (admin, member) = (deployment.admin().await, deployment.member(0).await);
+    let product = deployment.product(1_000, 10).await;
     let paths = own(&member.id);
     let active = known("ACTIVE", [true, true, false]);
     eventually_known(&member.rest, &member.id, &active, &["ISSUED"]).await;
@@ -177,29 +177,29 @@ async fn a_withdrawn_members_token_opens_nothing_anywhere() {
     }
 
     // What is known stays in force while nobody can be asked.
-    house.kill("member");
+    deployment.kill("member");
     let [elsewhere @ .., _] = &paths;
     assert_eq!(open_to(&member, &product, elsewhere).await, [""; 0]);
-    house.start("member").await;
+    deployment.start("member").await;
     // Who starts afterwards is told as well.
-    house.kill("payment");
-    house.start("payment").await;
+    deployment.kill("payment");
+    deployment.start("payment").await;
     eventually("the token void everywhere again", nothing).await;
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn withdrawing_is_refused_while_coupon_is_down_and_works_later() {
-    let mut house = House::open("withdrawing_without_coupon").await;
-    let member = house.member(0).await;
+    let mut deployment = Deployment::open("withdrawing_without_coupon").await;
+    let member = deployment.member(0).await;
     let active = known("ACTIVE", [true, true, false]);
     eventually_known(&member.rest, &member.id, &active, &["ISSUED"]).await;
 
-    house.kill("coupon");
+    deployment.kill("coupon");
     refused_for_now(&withdraw(&member).await);
     let path = format!("/v1/members/{}", member.id);
     assert_eq!(look(&member.rest, &path).await, active);
-    house.start("coupon").await;
+    deployment.start("coupon").await;
     assert_eq!(coupons_of(&member.rest, &member.id).await, ["ISSUED"]);
     assert_eq!(look(&member.rest, &path).await, active);
 
@@ -208,60 +208,60 @@ async fn withdrawing_is_refused_while_coupon_is_down_and_works_later() {
         same((answer.status.as_u16(), answer.text("state")), (200, "WITHDRAWN".to_owned()))
     })
     .await;
-    let admin = house.admin().await;
+    let admin = deployment.admin().await;
     let withdrawn = known("WITHDRAWN", [true, true, true]);
     eventually_known(&admin, &member.id, &withdrawn, &["CANCELLED"]).await;
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn withdrawing_while_coupon_is_slow_happens_everywhere_or_nowhere() {
-    let house = House::open("withdrawing_with_slow_coupon").await;
-    let (admin, member) = (house.admin().await, house.member(0).await);
+    let deployment = Deployment::open("withdrawing_with_slow_coupon").await;
+    let (admin, member) = (deployment.admin().await, deployment.member(0).await);
     let active = known("ACTIVE", [true, true, false]);
     eventually_known(&member.rest, &member.id, &active, &["ISSUED"]).await;
 
-    house.pause("coupon");
+    deployment.pause("coupon");
     let answer = withdraw(&member).await;
     refused_for_now(&answer);
-    house.resume("coupon");
+    deployment.resume("coupon");
     if answer.text("reason") == "OUTCOME_PENDING" {
         let withdrawn = known("WITHDRAWN", [true, true, true]);
         eventually_known(&admin, &member.id, &withdrawn, &["CANCELLED"]).await;
     } else {
         eventually_known(&admin, &member.id, &active, &["ISSUED"]).await;
     }
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withdrawal_that_overtakes_the_coupon_leaves_none_issued() {
-    let mut house = House::open("withdrawing_first").await;
-    let admin = house.admin().await;
+    let mut deployment = Deployment::open("withdrawing_first").await;
+    let admin = deployment.admin().await;
     // Coupon can be called, but hears of nobody.
-    house.kill("coupon");
+    deployment.kill("coupon");
     let deaf = ("HANSANG__PEERS__OVERRIDES__MEMBER", NOWHERE.to_owned());
-    house.start_with("coupon", &[deaf]).await;
-    let early = house.member(0).await;
+    deployment.start_with("coupon", &[deaf]).await;
+    let early = deployment.member(0).await;
     let withdrawn = eventually("withdrawn", async || {
         let answer = withdraw(&early).await;
         if answer.status == 200 { Ok(answer) } else { Err(answer.to_string()) }
     })
     .await;
     assert_eq!(withdrawn.text("couponCancelled"), "false", "{withdrawn}");
-    house.kill("coupon");
-    house.start("coupon").await;
+    deployment.kill("coupon");
+    deployment.start("coupon").await;
 
     // And now as it may happen by itself.
     let racing: Vec<_> = join_all((0..8).map(|_| async {
-        let member = house.member(0).await;
+        let member = deployment.member(0).await;
         with_status(200, withdraw(&member).await);
         member.id
     }))
     .await;
-    house.all_holds().await;
+    deployment.all_holds().await;
     assert_eq!(coupons_of(&admin, &early.id).await, [""; 0]);
-    assert_eq!(house.events("coupon", Some(&early.id)).await, [""; 0]);
+    assert_eq!(deployment.events("coupon", Some(&early.id)).await, [""; 0]);
     for id in racing {
         let coupons = coupons_of(&admin, &id).await;
         assert!(coupons.is_empty() || coupons == ["CANCELLED"], "{coupons:?}");

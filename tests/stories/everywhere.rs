@@ -11,7 +11,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    house::{House, eventually},
+    deployment::{Deployment, eventually},
     people::{Member, Product, same, with_status, won},
     shop::{Transfer, refused},
 };
@@ -131,10 +131,11 @@ fn running<'a>(anyone: &'a Rest, admin: &'a Rest, [one, another]: [&str; 2]) -> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_key_answers_the_same_and_does_nothing_again() {
-    let house = House::open("idempotency").await;
-    let (anyone, seller, admin) = (house.rest(), house.seller().await, house.admin().await);
-    let (member, other) = (house.member(BALANCE).await, house.member(0).await);
-    let product = house.product(PRICE, STOCK).await;
+    let deployment = Deployment::open("idempotency").await;
+    let (anyone, seller, admin) =
+        (deployment.rest(), deployment.seller().await, deployment.admin().await);
+    let (member, other) = (deployment.member(BALANCE).await, deployment.member(0).await);
+    let product = deployment.product(PRICE, STOCK).await;
     let Transfer { payment, .. } = member.transfer(&product, 1).await;
     let bought = [member.order(&product, 1).await, member.order(&product, 1).await];
     for order in &bought {
@@ -152,7 +153,7 @@ async fn the_same_key_answers_the_same_and_does_nothing_again() {
     member.eventually_has(BALANCE + 10 - 3 * PRICE).await;
 
     // A key is its caller's own.
-    let third = house.member(0).await;
+    let third = deployment.member(0).await;
     let path = format!("/v1/members/{}/wallet:topUp", third.id);
     for index in 0..13 {
         let key = format!("key {index}");
@@ -162,14 +163,14 @@ async fn the_same_key_answers_the_same_and_does_nothing_again() {
         assert!(!answer.headers.contains_key("idempotency-replayed"), "{answer}");
     }
     assert_eq!(third.balance().await, Some(130));
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_answered_the_same_when_its_price_has_changed_since() {
-    let house = House::open("idempotency_and_prices").await;
-    let (seller, member) = (house.seller().await, house.member(BALANCE).await);
-    let product = house.product(PRICE, STOCK).await;
+    let deployment = Deployment::open("idempotency_and_prices").await;
+    let (seller, member) = (deployment.seller().await, deployment.member(BALANCE).await);
+    let product = deployment.product(PRICE, STOCK).await;
     let headers = [("idempotency-key", "once")];
     let mut wanted = order("WALLET", &product, 1);
     wanted["expectedTotal"] = won(PRICE);
@@ -189,15 +190,15 @@ async fn an_order_is_answered_the_same_when_its_price_has_changed_since() {
     })
     .await;
     assert_eq!(with_status(201, place().await).body, placed.body);
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_etag_changes_nothing() {
-    let house = House::open("etags").await;
-    let (seller, admin) = (house.seller().await, house.admin().await);
-    let member = house.member(BALANCE).await;
-    let product = house.product(PRICE, STOCK).await;
+    let deployment = Deployment::open("etags").await;
+    let (seller, admin) = (deployment.seller().await, deployment.admin().await);
+    let member = deployment.member(BALANCE).await;
+    let product = deployment.product(PRICE, STOCK).await;
     let Transfer { payment, .. } = member.transfer(&product, 1).await;
     let bought = [member.order(&product, 1).await, member.order(&product, 1).await];
     for order in &bought {
@@ -236,7 +237,7 @@ async fn a_stale_etag_changes_nothing() {
         // By now it is stale.
         refused(412, "STALE_ETAG", &send(&etag).await);
     }
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 /// What a list is of, page by page.
@@ -265,9 +266,9 @@ fn id(item: &Value) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_list_is_paged_through_once_in_a_stable_order() {
-    let house = House::open("paging").await;
-    let (member, admin) = (house.member(BALANCE).await, house.admin().await);
-    let product = house.product(PRICE, STOCK).await;
+    let deployment = Deployment::open("paging").await;
+    let (member, admin) = (deployment.member(BALANCE).await, deployment.admin().await);
+    let product = deployment.product(PRICE, STOCK).await;
     let buy = async |member: &Member| {
         let order = member.order(&product, 1).await;
         member.eventually_sees(&order, "DELIVERING").await;
@@ -277,7 +278,7 @@ async fn every_list_is_paged_through_once_in_a_stable_order() {
     for _ in 0..5 {
         orders.insert(0, buy(&member).await);
     }
-    house.all_holds().await;
+    deployment.all_holds().await;
 
     let (who, of, page) =
         (&member.rest, format!("/v1/members/{}", member.id), format!("/v1/mypage/{}", member.id));
@@ -318,5 +319,5 @@ async fn every_list_is_paged_through_once_in_a_stable_order() {
     // What is added while somebody pages is on the pages before.
     let meanwhile = paged(who, "/v1/orders", 2, async || drop(buy(&member).await)).await;
     assert_eq!(meanwhile, orders);
-    house.all_holds().await;
+    deployment.all_holds().await;
 }

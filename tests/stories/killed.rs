@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    house::{House, eventually, parts::STARTED},
+    deployment::{Deployment, eventually, parts::STARTED},
     people::{Member, Product, same, states, with_status, won},
 };
 
@@ -90,7 +90,7 @@ impl Command {
     }
 }
 
-impl House {
+impl Deployment {
     /// A part dies at this point of a command, and is started again once it is dead.
     async fn dies(&mut self, part: &str, point: &str, command: &Command) {
         self.kill(part);
@@ -159,21 +159,21 @@ const FORGOTTEN: [&str; 3] = ["", "DECLINED", ""];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn order_dies_while_it_has_a_card_charged() {
-    let mut house = House::open("killed_placing").await;
-    let product = house.product(PRICE, STOCK).await;
+    let mut deployment = Deployment::open("killed_placing").await;
+    let product = deployment.product(PRICE, STOCK).await;
     let mut members = Vec::new();
     for (point, left) in [
         (format!("asking:{AUTHORIZE}"), NOTHING),
         (format!("answered:{AUTHORIZE}"), TAKEN_BACK),
         (format!("served:{PLACE_ORDER}"), PAID),
     ] {
-        members.push((house.member(0).await, point, left));
+        members.push((deployment.member(0).await, point, left));
     }
     for (member, point, left) in &members {
         let place = Command::place(member, &product);
-        house.dies("order", point, &place).await;
-        house.time_passes("order", LATER).await;
-        house.all_holds().await;
+        deployment.dies("order", point, &place).await;
+        deployment.time_passes("order", LATER).await;
+        deployment.all_holds().await;
         member.eventually_owns(point, *left).await;
 
         // What was given up is forgotten: the next attempt is another order.
@@ -182,20 +182,20 @@ async fn order_dies_while_it_has_a_card_charged() {
         assert_eq!(place.repeat(201).await.text("id"), placed.text("id"), "{point}");
         member.eventually_owns_one(point).await;
     }
-    house.all_holds().await;
+    deployment.all_holds().await;
     assert_eq!(product.stock().await, Some(STOCK - 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn order_dies_while_it_has_a_card_charged_and_is_asked_again_at_once() {
-    let mut house = House::open("killed_placing_at_once").await;
-    let product = house.product(PRICE, STOCK).await;
-    let members = [house.member(0).await, house.member(0).await];
+    let mut deployment = Deployment::open("killed_placing_at_once").await;
+    let product = deployment.product(PRICE, STOCK).await;
+    let members = [deployment.member(0).await, deployment.member(0).await];
     for (member, moment) in members.iter().zip(["asking", "answered"]) {
         let (place, point) = (Command::place(member, &product), format!("{moment}:{AUTHORIZE}"));
-        house.dies("order", &point, &place).await;
+        deployment.dies("order", &point, &place).await;
         place.repeat(201).await;
-        house.all_holds().await;
+        deployment.all_holds().await;
         member.eventually_owns_one(&point).await;
     }
     assert_eq!(product.stock().await, Some(STOCK - 2));
@@ -203,8 +203,8 @@ async fn order_dies_while_it_has_a_card_charged_and_is_asked_again_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn payment_dies_while_it_charges_a_card() {
-    let mut house = House::open("killed_charging").await;
-    let product = house.product(PRICE, STOCK).await;
+    let mut deployment = Deployment::open("killed_charging").await;
+    let product = deployment.product(PRICE, STOCK).await;
     let mut members = Vec::new();
     for (point, left) in [
         ("asking:acquirer".to_owned(), FORGOTTEN),
@@ -213,60 +213,60 @@ async fn payment_dies_while_it_charges_a_card() {
         (format!("answered:{EARN}"), TAKEN_BACK),
         (format!("served:{AUTHORIZE}"), TAKEN_BACK),
     ] {
-        members.push((house.member(0).await, point, left));
+        members.push((deployment.member(0).await, point, left));
     }
-    house.kill("order");
-    house.start_with_clock("order").await;
+    deployment.kill("order");
+    deployment.start_with_clock("order").await;
     for (member, point, left) in &members {
         let place = Command::place(member, &product);
-        house.dies("payment", point, &place).await;
-        house.time_passes("order", LATER).await;
-        house.time_passes("payment", LATER).await;
-        house.all_holds().await;
+        deployment.dies("payment", point, &place).await;
+        deployment.time_passes("order", LATER).await;
+        deployment.time_passes("payment", LATER).await;
+        deployment.all_holds().await;
         member.eventually_owns(point, *left).await;
 
         place.repeat(201).await;
         member.eventually_owns_one(point).await;
     }
-    house.all_holds().await;
+    deployment.all_holds().await;
     assert_eq!(product.stock().await, Some(STOCK - 5));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn order_dies_while_it_has_a_payment_cancelled() {
-    let mut house = House::open("killed_cancelling").await;
-    let product = house.product(PRICE, STOCK).await;
+    let mut deployment = Deployment::open("killed_cancelling").await;
+    let product = deployment.product(PRICE, STOCK).await;
     let mut members = Vec::new();
     for point in [
         format!("asking:{CANCEL_PAYMENT}"),
         format!("answered:{CANCEL_PAYMENT}"),
         format!("served:{CANCEL_ORDER}"),
     ] {
-        let member = house.member(0).await;
+        let member = deployment.member(0).await;
         let order = member.order_by_card(&product, 1).await.text("id");
         member.eventually_gets(&order, "STARTED").await;
         members.push((member, order, point));
     }
     for (member, order, point) in &members {
         let cancel = Command::cancel(member, order);
-        house.dies("order", point, &cancel).await;
-        house.time_passes("order", LATER).await;
-        house.all_holds().await;
+        deployment.dies("order", point, &cancel).await;
+        deployment.time_passes("order", LATER).await;
+        deployment.all_holds().await;
         member.eventually_owns(point, ["CANCELLED", "CANCELLED", "100 CANCELLED"]).await;
         member.eventually_gets(order, "CANCELLED").await;
 
         assert_eq!(cancel.repeat(200).await.text("state"), "CANCELLED", "{point}");
-        let events = house.events("order", Some(order)).await;
+        let events = deployment.events("order", Some(order)).await;
         assert_eq!(events.iter().filter(|kind| *kind == "OrderCancelled").count(), 1, "{point}");
     }
-    house.all_holds().await;
+    deployment.all_holds().await;
     assert_eq!(product.stock().await, Some(STOCK));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn payment_dies_while_it_has_the_goods_of_a_deposit_taken() {
-    let mut house = House::open("killed_confirming").await;
-    let (product, seller) = (house.product(PRICE, STOCK).await, house.seller().await);
+    let mut deployment = Deployment::open("killed_confirming").await;
+    let (product, seller) = (deployment.product(PRICE, STOCK).await, deployment.seller().await);
     let mut members = Vec::new();
     for point in [
         format!("asking:{DECREASE_STOCK}"),
@@ -275,29 +275,29 @@ async fn payment_dies_while_it_has_the_goods_of_a_deposit_taken() {
         format!("answered:{EARN}"),
         format!("served:{CONFIRM_DEPOSIT}"),
     ] {
-        let member = house.member(0).await;
+        let member = deployment.member(0).await;
         let transfer = member.transfer(&product, 1).await;
         members.push((member, transfer, point));
     }
     for (taken, (member, transfer, point)) in (1..).zip(&members) {
         let confirm = Command::confirm(&seller, &transfer.payment);
-        house.dies("payment", point, &confirm).await;
-        house.time_passes("payment", LATER).await;
-        house.all_holds().await;
+        deployment.dies("payment", point, &confirm).await;
+        deployment.time_passes("payment", LATER).await;
+        deployment.all_holds().await;
         member.eventually_owns(point, PAID).await;
         member.eventually_gets(&transfer.order, "STARTED").await;
 
         assert_eq!(confirm.repeat(200).await.text("state"), "DONE", "{point}");
         assert_eq!(product.stock().await, Some(STOCK - taken), "{point}");
-        assert_eq!(house.events("mileage", Some(&transfer.order)).await, ["MileageEarned"]);
+        assert_eq!(deployment.events("mileage", Some(&transfer.order)).await, ["MileageEarned"]);
     }
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn member_dies_while_it_has_the_coupon_of_a_withdrawal_cancelled() {
-    let mut house = House::open("killed_withdrawing").await;
-    let admin = house.admin().await;
+    let mut deployment = Deployment::open("killed_withdrawing").await;
+    let admin = deployment.admin().await;
     let coupons = async |member: &Member| {
         let path = format!("/v1/members/{}/coupons", member.id);
         states(&with_status(200, admin.get(&path).await.expect("an answer")), "coupons")
@@ -308,16 +308,16 @@ async fn member_dies_while_it_has_the_coupon_of_a_withdrawal_cancelled() {
         format!("answered:{CANCEL_COUPONS}"),
         format!("served:{WITHDRAW}"),
     ] {
-        let member = house.member(0).await;
+        let member = deployment.member(0).await;
         eventually("a coupon", async || same(coupons(&member).await, vec!["ISSUED".to_owned()]))
             .await;
         members.push((member, point));
     }
     for (member, point) in &members {
         let withdraw = Command::withdraw(member);
-        house.dies("member", point, &withdraw).await;
-        house.time_passes("member", LATER).await;
-        house.all_holds().await;
+        deployment.dies("member", point, &withdraw).await;
+        deployment.time_passes("member", LATER).await;
+        deployment.all_holds().await;
         eventually(&format!("withdrawn after {point}"), async || {
             let path = format!("/v1/members/{}", member.id);
             let seen = admin.get(&path).await.expect("an answer");
@@ -328,8 +328,8 @@ async fn member_dies_while_it_has_the_coupon_of_a_withdrawal_cancelled() {
         assert_eq!(coupons(member).await, ["CANCELLED"], "{point}");
 
         assert_eq!(withdraw.repeat(200).await.text("state"), "WITHDRAWN", "{point}");
-        let events = house.events("coupon", Some(&member.id)).await;
+        let events = deployment.events("coupon", Some(&member.id)).await;
         assert_eq!(events, ["CouponIssued", "CouponCancelled"], "{point}");
     }
-    house.all_holds().await;
+    deployment.all_holds().await;
 }

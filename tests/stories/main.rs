@@ -5,9 +5,9 @@
 
 mod breakfast;
 mod coupon;
+mod deployment;
 mod drain;
 mod everywhere;
-mod house;
 mod killed;
 mod mall;
 mod mealkit;

@@ -7,7 +7,7 @@ use app::rest::{Answer, Rest};
 use serde_json::json;
 
 use crate::{
-    house::{House, eventually},
+    deployment::{Deployment, eventually},
     people::{Member, Product, refused_for_now, same, with_status, won},
     shop::{self, refused},
 };
@@ -21,7 +21,7 @@ const PASSED: [&str; 5] = ["주문접수", "입금확인대기", "입금확인�
 
 /// A product on sale, somebody who buys, and the seller.
 struct Mall {
-    house: House,
+    deployment: Deployment,
     product: Product,
     member: Member,
     seller: Rest,
@@ -29,10 +29,10 @@ struct Mall {
 
 impl Mall {
     async fn open(story: &str) -> Self {
-        let house = House::open(story).await;
-        let product = house.product(PRICE, STOCK).await;
-        let (member, seller) = (house.member(0).await, house.seller().await);
-        Self { house, product, member, seller }
+        let deployment = Deployment::open(story).await;
+        let product = deployment.product(PRICE, STOCK).await;
+        let (member, seller) = (deployment.member(0).await, deployment.seller().await);
+        Self { deployment, product, member, seller }
     }
 
     async fn transfer(&self) -> shop::Transfer {
@@ -47,12 +47,12 @@ impl Mall {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_taken_while_payment_is_down_and_waits_for_its_deposit_afterwards() {
     let mut mall = Mall::open("mall_without_payment").await;
-    mall.house.kill("payment");
+    mall.deployment.kill("payment");
     let order = mall.member.order_by_transfer(&mall.product, QUANTITY).await;
     mall.member.eventually_passed(&order, &PASSED[..1]).await;
     assert_eq!(mall.member.order_state(&order).await, "PLACED");
 
-    mall.house.start("payment").await;
+    mall.deployment.start("payment").await;
     mall.member.eventually_passed(&order, &PASSED[..2]).await;
     let payment = mall.member.get(&format!("/v1/payments?orderId={order}")).await;
     assert_eq!(payment.text("payments/0/state"), "WAITING_FOR_DEPOSIT", "{payment}");
@@ -61,7 +61,7 @@ async fn an_order_is_taken_while_payment_is_down_and_waits_for_its_deposit_after
         assert_ne!(payment.text(&format!("payments/0/{field}")), "", "{payment}");
     }
     assert_eq!(mall.product.stock().await, Some(STOCK));
-    mall.house.all_holds().await;
+    mall.deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,13 +84,13 @@ async fn a_confirmed_deposit_has_taken_the_stock_when_the_call_returns() {
     mall.member.eventually_passed(&order, &[&PASSED[..], &["수령확인"]].concat()).await;
     assert_eq!(mall.product.stock().await, Some(STOCK - QUANTITY));
     assert_eq!(mall.member.payments(&order).await, ["DONE"]);
-    mall.house.all_holds().await;
+    mall.deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn too_little_stock_at_the_confirmation_cancels_payment_and_order() {
     let mall = Mall::open("mall_too_little_stock").await;
-    let scarce = mall.house.product(PRICE, QUANTITY - 1).await;
+    let scarce = mall.deployment.product(PRICE, QUANTITY - 1).await;
     let shop::Transfer { order, payment } = mall.member.transfer(&scarce, QUANTITY).await;
     refused(409, "OUT_OF_STOCK", &mall.confirm(&payment).await);
     assert_eq!(mall.member.payments(&order).await, ["CANCELLED"]);
@@ -109,18 +109,18 @@ async fn too_little_stock_at_the_confirmation_cancels_payment_and_order() {
     let late = with_status(409, mall.confirm(&payment).await);
     assert!(["OUT_OF_STOCK", "PAYMENT_CANCELLED"].contains(&&*late.text("reason")), "{late}");
     assert_eq!(scarce.stock().await, Some(QUANTITY + 99));
-    mall.house.all_holds().await;
+    mall.deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deposit_cannot_be_confirmed_while_product_is_down_but_later() {
     let mut mall = Mall::open("mall_without_product").await;
     let shop::Transfer { order, payment } = mall.transfer().await;
-    mall.house.kill("product");
+    mall.deployment.kill("product");
     refused_for_now(&mall.confirm(&payment).await);
     assert_eq!(mall.member.payments(&order).await, ["WAITING_FOR_DEPOSIT"]);
 
-    mall.house.start("product").await;
+    mall.deployment.start("product").await;
     eventually("the deposit confirmed", async || {
         let answer = mall.confirm(&payment).await;
         same((answer.status.as_u16(), answer.text("state")), (200, "DONE".to_owned()))
@@ -128,21 +128,21 @@ async fn a_deposit_cannot_be_confirmed_while_product_is_down_but_later() {
     .await;
     assert_eq!(mall.product.stock().await, Some(STOCK - QUANTITY));
     mall.member.eventually_passed(&order, &PASSED).await;
-    mall.house.all_holds().await;
+    mall.deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deposit_is_confirmed_while_delivery_is_down_and_delivered_afterwards() {
     let mut mall = Mall::open("mall_without_delivery").await;
     let shop::Transfer { order, payment } = mall.transfer().await;
-    mall.house.kill("delivery");
+    mall.deployment.kill("delivery");
     with_status(200, mall.confirm(&payment).await);
     mall.member.eventually_passed(&order, &PASSED[..4]).await;
 
-    mall.house.start("delivery").await;
+    mall.deployment.start("delivery").await;
     mall.member.eventually_gets(&order, "STARTED").await;
     mall.member.eventually_passed(&order, &PASSED).await;
-    mall.house.all_holds().await;
+    mall.deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,18 +169,18 @@ async fn the_customer_cancels_until_the_deposit_is_confirmed() {
     assert_eq!(mall.member.deliveries(&late.order).await, ["STARTED"]);
     assert_eq!(mall.member.deliveries(&early.order).await, [""; 0]);
     assert_eq!(mall.product.stock().await, Some(STOCK - QUANTITY));
-    mall.house.all_holds().await;
+    mall.deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_seller_confirms_and_only_the_whole_amount() {
     let mall = Mall::open("mall_who_confirms").await;
     let shop::Transfer { order, payment } = mall.transfer().await;
-    let stranger = mall.house.member(0).await;
+    let stranger = mall.deployment.member(0).await;
     for somebody in [&mall.member, &stranger] {
         with_status(403, shop::confirm(&somebody.rest, &payment, TOTAL).await);
     }
-    with_status(401, shop::confirm(&mall.house.rest(), &payment, TOTAL).await);
+    with_status(401, shop::confirm(&mall.deployment.rest(), &payment, TOTAL).await);
     for amount in [TOTAL - 1, TOTAL + 1, 0, -TOTAL] {
         let refusal = with_status(400, shop::confirm(&mall.seller, &payment, amount).await);
         assert_eq!(refusal.text("violations/0/field"), "amount.units", "{refusal}");
@@ -197,21 +197,21 @@ async fn only_a_seller_confirms_and_only_the_whole_amount() {
     let body = json!({ "amount": won(TOTAL), "depositorName": "어머니" });
     let confirmed = with_status(200, mall.seller.post(&path, body).await.expect("an answer"));
     assert_eq!(confirmed.text("state"), "DONE", "{confirmed}");
-    mall.house.all_holds().await;
+    mall.deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deposit_that_does_not_come_within_seven_days_cancels_the_order() {
     let mut mall = Mall::open("mall_due_date").await;
-    mall.house.kill("payment");
-    mall.house.start_with_clock("payment").await;
+    mall.deployment.kill("payment");
+    mall.deployment.start_with_clock("payment").await;
     let in_time = mall.transfer().await;
     let shop::Transfer { order, payment } = mall.transfer().await;
-    mall.house.time_passes("payment", Duration::from_hours(6 * 24)).await;
+    mall.deployment.time_passes("payment", Duration::from_hours(6 * 24)).await;
     with_status(200, mall.confirm(&in_time.payment).await);
     assert_eq!(mall.member.payments(&order).await, ["WAITING_FOR_DEPOSIT"]);
 
-    mall.house.time_passes("payment", Duration::from_hours(24)).await;
+    mall.deployment.time_passes("payment", Duration::from_hours(24)).await;
     refused(409, "DEPOSIT_EXPIRED", &mall.confirm(&payment).await);
     mall.member.eventually_pays(&order, "EXPIRED").await;
     mall.member.eventually_sees(&order, "CANCELLED").await;
@@ -225,14 +225,14 @@ async fn a_deposit_that_does_not_come_within_seven_days_cancels_the_order() {
     let later = mall.transfer().await;
     with_status(200, mall.confirm(&later.payment).await);
     assert_eq!(mall.member.payments(&later.order).await, ["DONE"]);
-    mall.house.all_holds().await;
+    mall.deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_its_members_alone_and_received_once_it_is_under_way() {
     let mall = Mall::open("mall_whose_order").await;
     let shop::Transfer { order, payment } = mall.transfer().await;
-    let stranger = mall.house.member(0).await;
+    let stranger = mall.deployment.member(0).await;
     let see_nothing = async || {
         let own_page = format!("/v1/mypage/{}/orders/{order}", stranger.id);
         let others_page = format!("/v1/mypage/{}/orders/{order}", mall.member.id);
@@ -255,5 +255,5 @@ async fn an_order_is_its_members_alone_and_received_once_it_is_under_way() {
     assert_eq!(mall.member.order_state(&order).await, "DELIVERING");
     let closed = with_status(200, mall.member.confirm_receipt(&order).await);
     assert_eq!(closed.text("state"), "CLOSED", "{closed}");
-    mall.house.all_holds().await;
+    mall.deployment.all_holds().await;
 }

@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::json;
 
 use crate::{
-    house::{House, eventually},
+    deployment::{Deployment, eventually},
     people::{Member, Product, refused_for_now, same, with_status, won},
 };
 
@@ -18,11 +18,11 @@ const ON_ITS_WAY: [&str; 4] = ["주문접수", "입금확인완료", "상품준�
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_product_is_paid_by_card_delivered_and_received() {
-    let house = House::open("card").await;
-    let (member, admin) = (house.member(0).await, house.admin().await);
+    let deployment = Deployment::open("card").await;
+    let (member, admin) = (deployment.member(0).await, deployment.admin().await);
     let body = json!({ "displayName": "밀키트", "price": won(PRICE), "stock": STOCK });
     with_status(403, member.rest.post("/v1/products", body.clone()).await.expect("an answer"));
-    let product = house.product(PRICE, STOCK).await;
+    let product = deployment.product(PRICE, STOCK).await;
 
     let placed = member.order_by_card(&product, 3).await;
     let order = placed.text("id");
@@ -41,32 +41,33 @@ async fn a_new_product_is_paid_by_card_delivered_and_received() {
         member.eventually_passed(&order, &received).await;
     }
     assert_eq!(
-        house.events("delivery", Some(&order)).await,
+        deployment.events("delivery", Some(&order)).await,
         ["DeliveryStarted", "DeliveryCompleted"]
     );
     let late = with_status(409, member.cancel(&order).await);
     assert_eq!((late.text("state"), product.stock().await), (String::new(), Some(STOCK - 3)));
     assert_eq!(member.payments(&order).await, ["DONE"]);
     assert_eq!(told(&admin, &order).await.len(), 1);
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_is_not_paid_leaves_nothing() {
-    let mut house = House::open("card_unpaid").await;
-    let (member, product) = (house.member(0).await, house.product(PRICE, STOCK).await);
-    let logs = async |house: &House| {
-        join_all(["order", "payment", "product"].map(|service| house.events(service, None))).await
+    let mut deployment = Deployment::open("card_unpaid").await;
+    let (member, product) = (deployment.member(0).await, deployment.product(PRICE, STOCK).await);
+    let logs = async |deployment: &Deployment| {
+        join_all(["order", "payment", "product"].map(|service| deployment.events(service, None)))
+            .await
     };
-    let before = logs(&house).await;
+    let before = logs(&deployment).await;
 
     let declined = member.try_order_by_card(&product, 1, "tok_declined").await;
     assert_eq!(with_status(409, declined).text("reason"), "CARD_DECLINED");
-    nothing_remains(&house, &member, &product).await;
-    let after = logs(&house).await;
+    nothing_remains(&deployment, &member, &product).await;
+    let after = logs(&deployment).await;
     assert_eq!((&after[0], &after[2]), (&before[0], &before[2]));
 
-    house.kill("payment");
+    deployment.kill("payment");
     let order = async |key: &str| {
         let lines = json!([{ "productId": product.id, "quantity": 1 }]);
         let body = json!({ "paymentMethod": "CARD", "cardToken": "tok_visa", "lines": lines });
@@ -77,9 +78,9 @@ async fn an_order_that_is_not_paid_leaves_nothing() {
     for key in ["one", "two", "one"] {
         refused_for_now(&order(key).await);
     }
-    house.start("payment").await;
-    nothing_remains(&house, &member, &product).await;
-    assert_eq!(logs(&house).await, after);
+    deployment.start("payment").await;
+    nothing_remains(&deployment, &member, &product).await;
+    assert_eq!(logs(&deployment).await, after);
 
     // The same command, once it can be carried out.
     let placed = eventually("the order taken", async || {
@@ -92,14 +93,14 @@ async fn an_order_that_is_not_paid_leaves_nothing() {
     product.eventually_has(STOCK - 1).await;
     let orders = member.get("/v1/orders").await;
     assert_eq!(orders.body["orders"].as_array().map(Vec::len), Some(1), "{orders}");
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_waits_for_notification_and_has_the_text_of_now() {
-    let mut house = House::open("messages").await;
-    let (member, product) = (house.member(0).await, house.product(PRICE, STOCK).await);
-    let admin = house.admin().await;
+    let mut deployment = Deployment::open("messages").await;
+    let (member, product) = (deployment.member(0).await, deployment.product(PRICE, STOCK).await);
+    let admin = deployment.admin().await;
     let template = "/v1/notificationTemplates/payment-approved";
     let edit = async |rest: &Rest, body: &str| {
         let body = Some(json!({ "body": body }));
@@ -116,27 +117,27 @@ async fn a_message_waits_for_notification_and_has_the_text_of_now() {
     assert_eq!(eventually_told(&admin, &second).await, format!("Thank you for {second}!"));
 
     with_status(200, edit(&admin, "{orderId} is on its way").await);
-    house.kill("notification");
+    deployment.kill("notification");
     let third = member.order_by_card(&product, 1).await.text("id");
     member.eventually_sees(&third, "DELIVERING").await;
     member.eventually_passed(&third, &ON_ITS_WAY).await;
-    house.start("notification").await;
+    deployment.start("notification").await;
     assert_eq!(eventually_told(&admin, &third).await, format!("{third} is on its way"));
 
     // Once each, also for what was read again; and what was sent stays as it was.
-    house.kill("notification");
-    house.start("notification").await;
+    deployment.kill("notification");
+    deployment.start("notification").await;
     let fourth = member.order_by_card(&product, 1).await.text("id");
     eventually_told(&admin, &fourth).await;
     assert_eq!(told(&admin, &third).await.len(), 1);
     assert_eq!(told(&admin, &first).await, [old]);
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelling_before_the_receipt_gives_everything_back_once() {
-    let house = House::open("card_cancelled").await;
-    let (member, product) = (house.member(0).await, house.product(PRICE, STOCK).await);
+    let deployment = Deployment::open("card_cancelled").await;
+    let (member, product) = (deployment.member(0).await, deployment.product(PRICE, STOCK).await);
     let order = member.order_by_card(&product, 3).await.text("id");
     member.eventually_sees(&order, "DELIVERING").await;
     product.eventually_has(STOCK - 3).await;
@@ -158,14 +159,14 @@ async fn cancelling_before_the_receipt_gives_everything_back_once() {
         ("product", ["StockDecreased", "StockRestored"]),
         ("delivery", ["DeliveryStarted", "DeliveryCancelled"]),
     ] {
-        assert_eq!(house.events(service, Some(&order)).await, events);
+        assert_eq!(deployment.events(service, Some(&order)).await, events);
     }
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 /// No list knows of an order of the member, of a charge, or of a unit taken.
-async fn nothing_remains(house: &House, member: &Member, product: &Product) {
-    let seller = house.seller().await;
+async fn nothing_remains(deployment: &Deployment, member: &Member, product: &Product) {
+    let seller = deployment.seller().await;
     for who in [&member.rest, &seller] {
         let orders = with_status(200, who.get("/v1/orders").await.expect("an answer"));
         assert_eq!(orders.body["orders"], json!([]));

@@ -1,10 +1,10 @@
-//! The house at a glance: what `/ops` shows while orders go through, and when a
+//! The deployment at a glance: what `/ops` shows while orders go through, and when a
 //! service is gone; to an admin, or to this machine where it is open.
 
 use app::rest::Rest;
 
 use crate::{
-    house::{House, eventually},
+    deployment::{Deployment, eventually},
     people::with_status,
 };
 
@@ -31,11 +31,11 @@ async fn eventually_shows(rest: &Rest, begins: &str, shown: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_house_at_a_glance() {
-    let mut house = House::open("ops").await;
-    let admin = house.admin().await;
-    let member = house.member(100_000).await;
-    let product = house.product(1_000, 10).await;
-    assert_eq!(house.rest().get("/ops").await.expect("an answer").status, 401);
+    let mut deployment = Deployment::open("ops").await;
+    let admin = deployment.admin().await;
+    let member = deployment.member(100_000).await;
+    let product = deployment.product(1_000, 10).await;
+    assert_eq!(deployment.rest().get("/ops").await.expect("an answer").status, 401);
     assert_eq!(member.get("/ops").await.status, 403);
 
     let order = member.order(&product, 1).await;
@@ -61,11 +61,11 @@ async fn the_house_at_a_glance() {
     assert!(nobodys.contains("NOT_FOUND: "), "{nobodys}");
 
     // What is under way is measured at the start, and then every few seconds.
-    house.kill("order");
-    house.start("order").await;
+    deployment.kill("order");
+    deployment.start("order").await;
     eventually_shows(&admin, "<tr data-state=\"DELIVERING\"", "<td class=\"n\">1<").await;
 
-    house.kill("payment");
+    deployment.kill("payment");
     eventually_shows(&admin, "<tr data-service=\"payment\"", "<span class=\"bad\">unreachable")
         .await;
     let all = page(&admin, "").await;
@@ -78,15 +78,15 @@ async fn the_house_at_a_glance() {
         if row.contains("open") { Ok(()) } else { Err(row.to_owned()) }
     })
     .await;
-    house.start("payment").await;
+    deployment.start("payment").await;
     eventually_shows(&admin, "<tr data-service=\"payment\"", "<span class=\"good\">serving").await;
 
     let open = ("HANSANG__HTTP__OPS", "open".to_owned());
-    house.kill("gateway");
-    house.start_with("gateway", &[open]).await;
-    let anyone = house.rest();
+    deployment.kill("gateway");
+    deployment.start_with("gateway", &[open]).await;
+    let anyone = deployment.rest();
     assert!(page(&anyone, "").await.contains("9 / 9"));
     let refused = page(&anyone, &format!("?order={order}")).await;
     assert!(refused.contains("sign in first") && !refused.contains("<dd>"), "{refused}");
-    house.all_holds().await;
+    deployment.all_holds().await;
 }

@@ -3,7 +3,7 @@
 use app::rest::{Answer, Rest};
 use serde_json::{Value, json};
 
-use crate::house::{House, eventually};
+use crate::deployment::{Deployment, eventually};
 
 /// A member who is signed in.
 pub(crate) struct Member {
@@ -29,7 +29,7 @@ pub(crate) fn with_status(status: u16, answer: Answer) -> Answer {
     answer
 }
 
-impl House {
+impl Deployment {
     /// Somebody new, with this balance.
     pub(crate) async fn member(&self, balance: i64) -> Member {
         let anyone = self.rest();

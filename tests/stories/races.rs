@@ -1,4 +1,4 @@
-//! Races over REST, many rounds in one house: exactly one side wins each, and what
+//! Races over REST, many rounds in one deployment: exactly one side wins each, and what
 //! must always hold does when all have been run.
 
 use std::{collections::BTreeMap, iter::repeat_with};
@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::json;
 
 use crate::{
-    house::{House, eventually},
+    deployment::{Deployment, eventually},
     people::{Member, Product, states, with_status, won},
     shop,
 };
@@ -17,9 +17,9 @@ const PRICE: i64 = 1_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_cancellation_and_a_confirmation_exactly_one_wins() {
-    let house = House::open("race_cancel_confirm").await;
-    let product = house.product(PRICE, 1_000).await;
-    let (member, seller) = (house.member(0).await, house.seller().await);
+    let deployment = Deployment::open("race_cancel_confirm").await;
+    let product = deployment.product(PRICE, 1_000).await;
+    let (member, seller) = (deployment.member(0).await, deployment.seller().await);
     let round = async || {
         let shop::Transfer { order, payment } = member.transfer(&product, 1).await;
         let (confirmed, cancelled) =
@@ -37,44 +37,44 @@ async fn of_a_cancellation_and_a_confirmation_exactly_one_wins() {
     }
     println!("{confirmed} of 200 were confirmed");
     product.eventually_has(1_000 - confirmed).await;
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_64_buyers_of_the_last_unit_exactly_one_gets_it() {
-    let house = House::open("race_last_unit").await;
-    let member = house.member(1_000_000).await;
+    let deployment = Deployment::open("race_last_unit").await;
+    let member = deployment.member(1_000_000).await;
     for _ in 0..4 {
-        let product = house.product(PRICE, 1).await;
+        let product = deployment.product(PRICE, 1).await;
         let orders = sixty_four(&member, &product).await;
         let ends = ended(&member, &orders).await;
         assert_eq!(ends, BTreeMap::from([("DELIVERING", 1), ("OUT_OF_STOCK", 63)]));
         assert_eq!(product.stock().await, Some(0));
     }
     member.eventually_has(1_000_000 - 4 * PRICE).await;
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_64_orders_on_one_balance_as_many_are_paid_as_it_pays_for() {
-    let house = House::open("race_balance").await;
-    let product = house.product(PRICE, 1_000).await;
+    let deployment = Deployment::open("race_balance").await;
+    let product = deployment.product(PRICE, 1_000).await;
     for _ in 0..4 {
-        let member = house.member(7 * PRICE + PRICE / 2).await;
+        let member = deployment.member(7 * PRICE + PRICE / 2).await;
         let orders = sixty_four(&member, &product).await;
         let ends = ended(&member, &orders).await;
         assert_eq!(ends, BTreeMap::from([("DELIVERING", 7), ("INSUFFICIENT_BALANCE", 57)]));
         assert_eq!(member.balance().await, Some(PRICE / 2));
     }
     product.eventually_has(1_000 - 4 * 7).await;
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_key_from_16_clients_at_once_places_one_order() {
-    let house = House::open("race_key").await;
-    let product = house.product(PRICE, 1_000).await;
-    let member = house.member(100 * PRICE).await;
+    let deployment = Deployment::open("race_key").await;
+    let product = deployment.product(PRICE, 1_000).await;
+    let member = deployment.member(100 * PRICE).await;
     for round in 0..100 {
         let body = json!({
             "paymentMethod": "WALLET",
@@ -95,22 +95,22 @@ async fn the_same_key_from_16_clients_at_once_places_one_order() {
     }
     product.eventually_has(900).await;
     member.eventually_has(0).await;
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_withdrawal_and_the_issuing_of_the_coupon_the_withdrawal_wins() {
-    let house = House::open("race_withdrawal").await;
+    let deployment = Deployment::open("race_withdrawal").await;
     let round = async |_| {
-        let member = house.member(0).await;
+        let member = deployment.member(0).await;
         let path = format!("/v1/members/{}:withdraw", member.id);
         let withdrawn = member.rest.post(&path, json!({})).await.expect("an answer");
         with_status(200, withdrawn);
         member.id
     };
     let gone: Vec<String> = stream::iter(0..200).map(round).buffer_unordered(8).collect().await;
-    house.all_holds().await;
-    let admin = house.admin().await;
+    deployment.all_holds().await;
+    let admin = deployment.admin().await;
     for id in gone {
         let coupons = admin.get(&format!("/v1/members/{id}/coupons")).await.expect("an answer");
         let coupons = states(&coupons, "coupons");

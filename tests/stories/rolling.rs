@@ -14,7 +14,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::{house::House, people::won};
+use crate::{deployment::Deployment, people::won};
 
 const PRICE: i64 = 1_000;
 const READERS: usize = 3;
@@ -66,11 +66,11 @@ impl Load {
 #[tokio::test(flavor = "multi_thread")]
 async fn replacing_every_process_under_load_loses_no_request() {
     let rounds = std::env::var("HANSANG_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
-    let mut house = House::open("rolling").await;
-    house.make_room().await;
-    let product = house.product(PRICE, 1_000_000).await;
+    let mut deployment = Deployment::open("rolling").await;
+    deployment.make_room().await;
+    let product = deployment.product(PRICE, 1_000_000).await;
     let load = Arc::new(Load {
-        gateway: Mutex::new(house.address()),
+        gateway: Mutex::new(deployment.address()),
         over: AtomicBool::new(false),
         answered: AtomicU32::new(0),
         lost: Mutex::default(),
@@ -87,7 +87,7 @@ async fn replacing_every_process_under_load_loses_no_request() {
     let buy = Ask { method: Method::POST, path, body: Some(order), status: 201 };
     let mut clients = JoinSet::new();
     for client in 0..READERS + BUYERS {
-        let member = house.member(100_000 * PRICE).await;
+        let member = deployment.member(100_000 * PRICE).await;
         let load = Arc::clone(&load);
         let ask = if client < READERS { read.clone() } else { buy.clone() };
         clients.spawn(async move { load.go_on(&member.rest, ask).await });
@@ -101,7 +101,7 @@ async fn replacing_every_process_under_load_loses_no_request() {
                     *load.gateway.lock().expect("nobody panics") = to;
                 }
             };
-            house.replace(part, switch).await;
+            deployment.replace(part, switch).await;
         }
     }
     load.over.store(true, Ordering::Relaxed);
@@ -117,5 +117,5 @@ async fn replacing_every_process_under_load_loses_no_request() {
     );
     assert_eq!(lost, [""; 0]);
     assert!(load.answered.load(Ordering::Relaxed) > 100, "there was load");
-    house.all_holds().await;
+    deployment.all_holds().await;
 }

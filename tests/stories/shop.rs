@@ -5,7 +5,7 @@ use app::rest::{Answer, Rest};
 use serde_json::json;
 
 use crate::{
-    house::eventually,
+    deployment::eventually,
     people::{Member, Product, same, won},
 };
 

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use self::sink::{Attributes, Sink, attributes, hex};
 use crate::{
-    house::{House, eventually},
+    deployment::{Deployment, eventually},
     people::{Member, Product, same, with_status},
 };
 
@@ -131,10 +131,10 @@ async fn assert_on_my_page(member: &Member, order: &str, trace: &str) {
 }
 
 /// Logs of what was done in the trace name it, and a span of it.
-fn assert_logged(house: &House, spans: &[(Attributes, Span)]) {
+fn assert_logged(deployment: &Deployment, spans: &[(Attributes, Span)]) {
     let ids: BTreeSet<_> = spans.iter().map(|(_, span)| hex(&span.span_id)).collect();
     for part in ["gateway", "order"] {
-        let log = house.log(part);
+        let log = deployment.log(part);
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let of_it = lines.filter(|line| line["trace_id"] == TRACE).collect::<Vec<_>>();
         assert!(of_it.iter().any(|line| line["message"] == "answered"), "{part}: {log}");
@@ -186,14 +186,14 @@ async fn assert_measured(sink: &Sink) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_gets_one_trace_from_the_call_to_the_last_policy() {
     let (sink, address) = Sink::open().await;
-    let mut house = House::open_with("collector", &told(address)).await;
-    let member = house.member(100_000).await;
-    let product = house.product(1_000, 10).await;
+    let mut deployment = Deployment::open_with("collector", &told(address)).await;
+    let member = deployment.member(100_000).await;
+    let product = deployment.product(1_000, 10).await;
     let order = place(&member, &product, TRACE, "01").await;
     member.eventually_sees(&order, "DELIVERING").await;
     let spans = whole(&sink).await;
     assert_one_tree(&spans);
-    assert_logged(&house, &spans);
+    assert_logged(&deployment, &spans);
     assert_on_my_page(&member, &order, TRACE).await;
 
     // What the caller does not keep nobody keeps; the last requests are not lost when a part ends.
@@ -202,32 +202,33 @@ async fn a_collector_gets_one_trace_from_the_call_to_the_last_policy() {
     assert_on_my_page(&member, &order, UNSAMPLED).await;
     assert_measured(&sink).await;
     let parent = format!("00-{LAST}-{CALLER}-01");
-    let anyone: Rest = house.rest();
+    let anyone: Rest = deployment.rest();
     let sent = anyone.send(Method::GET, "/v1/products", None, &[("traceparent", &parent)]).await;
     with_status(200, sent.expect("an answer"));
-    house.tell_to_stop("gateway");
-    house.stopped("gateway").await;
+    deployment.tell_to_stop("gateway");
+    deployment.stopped("gateway").await;
     assert!(find(&sink.trace(LAST), "gateway", "GET /v1/products").is_some());
     assert!(sink.trace(UNSAMPLED).is_empty());
     assert!(sink.keys().iter().all(|key| key.as_deref() == Some("a key")));
-    house.start("gateway").await;
-    house.all_holds().await;
+    deployment.start("gateway").await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_waits_for_a_collector() {
     // Takes connections, and never says a word.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let mut house =
-        House::open_with("no_collector", &told(silent.local_addr().expect("an address"))).await;
-    let member = house.member(100_000).await;
-    let product = house.product(1_000, 10).await;
+    let mut deployment =
+        Deployment::open_with("no_collector", &told(silent.local_addr().expect("an address")))
+            .await;
+    let member = deployment.member(100_000).await;
+    let product = deployment.product(1_000, 10).await;
     for _ in 0..5 {
         let order = member.order(&product, 1).await;
         member.eventually_sees(&order, "DELIVERING").await;
     }
-    house.tell_to_stop("gateway");
-    house.stopped("gateway").await;
-    house.start("gateway").await;
-    house.all_holds().await;
+    deployment.tell_to_stop("gateway");
+    deployment.stopped("gateway").await;
+    deployment.start("gateway").await;
+    deployment.all_holds().await;
 }

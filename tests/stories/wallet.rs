@@ -2,7 +2,7 @@
 //! and stock; nothing is ever taken twice or lost, whoever dies meanwhile.
 
 use crate::{
-    house::{House, eventually},
+    deployment::{Deployment, eventually},
     people::{Member, Product, same, with_status},
 };
 
@@ -11,16 +11,16 @@ const STOCK: i64 = 1_000;
 const BALANCE: i64 = 999_999;
 
 /// A product at 1000 with stock 1000; a balance of 999999.
-async fn background(story: &str) -> (House, Product, Member) {
-    let house = House::open(story).await;
-    let product = house.product(PRICE, STOCK).await;
-    let member = house.member(BALANCE).await;
-    (house, product, member)
+async fn background(story: &str) -> (Deployment, Product, Member) {
+    let deployment = Deployment::open(story).await;
+    let product = deployment.product(PRICE, STOCK).await;
+    let member = deployment.member(BALANCE).await;
+    (deployment, product, member)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_takes_money_and_stock_and_a_cancellation_gives_both_back() {
-    let (house, product, member) = background("ordering_and_cancelling").await;
+    let (deployment, product, member) = background("ordering_and_cancelling").await;
 
     let order = member.order(&product, 10).await;
     member.eventually_sees(&order, "DELIVERING").await;
@@ -48,13 +48,13 @@ async fn an_order_takes_money_and_stock_and_a_cancellation_gives_both_back() {
         same(member.history(&order).await.last().cloned(), Some("주문취소".to_owned()))
     })
     .await;
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn too_little_stock_reverts_the_debit_in_full() {
-    let (house, _, member) = background("too_little_stock").await;
-    let scarce = house.product(PRICE, 9).await;
+    let (deployment, _, member) = background("too_little_stock").await;
+    let scarce = deployment.product(PRICE, 9).await;
 
     let order = member.order(&scarce, 10).await;
     member.eventually_sees(&order, "CANCELLED").await;
@@ -67,13 +67,13 @@ async fn too_little_stock_reverts_the_debit_in_full() {
     .await;
     assert_eq!(scarce.stock().await, Some(9));
     assert_eq!(member.deliveries(&order).await, [""; 0]);
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn too_little_balance_cancels_the_order_and_leaves_the_stock() {
-    let (house, product, _) = background("too_little_balance").await;
-    let poor = house.member(999).await;
+    let (deployment, product, _) = background("too_little_balance").await;
+    let poor = deployment.member(999).await;
 
     let order = poor.order(&product, 1).await;
     poor.eventually_sees(&order, "CANCELLED").await;
@@ -81,12 +81,12 @@ async fn too_little_balance_cancels_the_order_and_leaves_the_stock() {
     assert_eq!(reason, "INSUFFICIENT_BALANCE");
     assert_eq!((poor.balance().await, product.stock().await), (Some(999), Some(STOCK)));
     assert_eq!(poor.deliveries(&order).await, [""; 0]);
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn my_page_lists_both_orders_while_the_order_service_is_down() {
-    let (mut house, product, member) = background("my_page_without_order").await;
+    let (mut deployment, product, member) = background("my_page_without_order").await;
     let orders = [member.order(&product, 1).await, member.order(&product, 2).await];
     for order in &orders {
         member.eventually_sees(order, "DELIVERING").await;
@@ -103,30 +103,30 @@ async fn my_page_lists_both_orders_while_the_order_service_is_down() {
         orders.iter().rev().map(|order| format!("\"{order}\" \"배송중\"")).collect();
     eventually("both orders on My Page", async || same(listed().await, expected.clone())).await;
 
-    house.kill("order");
+    deployment.kill("order");
     let answer = with_status(503, member.get("/v1/orders").await);
     assert!(answer.headers.contains_key("retry-after"), "{answer}");
     assert_eq!(listed().await, expected);
 
-    house.start("order").await;
+    deployment.start("order").await;
     eventually("the orders again", async || {
         same(member.get("/v1/orders").await.status.as_u16(), 200)
     })
     .await;
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_goes_on_where_a_killed_service_left_it() {
-    let (mut house, product, member) = background("killed_services").await;
+    let (mut deployment, product, member) = background("killed_services").await;
     for part in ["payment", "product", "delivery", "order", "mypage"] {
-        house.kill(part);
+        deployment.kill(part);
         if part == "order" {
-            house.start(part).await;
+            deployment.start(part).await;
         }
         let order = member.order(&product, 1).await;
         if part != "order" {
-            house.start(part).await;
+            deployment.start(part).await;
         }
         member.eventually_sees(&order, "DELIVERING").await;
         member.eventually_gets(&order, "STARTED").await;
@@ -134,13 +134,13 @@ async fn an_order_goes_on_where_a_killed_service_left_it() {
     }
     member.eventually_has(BALANCE - 5 * PRICE).await;
     product.eventually_has(STOCK - 5).await;
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledger_sums_to_zero_and_a_balance_is_the_sum_of_its_entries() {
-    let (house, product, member) = background("ledger").await;
-    let scarce = house.product(PRICE, 0).await;
+    let (deployment, product, member) = background("ledger").await;
+    let scarce = deployment.product(PRICE, 0).await;
     let kept = member.order(&product, 3).await;
     let cancelled = member.order(&product, 10).await;
     let short = member.order(&scarce, 1).await;
@@ -167,7 +167,7 @@ async fn the_ledger_sums_to_zero_and_a_balance_is_the_sum_of_its_entries() {
     amounts.sort_unstable();
     assert_eq!(amounts, [-10_000, -3_000, -1_000, 1_000, 10_000, BALANCE]);
 
-    let payment = house.database("payment").await;
+    let payment = deployment.database("payment").await;
     let one_sided = payment
         .query_one(
             "select count(*) from (select from ledger_entry group by transaction_id \
@@ -179,5 +179,5 @@ async fn the_ledger_sums_to_zero_and_a_balance_is_the_sum_of_its_entries() {
     assert_eq!(one_sided.get::<_, i64>(0), 0);
     let rewritten = payment.execute("update ledger_entry set amount_minor = 0", &[]).await;
     assert!(rewritten.is_err(), "the ledger was rewritten");
-    house.all_holds().await;
+    deployment.all_holds().await;
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::{
-    house::{House, eventually},
+    deployment::{Deployment, eventually},
     people::{Member, with_status},
     shop::refused,
 };
@@ -88,9 +88,9 @@ fn labels(message: &Value) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_is_watched_misses_nothing_though_gateway_and_mypage_are_killed() {
-    let mut house = House::open("watch_killed").await;
-    let member = house.member(50_000).await;
-    let product = house.product(1_000, 100).await;
+    let mut deployment = Deployment::open("watch_killed").await;
+    let member = deployment.member(50_000).await;
+    let product = deployment.product(1_000, 100).await;
     let mut page = Page::of(&member);
     page.until("page", |message| message["page"]["memberId"] == *member.id).await;
 
@@ -98,13 +98,13 @@ async fn a_page_that_is_watched_misses_nothing_though_gateway_and_mypage_are_kil
     page.until("order", |message| is_order(message, &first, "DELIVERING")).await;
 
     let second = member.order(&product, 2).await;
-    house.kill("gateway");
-    house.start("gateway").await;
+    deployment.kill("gateway");
+    deployment.start("gateway").await;
     page.until("second order", |message| is_order(message, &second, "DELIVERING")).await;
 
-    house.kill("mypage");
+    deployment.kill("mypage");
     let third = member.order(&product, 3).await;
-    house.start("mypage").await;
+    deployment.start("mypage").await;
     page.until("third order", |message| is_order(message, &third, "DELIVERING")).await;
     page.until("three orders", |message| message["page"]["orderCount"] == "3").await;
 
@@ -118,13 +118,13 @@ async fn a_page_that_is_watched_misses_nothing_though_gateway_and_mypage_are_kil
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), all, "nothing comes twice");
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_as_lines_or_as_an_array_says_that_it_broke_off() {
-    let mut house = House::open("watch_broken").await;
-    let member = house.member(0).await;
+    let mut deployment = Deployment::open("watch_broken").await;
+    let member = deployment.member(0).await;
     // The page may not have heard of the member yet.
     eventually("a page", async || {
         let page = member.get(&format!("/v1/mypage/{}", member.id)).await;
@@ -140,7 +140,7 @@ async fn a_watch_as_lines_or_as_an_array_says_that_it_broke_off() {
     let mut array = member.rest.open(&path, &[]).await.expect("opens");
     let mut text = array.next().await.expect("a line").expect("a line");
 
-    house.kill("mypage");
+    deployment.kill("mypage");
     let mut last = Value::Null;
     while let Some(line) = lines.next().await.expect("it ends in good order") {
         last = serde_json::from_str(&line).expect("JSON");
@@ -154,17 +154,17 @@ async fn a_watch_as_lines_or_as_an_array_says_that_it_broke_off() {
     }
     let array: Vec<Value> = serde_json::from_str(&text).expect("JSON, also now");
     assert_eq!(array.last().expect("an error")["error"]["reason"], "PEER_LOST");
-    house.start("mypage").await;
-    house.all_holds().await;
+    deployment.start("mypage").await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_is_refused_as_any_other_call() {
-    let house = House::open("watch_refused").await;
-    let (member, other) = (house.member(0).await, house.member(0).await);
+    let deployment = Deployment::open("watch_refused").await;
+    let (member, other) = (deployment.member(0).await, deployment.member(0).await);
     let path = watch(&member);
     with_status(404, other.get(&path).await);
-    with_status(401, house.rest().get(&path).await.expect("an answer"));
+    with_status(401, deployment.rest().get(&path).await.expect("an answer"));
     refused(400, "INVALID_FIELD", &member.get(&format!("{path}?lastEventId=x")).await);
-    house.all_holds().await;
+    deployment.all_holds().await;
 }

@@ -8,7 +8,7 @@ use kit::event::partition;
 use uuid::Uuid;
 
 use crate::{
-    house::{House, eventually},
+    deployment::{Deployment, eventually},
     people::{Member, Product},
 };
 
@@ -30,11 +30,11 @@ async fn order_in(member: &Member, product: &Product, wanted: impl Fn(i16) -> bo
 }
 
 /// Runs `hansang` as an operator who asks one service; answers what it printed.
-fn operator(house: &House, service: &str, arguments: &[&str]) -> String {
+fn operator(deployment: &Deployment, service: &str, arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_hansang"))
         .args(arguments)
-        .args(["--consumer", service, "--grpc", &house.grpc(service), "--operator", "kim"])
-        .env("HANSANG__AUTH__SERVICE_KEY_FILE", &house.ground.keys.service_key)
+        .args(["--consumer", service, "--grpc", &deployment.grpc(service), "--operator", "kim"])
+        .env("HANSANG__AUTH__SERVICE_KEY_FILE", &deployment.ground.keys.service_key)
         .output()
         .expect("hansang runs");
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -44,32 +44,32 @@ fn operator(house: &House, service: &str, arguments: &[&str]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_backup_stops_only_what_has_seen_more_until_that_is_accepted() {
-    let mut house = House::open("years").await;
-    let member = house.member(1_000_000).await;
-    let product = house.product(100, 10_000).await;
+    let mut deployment = Deployment::open("years").await;
+    let member = deployment.member(1_000_000).await;
+    let product = deployment.product(100, 10_000).await;
     let kept = member.order(&product, 1).await;
     member.eventually_sees(&kept, "DELIVERING").await;
 
-    house.kill("order");
-    let server = house.server().await;
-    let name = house.database_name("order");
-    let owner = house.role("order");
+    deployment.kill("order");
+    let server = deployment.server().await;
+    let name = deployment.database_name("order");
+    let owner = deployment.role("order");
     let copy = format!("create database {name}_backup template {name} owner {owner}");
     server.batch_execute(&copy).await.expect("a backup");
-    house.start("order").await;
+    deployment.start("order").await;
     let lost = order_in(&member, &product, |at| at != partition_of(&kept)).await;
     member.eventually_sees(&lost, "DELIVERING").await;
     for follower in FOLLOWERS {
-        house.has_seen_all_of(follower, "order").await;
+        deployment.has_seen_all_of(follower, "order").await;
     }
 
-    house.kill("order");
+    deployment.kill("order");
     let swap = format!(
         "alter database {name} rename to {name}_replaced;
          alter database {name}_backup rename to {name}"
     );
     server.batch_execute(&swap).await.expect("the backup is in place");
-    house.start("order").await;
+    deployment.start("order").await;
 
     let stopped = partition_of(&lost);
     let other = order_in(&member, &product, |at| at != stopped).await;
@@ -77,7 +77,7 @@ async fn an_older_backup_stops_only_what_has_seen_more_until_that_is_accepted() 
     let stuck = order_in(&member, &product, |at| at == stopped).await;
     for follower in FOLLOWERS {
         eventually(&format!("a loss at {follower}"), async || {
-            let printed = operator(&house, follower, &["log", "losses"]);
+            let printed = operator(&deployment, follower, &["log", "losses"]);
             let said = printed.contains(&format!("(partition {stopped})"));
             if said && printed.contains("stopped") { Ok(()) } else { Err(printed) }
         })
@@ -86,36 +86,36 @@ async fn an_older_backup_stops_only_what_has_seen_more_until_that_is_accepted() 
     let other = order_in(&member, &product, |at| at != stopped).await;
     member.eventually_sees(&other, "DELIVERING").await;
     assert_eq!(member.order_state(&stuck).await, "PLACED");
-    let log = house.log("payment");
+    let log = deployment.log("payment");
     assert!(log.contains("partition stopped: the source has lost an event"), "{log}");
 
     for follower in FOLLOWERS {
         let accept = ["log", "accept", "--source", "order", "--reason", "restored from a backup"];
-        let printed = operator(&house, follower, &accept);
+        let printed = operator(&deployment, follower, &accept);
         assert!(printed.contains("accepted by kim: restored from a backup"), "{printed}");
     }
     member.eventually_sees(&stuck, "DELIVERING").await;
     member.eventually_passed(&stuck, &["주문접수", "입금확인완료", "상품준비완료", "배송중"]).await;
 
-    an_operator_gives_up_on_a_parked_event(&house).await;
+    an_operator_gives_up_on_a_parked_event(&deployment).await;
 }
 
 /// What cannot be applied is discarded with a reason, and kept.
-async fn an_operator_gives_up_on_a_parked_event(house: &House) {
+async fn an_operator_gives_up_on_a_parked_event(deployment: &Deployment) {
     let correlation = Uuid::now_v7();
     let park =
         "insert into parked (consumer, source, position, correlation_id, type, message, error)
         values ('payment', 'order', 1000000, $1, 'OrderPlaced', '', 'cannot be applied')";
-    let payment = house.database("payment").await;
+    let payment = deployment.database("payment").await;
     payment.execute(park, &[&correlation]).await.expect("a parked event");
-    let printed = operator(house, "payment", &["parked", "list"]);
+    let printed = operator(deployment, "payment", &["parked", "list"]);
     assert!(printed.contains("cannot be applied"), "{printed}");
     let id = correlation.to_string();
     let discard =
         ["parked", "discard", "--source", "order", "--correlation", &id, "--reason", "broken"];
-    assert_eq!(operator(house, "payment", &discard), "1 events discarded\n");
+    assert_eq!(operator(deployment, "payment", &discard), "1 events discarded\n");
     let kept = "select discarded_by || ': ' || reason from discarded where correlation_id = $1";
     let kept = payment.query_one(kept, &[&correlation]).await.expect("it is kept");
     assert_eq!(kept.get::<_, String>(0), "kim: broken");
-    assert_eq!(operator(house, "payment", &["parked", "list"]), "nothing is parked\n");
+    assert_eq!(operator(deployment, "payment", &["parked", "list"]), "nothing is parked\n");
 }

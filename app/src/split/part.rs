@@ -1,4 +1,4 @@
-//! One process of a split house: `hansang serve --run X`, with what it has to know
+//! One process of a split deployment: `hansang serve --run X`, with what it has to know
 //! in its environment; secrets in files, by their paths. It ends when we end: it
 //! watches its standard input, of which we hold the other end.
 
@@ -24,7 +24,7 @@ use tokio::{
 
 use crate::{data_dir::write_private, up::KeyFile};
 
-/// A part of the house.
+/// A part of the deployment.
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) name: &'static str,
@@ -34,7 +34,7 @@ pub(super) struct Part {
     pub(super) listen: (SocketAddr, Option<SocketAddr>),
 }
 
-/// What a house was started with; its processes are started with the same.
+/// What a deployment was started with; its processes are started with the same.
 #[derive(Debug)]
 pub(crate) struct Surroundings<'a> {
     /// Takes the file with the databases' URL.

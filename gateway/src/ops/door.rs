@@ -1,4 +1,4 @@
-//! Who may look. An admin by their token, always. Without a token, where the house
+//! Who may look. An admin by their token, always. Without a token, where the deployment
 //! was told to be open: whoever asks from this machine, for this machine, and not
 //! through somebody else. The address that a connection comes from is not enough: a
 //! proxy on this machine has it, and so has a browser that a page elsewhere talked

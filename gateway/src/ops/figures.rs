@@ -9,7 +9,7 @@ use std::{
 
 use kit::telemetry::{Point, Reading, Value};
 
-use super::house::{Health, Look};
+use super::deployment::{Health, Look};
 
 /// Recent traces that are shown.
 const TRACES: usize = 12;
@@ -297,7 +297,7 @@ mod tests {
     use kit::telemetry::read;
 
     use super::*;
-    use crate::ops::house::{Place, Process};
+    use crate::ops::deployment::{Place, Process};
 
     fn process(text: &str) -> Process {
         Process { name: "p".into(), version: "1".into(), readings: read(text) }

@@ -101,7 +101,7 @@ fn live(html: &mut Html, figures: &Figures) {
     html.raw("</section>");
 }
 
-/// The house in a line.
+/// The deployment in a line.
 fn tiles(html: &mut Html, figures: &Figures) {
     let (well, all) = figures.well();
     let open = figures.open_breakers().count();

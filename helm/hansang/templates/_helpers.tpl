@@ -3,6 +3,16 @@
 {{- else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" }}{{ end }}
 {{- end }}
 
+{{/* What `mode` comes to: `services` where a database is given, else `all-in-one`. */}}
+{{- define "hansang.mode" -}}
+{{- if ne .Values.mode "auto" }}{{ .Values.mode }}
+{{- else }}
+{{- $given := or .Values.database.url .Values.database.existingSecret .Values.database.cloudNativePG.enabled .Values.defaults.database.existingSecret }}
+{{- range .Values.services }}{{ $given = or $given (((. | default dict).database | default dict).existingSecret) }}{{ end }}
+{{- if $given }}services{{ else }}all-in-one{{ end }}
+{{- end }}
+{{- end }}
+
 {{- define "hansang.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 app.kubernetes.io/name: {{ .Chart.Name }}

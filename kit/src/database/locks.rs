@@ -162,7 +162,7 @@ impl Drop for Lock {
             let key: Params<'_> = &[&&*name];
             let released = session.client.execute(&session.release, key);
             if let Err(error) = session.answer(released).await {
-                tracing::warn!(%error, lock = &*name, "lock not released, closing its session");
+                tracing::warn!(%error, lock = &*name, "advisory lock not released, closing its session");
             }
             session.held().remove(&name);
         });

@@ -353,7 +353,7 @@ where
             Ok(false) => self.apply_each(session).await?,
             Err(error) if error.is_outage() => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, consumer = self.owner.consumer, "a batch failed; applying its events one by one");
+                tracing::warn!(%error, consumer = self.owner.consumer, "batch failed, applying its events one by one");
                 self.apply_each(session).await?;
             }
         }

@@ -30,7 +30,7 @@ where
             Err(error) => {
                 tracing::error!(
                     %error, consumer, source, %correlation_id,
-                    "replay failed; the events stay parked"
+                    "replay failed, the events stay parked"
                 );
                 parked::leave(database, owner, correlation_id, &error).await?;
             }

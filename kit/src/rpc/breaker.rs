@@ -114,9 +114,9 @@ impl BreakerLayer {
             gauge::breaker(self.service, class, now);
             let (service, class) = (self.service, class.name());
             match now {
-                2 => tracing::warn!(service, class, "breaker opened"),
-                1 => tracing::info!(service, class, "breaker probes"),
-                _ => tracing::info!(service, class, "breaker closed"),
+                2 => tracing::warn!(service, class, "circuit breaker open, refusing calls"),
+                1 => tracing::info!(service, class, "circuit breaker half-open, probing"),
+                _ => tracing::info!(service, class, "circuit breaker closed"),
             }
         }
         answer
@@ -154,7 +154,7 @@ impl BreakerLayer {
                     *state = open;
                 }
             }
-            // An answer to a call from before the breaker opened decides nothing.
+            // An answer to a call from before the circuit breaker open, refusing calls decides nothing.
             State::HalfOpen { .. } if !pass.probe => {}
             State::HalfOpen { .. } if failed || slow => *state = open,
             State::HalfOpen { wanted: 1, .. } => *state = State::Closed(Box::default()),

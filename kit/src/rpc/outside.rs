@@ -1,6 +1,6 @@
 //! A process as it looks from outside: its metrics, and which services are well in
 //! it. Each endpoint is asked by itself, over a connection of its own, so that the
-//! one that is slow or gone is seen. For looking at the house, never for its calls.
+//! one that is slow or gone is seen. For observing a deployment, never for its calls.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

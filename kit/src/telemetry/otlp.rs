@@ -163,8 +163,10 @@ impl Away {
         let said = if outcome.is_ok() { "sent" } else { "failed" };
         EXPORTS.get_or_create(&Labels { signal, outcome: said }).inc();
         match (self.away.swap(outcome.is_err(), Ordering::Relaxed), outcome) {
-            (false, Err(error)) => tracing::warn!(%error, signal, "the collector takes nothing"),
-            (true, Ok(_)) => tracing::info!(signal, "the collector is back"),
+            (false, Err(error)) => {
+                tracing::warn!(%error, signal, "OTLP export failing, dropping telemetry until it recovers");
+            }
+            (true, Ok(_)) => tracing::info!(signal, "OTLP export recovered"),
             _ => {}
         }
     }

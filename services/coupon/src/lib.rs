@@ -12,15 +12,15 @@ mod service;
 mod store;
 
 use contracts::coupon::v1::{CouponEvent, coupon_service_server::CouponServiceServer};
-use kit::{Error, House, Service};
+use kit::{Error, Service, ServiceBuilder};
 
 /// The coupon service.
 pub const SERVICE: Service =
     Service { name: "coupon", migrations: kit::migrations!["V1__coupons"], build };
 
-fn build(house: &mut House<'_>) -> Result<(), Error> {
-    let coupons = service::Coupons::new(house.database());
-    house
+fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
+    let coupons = service::Coupons::new(builder.database());
+    builder
         .serve(CouponServiceServer::new(coupons))
         .publish::<CouponEvent>()
         .follow(policy::Members)?;

@@ -16,7 +16,7 @@ use contracts::{
     member::v1::{MemberEvent, MemberRegistered, member_event::Event},
 };
 use kit::{
-    Database, House, Service,
+    Database, Service, ServiceBuilder,
     event::{self, Draft},
     id::Uuid,
     testing::stage::{As, Stage, eventually},
@@ -28,8 +28,8 @@ use tonic::{Code, Status};
 static MEMBER: Service = Service {
     name: "member",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.publish::<MemberEvent>();
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<MemberEvent>();
         Ok(())
     },
 };

@@ -11,7 +11,7 @@ use contracts::{
     member::v1::{MemberEvent, MemberRegistered, member_event::Event},
 };
 use kit::{
-    Database, House, Service,
+    Database, Service, ServiceBuilder,
     event::{self, Draft},
     id::Uuid,
     testing::{
@@ -28,8 +28,8 @@ use tonic_health::pb::{
 static MEMBER: Service = Service {
     name: "member",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.publish::<MemberEvent>();
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<MemberEvent>();
         Ok(())
     },
 };

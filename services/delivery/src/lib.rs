@@ -12,15 +12,15 @@ mod service;
 mod store;
 
 use contracts::delivery::v1::{DeliveryEvent, delivery_service_server::DeliveryServiceServer};
-use kit::{Error, House, Service};
+use kit::{Error, Service, ServiceBuilder};
 
 /// The delivery service.
 pub const SERVICE: Service =
     Service { name: "delivery", migrations: kit::migrations!["V1__deliveries"], build };
 
-fn build(house: &mut House<'_>) -> Result<(), Error> {
-    let deliveries = service::Deliveries::new(house.database());
-    house
+fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
+    let deliveries = service::Deliveries::new(builder.database());
+    builder
         .serve(DeliveryServiceServer::new(deliveries))
         .publish::<DeliveryEvent>()
         .follow(policy::Orders)?;

@@ -25,7 +25,7 @@ use contracts::{
     auth::v1::revocations_server::RevocationsServer,
     member::v1::{MemberEvent, member_service_server::MemberServiceServer},
 };
-use kit::{Error, House, Service, auth::Issuer};
+use kit::{Error, Service, ServiceBuilder, auth::Issuer};
 
 pub use seed::seed;
 
@@ -36,17 +36,18 @@ pub const SERVICE: Service = Service {
     build,
 };
 
-fn build(house: &mut House<'_>) -> Result<(), Error> {
-    let database = house.database();
-    let issuer = Issuer::new(&house.settings().auth)?;
-    let deadline = house.settings().deadline.peer();
-    let coupon = house.peer("coupon")?;
+fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
+    let database = builder.database();
+    let issuer = Issuer::new(&builder.settings().auth)?;
+    let deadline = builder.settings().deadline.peer();
+    let coupon = builder.peer("coupon")?;
     let withdraw = withdraw::Withdraw::new(database.clone(), coupon.clone(), deadline);
-    let tasks = withdraw::Withdraw::new(house.background(), coupon, deadline);
-    let token_ttl = Duration::from_secs(house.settings().auth.token_ttl_s);
-    let revocations = revocations::Revocations::new(house.background(), token_ttl, house.stop());
+    let tasks = withdraw::Withdraw::new(builder.background(), coupon, deadline);
+    let token_ttl = Duration::from_secs(builder.settings().auth.token_ttl_s);
+    let revocations =
+        revocations::Revocations::new(builder.background(), token_ttl, builder.stop());
     let members = service::Members::new(database, issuer, withdraw)?;
-    house
+    builder
         .serve(MemberServiceServer::new(members))
         .serve(RevocationsServer::new(revocations.clone()))
         .run(revocations.run())

@@ -68,7 +68,7 @@ impl Revocations {
             if let Err(error) = &looked
                 && !away
             {
-                tracing::warn!(%error, "revocations wait for the database");
+                tracing::warn!(%error, "revocations: database unavailable, retrying");
             }
             away = looked.is_err();
         }

@@ -133,11 +133,11 @@ impl in_doubt::Call for Call {
             Err(Failure::Refused(status)) => Settled::Undone(status.into()),
             Err(_) if definite => Settled::Undone(Error::unavailable(
                 "COUPON_UNAVAILABLE",
-                "coupon cannot be asked now; the member is as they were",
+                "coupon is unavailable; the member is unchanged",
             )),
             Err(_) => Settled::InDoubt(Error::unavailable(
                 "OUTCOME_PENDING",
-                "the withdrawal is under way and goes on by itself; look again, or repeat the call",
+                "the withdrawal is in progress and completes by itself; read the member again, or repeat the call",
             )),
         })
     }

@@ -21,7 +21,7 @@ use contracts::{
     },
 };
 use kit::{
-    Error, House, Service,
+    Error, Service, ServiceBuilder,
     error::Kind,
     event::{self, Draft},
     id::Uuid,
@@ -92,8 +92,8 @@ impl CouponService for Coupons {
 static COUPON: Service = Service {
     name: "coupon",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.serve(CouponServiceServer::new(Coupons)).publish::<CouponEvent>();
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.serve(CouponServiceServer::new(Coupons)).publish::<CouponEvent>();
         Ok(())
     },
 };
@@ -101,8 +101,8 @@ static COUPON: Service = Service {
 static NOTIFICATION: Service = Service {
     name: "notification",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.publish::<NotificationEvent>();
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<NotificationEvent>();
         Ok(())
     },
 };

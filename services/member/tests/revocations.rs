@@ -18,7 +18,7 @@ use contracts::{
     notification::v1::NotificationEvent,
 };
 use kit::{
-    Error, House, Service,
+    Error, Service, ServiceBuilder,
     id::Uuid,
     testing::stage::{As, Stage, eventually},
 };
@@ -47,8 +47,8 @@ impl CouponService for Coupons {
 static COUPON: Service = Service {
     name: "coupon",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.serve(CouponServiceServer::new(Coupons)).publish::<CouponEvent>();
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.serve(CouponServiceServer::new(Coupons)).publish::<CouponEvent>();
         Ok(())
     },
 };
@@ -56,8 +56,8 @@ static COUPON: Service = Service {
 static NOTIFICATION: Service = Service {
     name: "notification",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.publish::<NotificationEvent>();
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<NotificationEvent>();
         Ok(())
     },
 };

@@ -18,7 +18,7 @@ mod store;
 mod words;
 
 use contracts::mileage::v1::{MileageEvent, mileage_service_server::MileageServiceServer};
-use kit::{Error, House, Service, config::Settings};
+use kit::{Error, Service, ServiceBuilder, config::Settings};
 
 use settings::MileageSettings;
 
@@ -32,10 +32,10 @@ pub fn basis_points(settings: &Settings) -> Result<u32, Error> {
     Ok(rate.basis_points())
 }
 
-fn build(house: &mut House<'_>) -> Result<(), Error> {
-    let MileageSettings { basis_points: rate } = house.own_settings()?;
-    let mileage = service::Mileage::new(house.database(), rate);
-    house
+fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
+    let MileageSettings { basis_points: rate } = builder.own_settings()?;
+    let mileage = service::Mileage::new(builder.database(), rate);
+    builder
         .serve(MileageServiceServer::new(mileage))
         .publish::<MileageEvent>()
         .follow(policy::Payments { rate })?;

@@ -17,7 +17,7 @@ use contracts::{
     payment::v1::{PaymentApproved, PaymentCancelled, PaymentEvent, payment_event::Event},
 };
 use kit::{
-    Database, House, Service,
+    Database, Service, ServiceBuilder,
     config::Settings,
     event::{self, Draft},
     id::Uuid,
@@ -30,8 +30,8 @@ use tonic::{Code, Status};
 static PAYMENT: Service = Service {
     name: "payment",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.publish::<PaymentEvent>();
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<PaymentEvent>();
         Ok(())
     },
 };

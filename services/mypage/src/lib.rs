@@ -19,7 +19,7 @@ mod watch;
 use std::time::Duration;
 
 use contracts::mypage::v1::my_page_service_server::MyPageServiceServer;
-use kit::{Error, House, Service};
+use kit::{Error, Service, ServiceBuilder};
 
 /// The My Page service.
 pub const SERVICE: Service = Service {
@@ -34,11 +34,11 @@ pub const SERVICE: Service = Service {
     build,
 };
 
-fn build(house: &mut House<'_>) -> Result<(), Error> {
-    let longest = Duration::from_secs(house.settings().auth.token_ttl_s);
-    let watches = watch::Watches::new(house.database(), house.stop(), longest);
-    let pages = service::Pages::new(house.database(), watches.clone());
-    house
+fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
+    let longest = Duration::from_secs(builder.settings().auth.token_ttl_s);
+    let watches = watch::Watches::new(builder.database(), builder.stop(), longest);
+    let pages = service::Pages::new(builder.database(), watches.clone());
+    builder
         .run(watches.run())
         .serve(MyPageServiceServer::new(pages))
         .follow(policy::Orders)?

@@ -60,7 +60,7 @@ impl Watches {
             if let Err(error) = &looked
                 && well
             {
-                tracing::warn!(%error, "watches wait for the database");
+                tracing::warn!(%error, "My Page watches: database unavailable, retrying");
             }
             well = looked.is_ok();
         }

@@ -27,7 +27,7 @@ use contracts::{
     payment::v1::{DepositExpired, DepositRequested, PaymentEvent, payment, payment_event},
 };
 use kit::{
-    Error, House, Service,
+    Error, Service, ServiceBuilder,
     error::Kind,
     event::{self, Draft},
     id::Uuid,
@@ -42,8 +42,8 @@ macro_rules! played {
         $(static $service: Service = Service {
             name: $name,
             migrations: kit::migrations![],
-            build: |house: &mut House<'_>| {
-                house.publish::<$events>();
+            build: |builder: &mut ServiceBuilder<'_>| {
+                builder.publish::<$events>();
                 Ok(())
             },
         };)*

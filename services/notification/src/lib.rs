@@ -19,7 +19,7 @@ mod words;
 use contracts::notification::v1::{
     NotificationEvent, notification_service_server::NotificationServiceServer,
 };
-use kit::{Error, House, Service};
+use kit::{Error, Service, ServiceBuilder};
 
 /// The notification service.
 pub const SERVICE: Service = Service {
@@ -28,10 +28,10 @@ pub const SERVICE: Service = Service {
     build,
 };
 
-fn build(house: &mut House<'_>) -> Result<(), Error> {
-    let database = house.database();
-    let mail = mail::Mail::new(database.clone(), &house.own_settings()?)?;
-    house
+fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
+    let database = builder.database();
+    let mail = mail::Mail::new(database.clone(), &builder.own_settings()?)?;
+    builder
         .serve(NotificationServiceServer::new(service::Notifications::new(database)))
         .publish::<NotificationEvent>()
         .work(mail.clone())

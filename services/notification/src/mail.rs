@@ -100,18 +100,18 @@ impl task::Handler for Mail {
         let id = NotificationId(task.key);
         let found = store::find(&mut self.0.database.read().await?, id).await?;
         let Some((office, notification, to)) = self.addressed(found.as_ref()) else {
-            tracing::warn!(notification = %id, "the email has no address any more");
+            tracing::warn!(notification = %id, "email not sent: its recipient has no address any more");
             return Ok(Outcome::Done);
         };
         let email = office.email(notification, to)?;
         let Err(error) = office.server.send(email).await else { return Ok(Outcome::Done) };
         let age = SystemTime::now().duration_since(notification.create_time).unwrap_or_default();
         if age > GIVE_UP {
-            tracing::error!(%error, notification = %id, "the email is given up");
+            tracing::error!(%error, notification = %id, "email given up after the last attempt");
             return Ok(Outcome::Done);
         }
         if error.is_permanent() {
-            tracing::warn!(%error, notification = %id, "the mail server refused an email");
+            tracing::warn!(%error, notification = %id, "mail server refused an email, retrying later");
             return Ok(Outcome::Again(REFUSED));
         }
         Err(Error::unavailable("MAIL_SERVER_UNAVAILABLE", error.to_string()))

@@ -16,7 +16,7 @@ use contracts::{
     payment::v1::{PaymentApproved, PaymentEvent, payment_event},
 };
 use kit::{
-    Error, House, Service,
+    Error, Service, ServiceBuilder,
     event::{self, Draft},
     id::Uuid,
     testing::stage::{As, Stage, eventually},
@@ -29,8 +29,8 @@ use tonic::{Code, Status};
 static MEMBER: Service = Service {
     name: "member",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.publish::<MemberEvent>();
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<MemberEvent>();
         Ok(())
     },
 };
@@ -38,8 +38,8 @@ static MEMBER: Service = Service {
 static PAYMENT: Service = Service {
     name: "payment",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.publish::<PaymentEvent>();
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<PaymentEvent>();
         Ok(())
     },
 };

@@ -124,11 +124,11 @@ impl in_doubt::Call for Call {
             Err(Failure::Refused(status)) => Settled::Undone(status.into()),
             Err(_) if definite => Settled::Undone(Error::unavailable(
                 "PAYMENT_UNAVAILABLE",
-                "payment cannot be asked now; the order is as it was",
+                "payment is unavailable; the order is unchanged",
             )),
             Err(_) => Settled::InDoubt(Error::unavailable(
                 "OUTCOME_PENDING",
-                "the cancellation is under way and goes on by itself; look again, or repeat the call",
+                "the cancellation is in progress and completes by itself; read the order again, or repeat the call",
             )),
         })
     }

@@ -231,6 +231,6 @@ fn answer_to(failure: Failure) -> Error {
 fn unavailable() -> Error {
     Error::unavailable(
         "PAYMENT_UNAVAILABLE",
-        "payment cannot be asked now; there is no order, and nothing is charged",
+        "payment is unavailable; no order was placed, and nothing was charged",
     )
 }

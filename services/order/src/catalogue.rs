@@ -48,7 +48,7 @@ impl Catalogue {
         let request = BatchGetProductsRequest { product_ids };
         let answer = self.product.unary(BATCH_GET_PRODUCTS, &request, self.deadline).await;
         let answer = answer.map_err(|_| {
-            Error::unavailable("CATALOGUE_LAGGING", "a product is not known here yet")
+            Error::unavailable("CATALOGUE_LAGGING", "a product is not in the catalogue yet")
         })?;
         let offer = |product: &contracts::product::v1::Product| {
             Ok(Offer {

@@ -24,7 +24,7 @@ mod words;
 mod worker;
 
 use contracts::order::v1::{OrderEvent, order_service_server::OrderServiceServer};
-use kit::{Error, House, Service};
+use kit::{Error, Service, ServiceBuilder};
 
 use self::{cancel::Cancel, card::Card, catalogue::Catalogue};
 
@@ -32,18 +32,18 @@ use self::{cancel::Cancel, card::Card, catalogue::Catalogue};
 pub const SERVICE: Service =
     Service { name: "order", migrations: kit::migrations!["V1__orders", "V2__limits"], build };
 
-fn build(house: &mut House<'_>) -> Result<(), Error> {
-    let database = house.database();
-    let deadline = house.settings().deadline.peer();
-    let payment = house.peer("payment")?;
-    let catalogue = Catalogue::new(database.clone(), house.peer("product")?, deadline);
+fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
+    let database = builder.database();
+    let deadline = builder.settings().deadline.peer();
+    let payment = builder.peer("payment")?;
+    let catalogue = Catalogue::new(database.clone(), builder.peer("product")?, deadline);
     let cancel = Cancel::new(database.clone(), payment.clone(), deadline);
     let card = Card::new(database.clone(), payment.clone(), deadline);
     let worker = worker::Worker {
-        cancel: Cancel::new(house.background(), payment.clone(), deadline),
-        card: Card::new(house.background(), payment.clone(), deadline),
+        cancel: Cancel::new(builder.background(), payment.clone(), deadline),
+        card: Card::new(builder.background(), payment.clone(), deadline),
     };
-    house
+    builder
         .serve(OrderServiceServer::new(service::Orders { database, catalogue, cancel, card }))
         .publish::<OrderEvent>()
         .measure(gauge::measure)

@@ -242,7 +242,7 @@ pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
     for learned in facts {
         // Others may speak of orders that were never placed here: a restored backup's, say.
         let Some(stored) = orders.get_mut(&learned.order) else {
-            tracing::warn!(order = %learned.order, "a fact about an unknown order");
+            tracing::warn!(order = %learned.order, "event about an unknown order ignored");
             continue;
         };
         let milestones = stored.order.learn(learned.fact);

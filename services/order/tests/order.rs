@@ -25,7 +25,7 @@ use contracts::{
     product::v1::{ProductEvent, ProductRegistered, StockDecreased, product_event},
 };
 use kit::{
-    Error, House, Service,
+    Error, Service, ServiceBuilder,
     error::Kind,
     event::{self, Draft},
     id::Uuid,
@@ -147,8 +147,8 @@ impl PaymentService for Payments {
 static PRODUCT: Service = Service {
     name: "product",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.publish::<ProductEvent>();
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<ProductEvent>();
         Ok(())
     },
 };
@@ -156,8 +156,8 @@ static PRODUCT: Service = Service {
 static PAYMENT: Service = Service {
     name: "payment",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.serve(PaymentServiceServer::new(Payments)).publish::<PaymentEvent>();
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.serve(PaymentServiceServer::new(Payments)).publish::<PaymentEvent>();
         Ok(())
     },
 };
@@ -165,8 +165,8 @@ static PAYMENT: Service = Service {
 static MEMBER: Service = Service {
     name: "member",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.publish::<MemberEvent>();
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<MemberEvent>();
         Ok(())
     },
 };
@@ -174,8 +174,8 @@ static MEMBER: Service = Service {
 static DELIVERY: Service = Service {
     name: "delivery",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.publish::<DeliveryEvent>();
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<DeliveryEvent>();
         Ok(())
     },
 };

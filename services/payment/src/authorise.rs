@@ -21,7 +21,7 @@ use kit::{
 
 use crate::{
     acquirer::{Acquirer, Charge, Charged},
-    domain::{AMOUNT, Authorise as Next, CARD_TOKEN, MemberId, OrderId, Refusal, State},
+    domain::{ABANDONED, AMOUNT, Authorise as Next, CARD_TOKEN, MemberId, OrderId, Refusal, State},
     mileage::Mileage,
     render, store, tasks,
 };
@@ -86,16 +86,25 @@ impl Authorise {
         Ok(reply)
     }
 
-    /// Has a charge forgotten whose outcome nobody waits for any more.
+    /// Has a charge forgotten whose outcome nobody waits for any more. That is committed before the
+    /// acquirer is asked, so that no attempt takes a charge for good that is about to be refunded.
     pub(crate) async fn abandon(&self, order: OrderId) -> Result<(), Error> {
-        self.acquirer.refund(order).await?;
         let database = self.commands.database();
         let Some(member) = store::member_of(&mut database.read().await?, order).await? else {
             return Ok(());
         };
         let mut tx = database.begin().await?;
+        let abandoned =
+            store::update(&mut tx, order, member, |payment, _| Ok((payment.abandon(), Vec::new())));
+        let (abandoned, _) = abandoned.await?;
+        tx.commit().await?;
+        if !abandoned {
+            return Ok(());
+        }
+        self.acquirer.refund(order).await?;
+        let mut tx = database.begin().await?;
         store::update(&mut tx, order, member, |payment, _| {
-            payment.not_charged("ABANDONED");
+            payment.not_charged(ABANDONED);
             Ok(((), Vec::new()))
         })
         .await?;

@@ -171,11 +171,11 @@ impl in_doubt::Call for Call {
             Err(Failure::Refused(status)) => Settled::Undone(status.into()),
             Err(_) if definite => Settled::Undone(Error::unavailable(
                 "PRODUCT_UNAVAILABLE",
-                "product cannot be asked now; the payment still waits for its confirmation",
+                "product is unavailable; the payment still waits for its confirmation",
             )),
             Err(_) => Settled::InDoubt(Error::unavailable(
                 "OUTCOME_PENDING",
-                "the confirmation is under way and goes on by itself; look again, or repeat the call",
+                "the confirmation is in progress and completes by itself; read the payment again, or repeat the call",
             )),
         })
     }

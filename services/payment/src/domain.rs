@@ -213,8 +213,9 @@ impl Payment {
             // The acquirer charges a payment once, however often it is asked.
             State::Authorising if self.reason.is_empty() => Ok(Authorise::Ask),
             State::Done => Ok(Authorise::Charged),
-            State::Declined => Err(Refusal::CardDeclined),
-            State::Authorising
+            State::Declined if self.reason != ABANDONED => Err(Refusal::CardDeclined),
+            State::Declined
+            | State::Authorising
             | State::WaitingForDeposit
             | State::Confirming
             | State::Cancelled
@@ -235,6 +236,15 @@ impl Payment {
         }
         self.state = State::Cancelled;
         Some(Outcome::Voided)
+    }
+
+    /// Nobody waits for the outcome of the charge any more: no other attempt is made, and one that is
+    /// heard of later is voided. False when there is an outcome.
+    pub(crate) fn abandon(&mut self) -> bool {
+        if self.state == State::Authorising && self.reason.is_empty() {
+            ABANDONED.clone_into(&mut self.reason);
+        }
+        self.state == State::Authorising
     }
 
     /// The acquirer has declined, or was told to forget it.
@@ -329,6 +339,8 @@ impl Payment {
     }
 }
 
+/// Why a charge ended whose outcome nobody waited for.
+pub(crate) const ABANDONED: &str = "ABANDONED";
 /// How long a deposit is waited for when nothing else is configured.
 pub(crate) const DEPOSIT_WITHIN: Duration = Duration::from_hours(7 * 24);
 

@@ -132,6 +132,24 @@ fn a_call_to_product_that_never_ran_leaves_the_payment_waiting_unless_another_jo
     assert_eq!(joined.state, State::Confirming);
 }
 
+#[test]
+fn a_charge_that_was_abandoned_is_neither_taken_for_declined_nor_for_good() {
+    let (mut payment, mut charged) = (payment(), payment());
+    assert_eq!(payment.authorise(Money::krw(3_000)), Ok(Authorise::Ask));
+    assert!(payment.abandon());
+    // Another attempt, before and after the acquirer has forgotten the charge.
+    assert_eq!(payment.authorise(Money::krw(3_000)), Err(Refusal::OrderCancelled));
+    let mut late = payment.clone();
+    payment.not_charged(ABANDONED);
+    assert_eq!(payment.authorise(Money::krw(3_000)), Err(Refusal::OrderCancelled));
+    assert_eq!(late.charged("ref"), Some(Outcome::Voided));
+
+    charged.authorise(Money::krw(3_000)).expect("asks");
+    assert_eq!(charged.charged("ref"), Some(Outcome::Approved));
+    assert!(!charged.abandon());
+    assert_eq!(charged.state, State::Done);
+}
+
 /// What can happen to a payment, in any order and any number of times.
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -139,6 +157,8 @@ enum Step {
     Authorise,
     Charged,
     NotCharged,
+    Abandon,
+    Abandoned,
     Confirm,
     Confirmed,
     ConfirmRefused,
@@ -148,13 +168,15 @@ enum Step {
     OrderCancelled,
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 15] = [
     Step::Placed(Method::Wallet),
     Step::Placed(Method::BankTransfer),
     Step::Placed(Method::Card),
     Step::Authorise,
     Step::Charged,
     Step::NotCharged,
+    Step::Abandon,
+    Step::Abandoned,
     Step::Confirm,
     Step::Confirmed,
     Step::ConfirmRefused,
@@ -180,6 +202,14 @@ fn take(payment: &mut Payment, wallets: &mut Wallets, step: Step) -> Vec<Outcome
         Step::Charged => Vec::new(),
         Step::NotCharged => {
             payment.not_charged("CARD_DECLINED");
+            Vec::new()
+        }
+        Step::Abandon => {
+            payment.abandon();
+            Vec::new()
+        }
+        Step::Abandoned => {
+            payment.not_charged(ABANDONED);
             Vec::new()
         }
         Step::Confirm => {

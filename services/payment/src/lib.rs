@@ -26,7 +26,7 @@ mod worker;
 use std::time::Duration;
 
 use contracts::payment::v1::{PaymentEvent, payment_service_server::PaymentServiceServer};
-use kit::{Database, Error, House, Service};
+use kit::{Database, Error, Service, ServiceBuilder};
 use serde::Deserialize;
 
 use self::{acquirer::Acquirer, authorise::Authorise, confirm::Confirm, mileage::Mileage};
@@ -57,11 +57,11 @@ impl Default for Settings {
     }
 }
 
-fn build(house: &mut House<'_>) -> Result<(), Error> {
-    let own: Settings = house.own_settings()?;
-    let (product, mileage) = (house.peer("product")?, Mileage::new(house.peer("mileage")?));
+fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
+    let own: Settings = builder.own_settings()?;
+    let (product, mileage) = (builder.peer("product")?, Mileage::new(builder.peer("mileage")?));
     let acquirer = Acquirer::new(&own.acquirer)?;
-    let deadline = house.settings().deadline.peer();
+    let deadline = builder.settings().deadline.peer();
     // For calls, and for the work behind them.
     let both = |database: &Database| {
         let (database, mileage) = (database.clone(), mileage.clone());
@@ -70,13 +70,13 @@ fn build(house: &mut House<'_>) -> Result<(), Error> {
             Confirm::new(database, product.clone(), mileage, deadline),
         )
     };
-    let (database, background) = (house.database(), house.background());
+    let (database, background) = (builder.database(), builder.background());
     let (authorise, confirm) = both(&database);
     let payments = service::Payments { database, authorise, confirm };
     let (authorise, confirm) = both(&background);
     let worker = worker::Worker { database: background, authorise, confirm, acquirer };
     let deposit_within = Duration::from_secs(own.deposit_within_s);
-    house
+    builder
         .serve(PaymentServiceServer::new(payments))
         .publish::<PaymentEvent>()
         .work(worker)

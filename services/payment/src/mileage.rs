@@ -33,7 +33,7 @@ impl Mileage {
         };
         let earned = self.0.on_behalf_of(member.0).unary(EARN, &request, DEADLINE).await;
         if let Err(failure) = earned {
-            tracing::debug!(%failure, payment = %payment.id, "mileage follows later");
+            tracing::debug!(%failure, payment = %payment.id, "mileage not earned now, it follows from PaymentApproved");
         }
     }
 }

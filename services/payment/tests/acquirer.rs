@@ -21,7 +21,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use kit::{
-    Error, House, Service,
+    Error, Service, ServiceBuilder,
     error::Kind,
     id::Uuid,
     testing::stage::{As, Stage, eventually},
@@ -118,8 +118,8 @@ async fn confirm(books: &Books, key: &str, body: &Value) -> (StatusCode, Value) 
 static ORDER: Service = Service {
     name: "order",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.publish::<OrderEvent>();
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<OrderEvent>();
         Ok(())
     },
 };
@@ -237,5 +237,9 @@ async fn an_acquirer_that_breaks_down_charges_nothing() {
     assert_eq!(broken.kind(), Kind::Unavailable);
     assert_eq!(shop.charge(order), None);
     shop.eventually_is(order, "DECLINED").await;
+    // The card was not declined: the member may order again.
+    let again = shop.authorise(order, "tok_visa").await.expect_err("given up");
+    assert_eq!((again.kind(), again.reason()), (Kind::Conflict, "ORDER_CANCELLED"));
+    assert_eq!(shop.charge(order), None);
     shop.stage.close().await;
 }

@@ -12,7 +12,7 @@ mod service;
 mod store;
 
 use contracts::product::v1::{ProductEvent, product_service_server::ProductServiceServer};
-use kit::{Error, House, Service};
+use kit::{Error, Service, ServiceBuilder};
 
 /// The product service.
 pub const SERVICE: Service = Service {
@@ -21,9 +21,9 @@ pub const SERVICE: Service = Service {
     build,
 };
 
-fn build(house: &mut House<'_>) -> Result<(), Error> {
-    let products = service::Products::new(house.database());
-    house
+fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
+    let products = service::Products::new(builder.database());
+    builder
         .serve(ProductServiceServer::new(products))
         .publish::<ProductEvent>()
         .follow(policy::Orders)?;

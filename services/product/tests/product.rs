@@ -9,7 +9,7 @@ use contracts::{
     },
 };
 use kit::{
-    House, Service,
+    Service, ServiceBuilder,
     event::{self, Draft},
     id::Uuid,
     testing::stage::{As, Stage, eventually},
@@ -20,8 +20,8 @@ use tonic::Code;
 static ORDER: Service = Service {
     name: "order",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.publish::<OrderEvent>();
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<OrderEvent>();
         Ok(())
     },
 };

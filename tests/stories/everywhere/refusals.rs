@@ -16,7 +16,7 @@ struct Call<'a> {
 
 /// Somebody of each role, and what they have to do with each other.
 struct Cast {
-    house: House,
+    deployment: Deployment,
     seller: Rest,
     admin: Rest,
     member: Member,
@@ -27,13 +27,14 @@ struct Cast {
 
 impl Cast {
     async fn gather(story: &str) -> Self {
-        let house = House::open(story).await;
-        let (seller, admin) = (house.seller().await, house.admin().await);
-        let (product, member) = (house.product(PRICE, STOCK).await, house.member(BALANCE).await);
+        let deployment = Deployment::open(story).await;
+        let (seller, admin) = (deployment.seller().await, deployment.admin().await);
+        let (product, member) =
+            (deployment.product(PRICE, STOCK).await, deployment.member(BALANCE).await);
         let order = member.order(&product, 1).await;
         member.eventually_sees(&order, "DELIVERING").await;
         let waiting = member.transfer(&product, 1).await;
-        Self { house, seller, admin, member, product, order, waiting }
+        Self { deployment, seller, admin, member, product, order, waiting }
     }
 
     /// Every call that changes something, each with all its fields.
@@ -190,7 +191,7 @@ fn with(body: &Value, pointer: &str, value: Value) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_sent_is_taken_or_refused_with_the_field() {
     let cast = Cast::gather("spoilt_bodies").await;
-    let anyone = cast.house.rest();
+    let anyone = cast.deployment.rest();
     for call in cast.commands(&anyone) {
         let body = call.body.clone().expect("a command has a body");
         for wrong in [json!([]), json!([body]), json!("text"), json!(7), json!(null)] {
@@ -236,13 +237,13 @@ async fn whatever_is_sent_is_taken_or_refused_with_the_field() {
             }
         }
     }
-    cast.house.all_holds().await;
+    cast.deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_not_found_and_what_is_no_id_is_refused() {
     let cast = Cast::gather("spoilt_paths").await;
-    let anyone = cast.house.rest();
+    let anyone = cast.deployment.rest();
     let ids = [&cast.member.id, &cast.product.id, &cast.order, &cast.waiting.payment];
     for call in cast.commands(&anyone).into_iter().chain(cast.queries()) {
         // Of a command nothing happens to what is there.
@@ -278,7 +279,7 @@ async fn what_is_not_there_is_not_found_and_what_is_no_id_is_refused() {
     with_status(404, cast.admin.get("/v1/nonsense").await.expect("an answer"));
     with_status(405, cast.admin.post("/v1/mypage/x", json!({})).await.expect("an answer"));
     assert_eq!(cast.member.order_state(&cast.order).await, "DELIVERING");
-    cast.house.all_holds().await;
+    cast.deployment.all_holds().await;
 }
 
 /// A command by the end of its path, a value that it cannot take there, and the field at fault.
@@ -358,7 +359,7 @@ fn about_goods(product: &str) -> Vec<Nonsense<'_>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_makes_no_sense_in_the_shop_is_refused_with_the_field() {
     let cast = Cast::gather("nonsense").await;
-    let anyone = cast.house.rest();
+    let anyone = cast.deployment.rest();
     let product = cast.product.id.as_str();
     let cases = [about_people(), about_money(product), about_goods(product)].concat();
     let commands = cast.commands(&anyone);
@@ -388,5 +389,5 @@ async fn what_makes_no_sense_in_the_shop_is_refused_with_the_field() {
     }
     assert_eq!(cast.product.stock().await, Some(STOCK - 1));
     assert_eq!(cast.member.balance().await, Some(BALANCE - PRICE));
-    cast.house.all_holds().await;
+    cast.deployment.all_holds().await;
 }

@@ -22,15 +22,15 @@ struct Framed {
 }
 
 /// All that a service has told so far, as a subscriber hears it.
-async fn told(house: &House, service: &str) -> Vec<Envelope> {
-    let mut events = Grpc::new(house.channel(service).await);
+async fn told(deployment: &Deployment, service: &str) -> Vec<Envelope> {
+    let mut events = Grpc::new(deployment.channel(service).await);
     events.ready().await.expect("a connection");
     let name = format!("{}{}", service[..1].to_uppercase(), &service[1..]);
     let path = format!("/hansang.{service}.v1.{name}Events/Subscribe");
     let path = PathAndQuery::try_from(path).expect("a path");
     let wanted = SubscribeRequest { group: "a story".to_owned(), ..SubscribeRequest::default() };
     let mut request = Request::new(wanted);
-    request.metadata_mut().insert("authorization", house.operator());
+    request.metadata_mut().insert("authorization", deployment.operator());
     let codec = ProstCodec::<SubscribeRequest, Framed>::default();
     let stream = events.server_streaming(request, path, codec).await.expect("a stream");
     let (mut stream, mut envelopes) = (stream.into_inner(), Vec::new());
@@ -62,11 +62,15 @@ fn led_by<'a>(event: &'a Envelope, events: &'a BTreeMap<String, Envelope>) -> Ve
 }
 
 /// The events about an order or a member by their ids, when these are all.
-async fn eventually_told(house: &House, about: &str, kinds: &[&str]) -> BTreeMap<String, Envelope> {
+async fn eventually_told(
+    deployment: &Deployment,
+    about: &str,
+    kinds: &[&str],
+) -> BTreeMap<String, Envelope> {
     eventually(&format!("{kinds:?}"), async || {
         let mut events = BTreeMap::new();
         for service in PUBLISHERS {
-            let told = told(house, service).await;
+            let told = told(deployment, service).await;
             let about = told.into_iter().filter(|event| event.correlation_id == about);
             events.extend(about.map(|event| (event.event_id.clone(), event)));
         }
@@ -110,15 +114,15 @@ const UNDONE: [&str; 5] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_trace_runs_from_the_call_to_the_last_policy() {
-    let house = House::open("traces").await;
-    let member = house.member(BALANCE).await;
-    let product = house.product(PRICE, STOCK).await;
+    let deployment = Deployment::open("traces").await;
+    let member = deployment.member(BALANCE).await;
+    let product = deployment.product(PRICE, STOCK).await;
     let wanted = order("WALLET", &product, 1);
     let placed = call(&member.rest, "/v1/orders", wanted, PLACING).await;
     let id = with_status(201, placed).text("id");
 
     let kinds = [&CHAIN[..], &BESIDE].concat();
-    let events = eventually_told(&house, &id, &kinds).await;
+    let events = eventually_told(&deployment, &id, &kinds).await;
     for event in events.values() {
         let kind = event.r#type.as_str();
         let place = CHAIN.iter().position(|it| *it == kind).unwrap_or(2);
@@ -133,7 +137,7 @@ async fn one_trace_runs_from_the_call_to_the_last_policy() {
     // A cancellation is a call of its own, and so is its trace.
     let cancel = format!("/v1/orders/{id}:cancel");
     with_status(200, call(&member.rest, &cancel, json!({}), CANCELLING).await);
-    let events = eventually_told(&house, &id, &[&kinds[..], &UNDONE].concat()).await;
+    let events = eventually_told(&deployment, &id, &[&kinds[..], &UNDONE].concat()).await;
     for event in events.values().filter(|event| UNDONE.contains(&event.r#type.as_str())) {
         assert_eq!(trace(event), CANCELLING, "{event:?}");
         let causes: &[&str] = match event.r#type.as_str() {
@@ -153,29 +157,29 @@ async fn one_trace_runs_from_the_call_to_the_last_policy() {
     // A refusal says where to look.
     let refusal = call(&member.rest, "/v1/orders", json!({}), PLACING).await;
     assert_eq!(refusal.text("traceId"), PLACING, "{refusal}");
-    house.all_holds().await;
+    deployment.all_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_service_asks_of_another_is_in_the_same_trace() {
-    let house = House::open("traces_of_calls").await;
-    let (seller, member) = (house.seller().await, house.member(0).await);
-    let product = house.product(PRICE, STOCK).await;
+    let deployment = Deployment::open("traces_of_calls").await;
+    let (seller, member) = (deployment.seller().await, deployment.member(0).await);
+    let product = deployment.product(PRICE, STOCK).await;
     let wanted = order("CARD", &product, 1);
     let placed = call(&member.rest, "/v1/orders", wanted, PLACING).await;
     let id = with_status(201, placed).text("id");
     let kinds = [&CHAIN[..], &BESIDE].concat();
-    for event in eventually_told(&house, &id, &kinds).await.values() {
+    for event in eventually_told(&deployment, &id, &kinds).await.values() {
         assert_eq!(trace(event), PLACING, "{event:?}");
     }
 
     let Transfer { order, payment } = member.transfer(&product, 1).await;
     let waiting = ["OrderPlaced", "DepositRequested", "OrderAwaitingDeposit"];
-    let before = eventually_told(&house, &order, &waiting).await;
+    let before = eventually_told(&deployment, &order, &waiting).await;
     let confirm = format!("/v1/payments/{payment}:confirmDeposit");
     let deposit = json!({ "amount": won(PRICE), "depositorName": "Kim" });
     with_status(200, call(&seller, &confirm, deposit, PLACING).await);
-    let after = eventually_told(&house, &order, &[&waiting[1..], &kinds].concat()).await;
+    let after = eventually_told(&deployment, &order, &[&waiting[1..], &kinds].concat()).await;
     for event in after.values() {
         assert_eq!(trace(event) == PLACING, !before.contains_key(&event.event_id), "{event:?}");
     }
@@ -183,9 +187,9 @@ async fn what_one_service_asks_of_another_is_in_the_same_trace() {
     let somebody = json!({
         "email": "kim@example.com", "password": "correct horse", "displayName": "Kim",
     });
-    let id = with_status(201, call(&house.rest(), "/v1/members", somebody, PLACING).await);
+    let id = with_status(201, call(&deployment.rest(), "/v1/members", somebody, PLACING).await);
     let events = eventually_told(
-        &house,
+        &deployment,
         &id.text("id"),
         &["MemberRegistered", "CouponIssued", "NotificationSent"],
     )
@@ -195,5 +199,5 @@ async fn what_one_service_asks_of_another_is_in_the_same_trace() {
         let told = event.r#type == "MemberRegistered";
         assert_eq!(led_by(event, &events), ["MemberRegistered"][usize::from(told)..], "{event:?}");
     }
-    house.all_holds().await;
+    deployment.all_holds().await;
 }

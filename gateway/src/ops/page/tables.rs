@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::{
     super::{
+        deployment::Health,
         figures::{Calls, Figures},
-        house::Health,
         html::Html,
         order::History,
     },

@@ -1,4 +1,4 @@
-//! What the page shows of a house, and what can be put into it from elsewhere.
+//! What the page shows of a deployment, and what can be put into it from elsewhere.
 
 use std::{
     fmt::Write as _,
@@ -9,13 +9,13 @@ use kit::telemetry::read;
 use serde_json::json;
 
 use super::*;
-use crate::ops::house::{Health, Look, Place, Process};
+use crate::ops::deployment::{Health, Look, Place, Process};
 
 /// What somebody would write who could have their way with a label, a refusal, an id.
 const EVIL: &str = "\"><script>alert('&')</script>";
 const TAMED: &str = "&quot;&gt;&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;";
 
-/// A house in which everything that comes from elsewhere is evil.
+/// A deployment in which everything that comes from elsewhere is evil.
 fn evil() -> Figures {
     let label = EVIL.replace('"', "\\\"");
     let mut text = String::new();

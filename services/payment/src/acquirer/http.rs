@@ -111,7 +111,7 @@ impl Http {
 }
 
 fn away(error: impl std::fmt::Display) -> Error {
-    Error::unavailable("ACQUIRER_UNAVAILABLE", "the acquirer cannot be asked now")
+    Error::unavailable("ACQUIRER_UNAVAILABLE", "the acquirer is unavailable")
         .because(format!("the acquirer: {error}"))
 }
 

@@ -10,14 +10,14 @@ use contracts::{
         product_service_server::{ProductService, ProductServiceServer},
     },
 };
-use kit::{Error, House, Service, error::Kind};
+use kit::{Error, Service, ServiceBuilder, error::Kind};
 use tonic::{Request, Response, Status};
 
 pub(crate) static ORDER: Service = Service {
     name: "order",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.publish::<OrderEvent>();
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<OrderEvent>();
         Ok(())
     },
 };
@@ -94,8 +94,8 @@ impl ProductService for Products {
 pub(crate) static PRODUCT: Service = Service {
     name: "product",
     migrations: kit::migrations![],
-    build: |house: &mut House<'_>| {
-        house.serve(ProductServiceServer::new(Products));
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.serve(ProductServiceServer::new(Products));
         Ok(())
     },
 };

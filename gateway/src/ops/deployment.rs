@@ -1,5 +1,5 @@
 //! Looks at every process that the gateway's peers lead to, all at once, and keeps
-//! the look for a second: however many watch, the house is asked once.
+//! the look for a second: however many watch, the deployment is asked once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_millis(1_500);
 const FRESH: Duration = Duration::from_millis(900);
 
 /// Where the services are, and the last look at them.
-pub(crate) struct House {
+pub(crate) struct Deployment {
     /// Addresses by service.
     peers: BTreeMap<String, String>,
     last: Mutex<Option<(Instant, Arc<Look>)>>,
@@ -79,8 +79,8 @@ impl Process {
     }
 }
 
-impl House {
-    /// A house of these services.
+impl Deployment {
+    /// A deployment of these services.
     pub(super) fn new<'a>(services: impl Iterator<Item = &'a str>, peers: &PeerSettings) -> Self {
         let peers = services.map(|service| (service.to_owned(), peers.address(service))).collect();
         Self { peers, last: Mutex::default() }

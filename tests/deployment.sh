@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# For the checks that look at a house from outside, which source this: a house that is up on free ports,
+# For the checks that look at a deployment from outside, which source this: a running deployment on free ports,
 # in a directory of its own, with everything that was started beside it; all of it goes in the end.
 
 hansang=$PWD/target/debug/hansang
@@ -35,8 +35,8 @@ until_() {
     done
 }
 
-# Brings the house up: $api and $grpc are where.
-house() {
+# Brings the deployment up: $api and $grpc are where.
+deployment() {
     api=http://127.0.0.1:$(free) grpc=127.0.0.1:$(free)
     start up "$hansang" up --data-dir "$dir/data" --http "${api#http://}" --grpc "$grpc"
     until_ curl -sf "$api/v1/products"

@@ -2,7 +2,7 @@
 docs/operate.md has them made, the migrations' Job, then every Deployment's container with its own arguments,
 environment and files. An order goes through, the policies change, `verify` holds, and all stop well.
 
-python3 house.py HELM HANSANG; keeps what it wrote, and the logs, when something is wrong.
+python3 deployment.py HELM HANSANG; keeps what it wrote, and the logs, when something is wrong.
 """
 
 import glob
@@ -88,7 +88,7 @@ class Postgres:
         self.process.wait()
 
 
-class House:
+class Deployment:
     def __init__(self, folder, postgres):
         flags = [flag for pair in DEPLOYED.items() for flag in ("--set", "=".join(pair))]
         text = subprocess.check_output([HELM, "template", "shop", ROOT / "helm/hansang", *flags], text=True)
@@ -204,27 +204,27 @@ class House:
 def main():
     began = time.monotonic()
     # Postgres's own user has to pass through.
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="hansang-house-"))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="hansang-deployment-"))
     folder.chmod(0o711)
     (folder / "postgres").mkdir()
     postgres = Postgres(folder / "postgres")
-    house = House(folder, postgres)
+    deployment = Deployment(folder, postgres)
     try:
-        house.furnish()
-        house.migrate()
-        house.start()
-        house.order()
-        house.reload()
-        held = house.verify()
-        house.stop()
+        deployment.furnish()
+        deployment.migrate()
+        deployment.start()
+        deployment.order()
+        deployment.reload()
+        held = deployment.verify()
+        deployment.stop()
     except Exception as error:
-        print(f"the chart's house does not stand: {error!r}; see {folder}", file=sys.stderr)
+        print(f"the chart's deployment does not stand: {error!r}; see {folder}", file=sys.stderr)
         return 1
     finally:
-        house.kill()
+        deployment.kill()
         postgres.stop()
     shutil.rmtree(folder)
-    print(f"{len(house.processes)} pods as processes: an order delivered, {held} invariants hold, "
+    print(f"{len(deployment.processes)} pods as processes: an order delivered, {held} invariants hold, "
           f"{time.monotonic() - began:.0f} s")
     return 0
 

@@ -1,4 +1,4 @@
-//! A whole house for one test: databases of its own, each service a process of its
+//! A whole deployment for one test: databases of its own, each service a process of its
 //! own, and a gateway. Everything ends with the test; the logs stay when it failed.
 
 #[path = "../parts.rs"]
@@ -35,8 +35,8 @@ const EVENTUALLY: Duration = Duration::from_secs(5);
 const SETTLED: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 
-/// A running house.
-pub(crate) struct House {
+/// A running deployment.
+pub(crate) struct Deployment {
     parts: BTreeMap<&'static str, Part>,
     pub(crate) ground: Ground,
     _dir: TempDir,
@@ -49,11 +49,11 @@ struct Part {
     process: Option<Process>,
     /// Where the next process of a part that is replaced listens.
     next: Option<(SocketAddr, SocketAddr)>,
-    /// Until the part is gone, no other house gets its ports.
+    /// Until the part is gone, no other deployment gets its ports.
     ports: Vec<File>,
 }
 
-impl House {
+impl Deployment {
     /// Everything up and ready; `story` names the folder of its logs.
     pub(crate) async fn open(story: &str) -> Self {
         Self::open_with(story, &[]).await
@@ -72,16 +72,16 @@ impl House {
         let ground = Ground::lay(&admin, &prefix, dir.path(), story).await;
         let names = SERVICES.iter().map(|service| service.name).chain(["gateway"]);
         let parts = names.map(|name| (name, Part::new())).collect();
-        let mut house = Self { parts, ground, _dir: dir };
-        let all: Vec<_> = house.parts.keys().copied().collect();
+        let mut deployment = Self { parts, ground, _dir: dir };
+        let all: Vec<_> = deployment.parts.keys().copied().collect();
         for part in &all {
-            house.spawn(part, told);
+            deployment.spawn(part, told);
         }
         for part in &all {
-            house.ready(part).await;
+            deployment.ready(part).await;
         }
-        house.ground.seed().await;
-        house
+        deployment.ground.seed().await;
+        deployment
     }
 
     /// What a process has logged so far.
@@ -309,7 +309,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for Deployment {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("the processes' logs are in {}", self.ground.logs.display());

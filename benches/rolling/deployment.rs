@@ -1,4 +1,4 @@
-//! A house with replicas: Postgres as `up` keeps it, and of each service and the
+//! A deployment with replicas: Postgres as `up` keeps it, and of each service and the
 //! gateway so many processes, with a free place for the one that comes before another
 //! goes. Callers know all places, as they would from a name that stands for them.
 
@@ -27,8 +27,8 @@ const POOL_SIZE: &str = "8";
 /// What was killed comes again after this, as a keeper has it.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// A running house. Dropped, its processes end before their Postgres does.
-pub(crate) struct House {
+/// A running deployment. Dropped, its processes end before their Postgres does.
+pub(crate) struct Deployment {
     parts: BTreeMap<&'static str, Part>,
     ground: Ground,
     postgres: Embedded,
@@ -49,7 +49,7 @@ struct Part {
     _ports: Vec<File>,
 }
 
-impl House {
+impl Deployment {
     /// Everything up and ready.
     pub(crate) async fn open() -> Self {
         let dir = tempfile::Builder::new().prefix("hansang-rolling-").tempdir().expect("a folder");
@@ -60,21 +60,21 @@ impl House {
         let ground = Ground::lay(&admin, provision::PREFIX, dir.path(), "rolling-bench").await;
         let names = SERVICES.iter().map(|service| service.name).chain(["gateway"]);
         let parts = names.map(|name| (name, Part::new())).collect();
-        let mut house = Self { parts, ground, postgres, dir };
+        let mut deployment = Self { parts, ground, postgres, dir };
         for number in 0..REPLICAS {
-            for name in house.parts() {
-                let place = house.parts[name].places[number];
-                let process = house.start(name, place);
-                house.part(name).replicas.push_back((place, process));
+            for name in deployment.parts() {
+                let place = deployment.parts[name].places[number];
+                let process = deployment.start(name, place);
+                deployment.part(name).replicas.push_back((place, process));
             }
         }
-        for part in house.parts.values_mut() {
+        for part in deployment.parts.values_mut() {
             for (place, process) in &mut part.replicas {
                 process.ready(place.0).await;
             }
         }
-        house.ground.seed().await;
-        house
+        deployment.ground.seed().await;
+        deployment
     }
 
     /// The services and the gateway.
