@@ -17,6 +17,7 @@ pub mod incoming;
 pub mod input;
 pub mod migrate;
 pub mod money;
+pub mod names;
 mod observe;
 pub mod page;
 mod revocation;

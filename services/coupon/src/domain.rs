@@ -22,6 +22,9 @@ pub(crate) enum State {
     Refused,
 }
 
+kit::names!(State, constraint coupon_state:
+    New = "NEW", Issued = "ISSUED", Cancelled = "CANCELLED", Refused = "REFUSED");
+
 /// What happened to the member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fact {

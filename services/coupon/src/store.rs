@@ -32,7 +32,7 @@ impl Coupon {
         Ok(Self {
             id: CouponId(row.get("id")),
             member: MemberId(row.get("member_id")),
-            state: state(row.get("state"))?,
+            state: State::named(row.get("state"))?,
             create_time: row.get("create_time"),
             version: row.get("version"),
         })
@@ -68,7 +68,7 @@ pub(crate) async fn learn(
         }));
     }
     let members: Vec<Uuid> = coupons.keys().map(|member| member.0).collect();
-    let states: Vec<&str> = coupons.values().map(|coupon| state_name(coupon.state)).collect();
+    let states: Vec<&str> = coupons.values().map(|coupon| coupon.state.name()).collect();
     let versions: Vec<i64> = coupons.values().map(|coupon| coupon.version).collect();
     tx.execute(
         "update coupon set state = n.state, version = n.version
@@ -129,23 +129,4 @@ pub(crate) async fn list(
         )
         .await?;
     rows.iter().map(Coupon::from_row).collect()
-}
-
-fn state(name: &str) -> Result<State, Error> {
-    match name {
-        "NEW" => Ok(State::New),
-        "ISSUED" => Ok(State::Issued),
-        "CANCELLED" => Ok(State::Cancelled),
-        "REFUSED" => Ok(State::Refused),
-        other => Err(Error::internal(format!("coupon state {other}"))),
-    }
-}
-
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::New => "NEW",
-        State::Issued => "ISSUED",
-        State::Cancelled => "CANCELLED",
-        State::Refused => "REFUSED",
-    }
 }

@@ -27,6 +27,10 @@ pub(crate) enum State {
     Refused,
 }
 
+kit::names!(State, constraint delivery_state:
+    New = "NEW", Started = "STARTED", Completed = "COMPLETED", Cancelled = "CANCELLED",
+    Refused = "REFUSED");
+
 /// What happened to the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fact {

@@ -41,7 +41,7 @@ impl Delivery {
             id: DeliveryId(row.get("id")),
             order: OrderId(row.get("order_id")),
             member: MemberId(row.get("member_id")),
-            state: state(row.get("state"))?,
+            state: State::named(row.get("state"))?,
             create_time: row.get("create_time"),
             version: row.get("version"),
         })
@@ -74,7 +74,7 @@ pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
         drafts.extend(told(delivery).map(|draft| draft.caused_by(learned.cause.clone())));
     }
     let orders: Vec<Uuid> = deliveries.keys().map(|order| order.0).collect();
-    let states: Vec<&str> = deliveries.values().map(|d| state_name(d.state)).collect();
+    let states: Vec<&str> = deliveries.values().map(|d| d.state.name()).collect();
     let versions: Vec<i64> = deliveries.values().map(|d| d.version).collect();
     tx.execute(
         "update delivery set state = n.state, version = n.version
@@ -190,25 +190,4 @@ pub(crate) async fn list(
         }
     };
     rows.iter().map(Delivery::from_row).collect()
-}
-
-fn state(name: &str) -> Result<State, Error> {
-    match name {
-        "NEW" => Ok(State::New),
-        "STARTED" => Ok(State::Started),
-        "COMPLETED" => Ok(State::Completed),
-        "CANCELLED" => Ok(State::Cancelled),
-        "REFUSED" => Ok(State::Refused),
-        other => Err(Error::internal(format!("delivery state {other}"))),
-    }
-}
-
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::New => "NEW",
-        State::Started => "STARTED",
-        State::Completed => "COMPLETED",
-        State::Cancelled => "CANCELLED",
-        State::Refused => "REFUSED",
-    }
 }

@@ -111,6 +111,9 @@ pub(crate) enum State {
     Refused,
 }
 
+kit::names!(State, constraint mileage_entry_state:
+    New = "NEW", Earned = "EARNED", Cancelled = "CANCELLED", Refused = "REFUSED");
+
 /// What happened to the payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fact {

@@ -12,7 +12,7 @@ use kit::{
 use tokio_postgres::Row;
 
 use crate::{
-    domain::{Entry, EntryId, Fact, MemberId, OrderId, Outcome, PaymentId, Points},
+    domain::{Entry, EntryId, Fact, MemberId, OrderId, Outcome, PaymentId, Points, State},
     gauge, words,
 };
 
@@ -40,7 +40,7 @@ impl Stored {
             order: OrderId(row.get("order_id")),
             member: MemberId(row.get("member_id")),
             points: Points::stored(row.get("points")),
-            state: words::state(row.get("state"))?,
+            state: State::named(row.get("state"))?,
         };
         Ok(Self { entry, version: row.get("version"), create_time: row.get("create_time") })
     }
@@ -130,8 +130,7 @@ async fn lock(tx: &mut Tx, facts: &[Learned]) -> Result<BTreeMap<PaymentId, Stor
 async fn save(tx: &mut Tx, entries: &BTreeMap<PaymentId, Stored>) -> Result<(), Error> {
     let payments: Vec<Uuid> = entries.keys().map(|payment| payment.0).collect();
     let points: Vec<i64> = entries.values().map(|stored| stored.entry.points.get()).collect();
-    let states: Vec<&str> =
-        entries.values().map(|stored| words::state_name(stored.entry.state)).collect();
+    let states: Vec<&str> = entries.values().map(|stored| stored.entry.state.name()).collect();
     let versions: Vec<i64> = entries.values().map(|stored| stored.version).collect();
     tx.execute(
         "update mileage_entry set points = n.points, state = n.state, version = n.version

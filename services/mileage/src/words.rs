@@ -2,7 +2,6 @@
 //! database, where states have their names from the contract.
 
 use contracts::mileage::v1::{self as pb, MileageCancelled, MileageEarned, mileage_event::Event};
-use kit::Error;
 
 use crate::domain::{Entry, Outcome, State};
 
@@ -37,26 +36,5 @@ pub(crate) fn wire_state(state: State) -> pb::mileage_entry::State {
         State::New | State::Refused => pb::mileage_entry::State::Unspecified,
         State::Earned => pb::mileage_entry::State::Earned,
         State::Cancelled => pb::mileage_entry::State::Cancelled,
-    }
-}
-
-/// A state as the database has it.
-pub(crate) fn state_name(state: State) -> &'static str {
-    match state {
-        State::New => "NEW",
-        State::Earned => "EARNED",
-        State::Cancelled => "CANCELLED",
-        State::Refused => "REFUSED",
-    }
-}
-
-/// A stored state.
-pub(crate) fn state(name: &str) -> Result<State, Error> {
-    match name {
-        "NEW" => Ok(State::New),
-        "EARNED" => Ok(State::Earned),
-        "CANCELLED" => Ok(State::Cancelled),
-        "REFUSED" => Ok(State::Refused),
-        other => Err(Error::internal(format!("mileage entry state {other}"))),
     }
 }

@@ -28,6 +28,9 @@ pub(crate) enum Audience {
     Member,
 }
 
+kit::names!(Audience, constraint notification_audience:
+    Admin = "ADMIN", Marketing = "MARKETING", Member = "MEMBER");
+
 /// A kind of message, whose text can be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Template {

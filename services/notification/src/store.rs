@@ -38,7 +38,7 @@ impl Notification {
     fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             id: NotificationId(row.get("id")),
-            audience: words::audience(row.get("audience"))?,
+            audience: Audience::named(row.get("audience"))?,
             subject: row.get("subject_id"),
             body: row.get("body"),
             create_time: row.get("create_time"),
@@ -66,7 +66,7 @@ pub(crate) async fn send(tx: &mut Tx, heard: &[Heard]) -> Result<Vec<Notificatio
         let body = bodies.get(&template).ok_or_else(|| no_text(template))?;
         let id = kit::id::new();
         ids.push(id);
-        audiences.push(words::audience_name(occasion.audience()));
+        audiences.push(occasion.audience().name());
         subjects.push(occasion.subject());
         texts.push(body.about(occasion));
         causes.insert(id, cause);
@@ -135,7 +135,7 @@ pub(crate) async fn list(
             );
             reader.query(sql, &[&subject, &audience, &below, &limit]).await?
         }
-        (None, Some(audience)) if audience == words::audience_name(Audience::Marketing) => {
+        (None, Some(audience)) if audience == Audience::Marketing.name() => {
             // Nearly all are: those that are not are passed over.
             let sql = concat!(
                 select_notifications!(),

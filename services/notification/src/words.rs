@@ -4,7 +4,6 @@
 use contracts::notification::v1::{
     NotificationEvent, NotificationSent, notification::Audience as Wire, notification_event::Event,
 };
-use kit::Error;
 use prost::Message as _;
 
 use crate::{domain::Audience, store::Notification};
@@ -30,20 +29,5 @@ pub(crate) fn wire_audience(audience: Audience) -> Wire {
         Audience::Admin => Wire::Admin,
         Audience::Marketing => Wire::Marketing,
         Audience::Member => Wire::Member,
-    }
-}
-
-/// An audience as the database has it.
-pub(crate) fn audience_name(audience: Audience) -> &'static str {
-    wire_audience(audience).as_str_name()
-}
-
-/// A stored audience.
-pub(crate) fn audience(name: &str) -> Result<Audience, Error> {
-    match Wire::from_str_name(name) {
-        Some(Wire::Admin) => Ok(Audience::Admin),
-        Some(Wire::Marketing) => Ok(Audience::Marketing),
-        Some(Wire::Member) => Ok(Audience::Member),
-        Some(Wire::Unspecified) | None => Err(Error::internal(format!("audience {name}"))),
     }
 }

@@ -41,6 +41,9 @@ pub(crate) enum Method {
     BankTransfer,
 }
 
+kit::names!(Method, constraint orders_method:
+    Card = "CARD", Wallet = "WALLET", BankTransfer = "BANK_TRANSFER");
+
 /// How far an order has come. The order of the variants is the order of life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
@@ -68,6 +71,11 @@ pub(crate) enum CancelReason {
     CardDeclined,
     MemberWithdrawn,
 }
+
+kit::names!(CancelReason, constraint orders_cancel_reason:
+    MemberRequest = "MEMBER_REQUEST", OutOfStock = "OUT_OF_STOCK",
+    InsufficientBalance = "INSUFFICIENT_BALANCE", DepositExpired = "DEPOSIT_EXPIRED",
+    CardDeclined = "CARD_DECLINED", MemberWithdrawn = "MEMBER_WITHDRAWN");
 
 /// Something that happened elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +107,8 @@ pub(crate) enum Pending {
     Pending,
     Aborting,
 }
+
+kit::names!(Pending, constraint orders_pending: Pending = "PENDING", Aborting = "ABORTING");
 
 /// What an order has learned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

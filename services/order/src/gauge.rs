@@ -37,7 +37,7 @@ static IN_PROGRESS: LazyLock<Gauges<One>> = LazyLock::new(|| {
 
 /// An order that was made at `created` has reached a state.
 pub(crate) fn reached(order: &Order, state: State, created: SystemTime) {
-    let method = ("payment_method", words::method_name(order.method));
+    let method = ("payment_method", order.method.name());
     let took = created.elapsed().unwrap_or_default();
     TOOK.took(&[method, ("order_state", words::state_name(state))], took);
     match state {
@@ -46,7 +46,7 @@ pub(crate) fn reached(order: &Order, state: State, created: SystemTime) {
             PLACED.get_or_create(&[method]).inc_by(won);
         }
         State::Cancelled(reason) => {
-            let reason = ("cancel_reason", words::cancel_reason_name(reason));
+            let reason = ("cancel_reason", reason.name());
             CANCELLED.get_or_create(&[reason]).inc();
         }
         _ => {}

@@ -15,7 +15,6 @@ use kit::{
 use crate::{
     domain::{CancelReason, DISPLAY_NAME, Fact, OrderId, ProductId},
     store::{self, Learned, Offer},
-    words,
 };
 
 /// Follows product: its catalogue, and what became of the orders' goods.
@@ -83,10 +82,10 @@ impl Policy<PaymentEvent> for Payments {
                     (&it.order_id, Fact::Paid(kit::id::parse("payment_id", &it.payment_id)?))
                 }
                 Some(Event::PaymentDeclined(it)) => {
-                    (&it.order_id, Fact::PaymentLost(words::cancel_reason(&it.reason)?))
+                    (&it.order_id, Fact::PaymentLost(CancelReason::named(&it.reason)?))
                 }
                 Some(Event::PaymentCancelled(it)) => {
-                    (&it.order_id, Fact::PaymentLost(words::cancel_reason(&it.reason)?))
+                    (&it.order_id, Fact::PaymentLost(CancelReason::named(&it.reason)?))
                 }
                 Some(Event::WalletToppedUp(_)) | None => continue,
             };

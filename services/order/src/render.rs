@@ -9,7 +9,7 @@ pub(crate) fn order(stored: &Stored) -> pb::Order {
     let order = &stored.order;
     let state = order.state();
     let reason = match state {
-        State::Cancelled(reason) => words::cancel_reason_name(reason),
+        State::Cancelled(reason) => reason.name(),
         _ => "CANCEL_REASON_UNSPECIFIED",
     };
     pb::Order {

@@ -13,7 +13,10 @@ use kit::{
 use tokio_postgres::Row;
 
 use crate::{
-    domain::{Fact, Facts, Line, MemberId, Milestones, Order, OrderId, ProductId, State},
+    domain::{
+        CancelReason, Fact, Facts, Line, MemberId, Method, Milestones, Order, OrderId, Pending,
+        ProductId, State,
+    },
     gauge, words,
 };
 
@@ -40,10 +43,10 @@ pub(crate) struct Stored {
 impl Stored {
     fn from_row(row: &Row) -> Result<Self, Error> {
         let cancel_reason: Option<&str> = row.get("cancel_reason");
-        let cancelled = cancel_reason.map(words::cancel_reason).transpose()?;
+        let cancelled = cancel_reason.map(CancelReason::named).transpose()?;
         let pending: Option<&str> = row.get("pending");
         let facts = Facts {
-            pending: pending.map(words::pending).transpose()?,
+            pending: pending.map(Pending::named).transpose()?,
             place_attempts: row.get("place_attempts"),
             deposit_requested: row.get("deposit_requested"),
             paid: row.get("paid"),
@@ -56,7 +59,7 @@ impl Stored {
         let order = Order {
             id: OrderId(row.get("id")),
             member: MemberId(row.get("member_id")),
-            method: words::method(row.get("method"))?,
+            method: Method::named(row.get("method"))?,
             lines: lines(row),
             total: Money::krw(row.get("total_minor")),
             payment: row.get("payment_id"),
@@ -127,14 +130,14 @@ pub(crate) async fn insert(tx: &mut Tx, order: Order) -> Result<Stored, Error> {
             &[
                 &order.id.0,
                 &order.member.0,
-                &words::method_name(order.method),
+                &order.method.name(),
                 &minor,
                 &currency,
                 &products,
                 &names,
                 &quantities,
                 &prices,
-                &order.facts.pending.map(words::pending_name),
+                &order.facts.pending.map(Pending::name),
                 &state,
                 &event_version,
             ],
@@ -283,13 +286,13 @@ async fn save(tx: &mut Tx, orders: &[Stored]) -> Result<(), Error> {
             &facts(orders, |f| f.delivery_started),
             &facts(orders, |f| f.receipt_confirmed),
             &column(orders, |s| s.order.facts.cancel_attempts),
-            &column(orders, |s| s.order.facts.cancelled.map(words::cancel_reason_name)),
+            &column(orders, |s| s.order.facts.cancelled.map(CancelReason::name)),
             &column(orders, |s| s.order.payment),
             &column(orders, |s| words::state_name(s.order.state())),
             &column(orders, |s| words::state_name(s.order.told)),
             &column(orders, |s| s.version),
             &column(orders, |s| s.event_version),
-            &column(orders, |s| s.order.facts.pending.map(words::pending_name)),
+            &column(orders, |s| s.order.facts.pending.map(Pending::name)),
             &column(orders, |s| s.order.facts.place_attempts),
         ],
     )

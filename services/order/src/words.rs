@@ -7,7 +7,7 @@ use contracts::order::v1::{
 };
 use kit::Error;
 
-use crate::domain::{CancelReason, Line, Method, Order, Pending, State};
+use crate::domain::{CancelReason, Line, Method, Order, State};
 
 /// The event of a milestone. CANCELLING is none.
 pub(crate) fn event(order: &Order, milestone: State) -> Option<Event> {
@@ -38,7 +38,7 @@ pub(crate) fn event(order: &Order, milestone: State) -> Option<Event> {
         State::Cancelled(reason) => Event::OrderCancelled(OrderCancelled {
             order_id,
             member_id,
-            reason: pb::order::CancelReason::from_str_name(cancel_reason_name(reason))
+            reason: pb::order::CancelReason::from_str_name(reason.name())
                 .unwrap_or_default()
                 .into(),
             lines: lines(&order.lines),
@@ -115,62 +115,5 @@ pub(crate) fn state(name: &str, reason: Option<CancelReason>) -> Result<State, E
         ("CLOSED", _) => Ok(State::Closed),
         ("CANCELLED", Some(reason)) => Ok(State::Cancelled(reason)),
         (other, _) => Err(Error::internal(format!("order state {other}"))),
-    }
-}
-
-/// What there is before a card order is placed, as the database has it.
-pub(crate) fn pending_name(pending: Pending) -> &'static str {
-    match pending {
-        Pending::Pending => "PENDING",
-        Pending::Aborting => "ABORTING",
-    }
-}
-
-/// A stored one.
-pub(crate) fn pending(name: &str) -> Result<Pending, Error> {
-    match name {
-        "PENDING" => Ok(Pending::Pending),
-        "ABORTING" => Ok(Pending::Aborting),
-        other => Err(Error::internal(format!("pending order {other}"))),
-    }
-}
-
-/// A method as the database has it.
-pub(crate) fn method_name(method: Method) -> &'static str {
-    wire_method(method).as_str_name()
-}
-
-/// A stored method.
-pub(crate) fn method(name: &str) -> Result<Method, Error> {
-    match name {
-        "CARD" => Ok(Method::Card),
-        "WALLET" => Ok(Method::Wallet),
-        "BANK_TRANSFER" => Ok(Method::BankTransfer),
-        other => Err(Error::internal(format!("payment method {other}"))),
-    }
-}
-
-/// A reason as the database and the contract have it.
-pub(crate) fn cancel_reason_name(reason: CancelReason) -> &'static str {
-    match reason {
-        CancelReason::MemberRequest => "MEMBER_REQUEST",
-        CancelReason::OutOfStock => "OUT_OF_STOCK",
-        CancelReason::InsufficientBalance => "INSUFFICIENT_BALANCE",
-        CancelReason::DepositExpired => "DEPOSIT_EXPIRED",
-        CancelReason::CardDeclined => "CARD_DECLINED",
-        CancelReason::MemberWithdrawn => "MEMBER_WITHDRAWN",
-    }
-}
-
-/// A stored or told reason.
-pub(crate) fn cancel_reason(name: &str) -> Result<CancelReason, Error> {
-    match name {
-        "MEMBER_REQUEST" => Ok(CancelReason::MemberRequest),
-        "OUT_OF_STOCK" => Ok(CancelReason::OutOfStock),
-        "INSUFFICIENT_BALANCE" => Ok(CancelReason::InsufficientBalance),
-        "DEPOSIT_EXPIRED" => Ok(CancelReason::DepositExpired),
-        "CARD_DECLINED" => Ok(CancelReason::CardDeclined),
-        "MEMBER_WITHDRAWN" => Ok(CancelReason::MemberWithdrawn),
-        other => Err(Error::internal(format!("cancel reason {other}"))),
     }
 }

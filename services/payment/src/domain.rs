@@ -43,6 +43,9 @@ pub(crate) enum Method {
     BankTransfer,
 }
 
+kit::names!(Method, constraint payment_method:
+    Card = "CARD", Wallet = "WALLET", BankTransfer = "BANK_TRANSFER");
+
 /// How far a payment has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -60,6 +63,11 @@ pub(crate) enum State {
     /// The order was cancelled first: whatever comes later is refused.
     Refused,
 }
+
+kit::names!(State, constraint payment_state:
+    New = "NEW", Authorising = "AUTHORISING", WaitingForDeposit = "WAITING_FOR_DEPOSIT",
+    Confirming = "CONFIRMING", Done = "DONE", Declined = "DECLINED", Cancelled = "CANCELLED",
+    Expired = "EXPIRED", Refused = "REFUSED");
 
 /// Units of one product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,10 +7,7 @@ use kit::{
     telemetry::{self, Counters},
 };
 
-use crate::{
-    domain::{Outcome, Payment},
-    words,
-};
+use crate::domain::{Outcome, Payment};
 
 type Two = [(&'static str, &'static str); 2];
 
@@ -36,7 +33,7 @@ impl Counted {
             Outcome::Expired => ("expired", payment.amount),
             Outcome::Voided => ("voided", payment.amount),
         };
-        let method = words::method_name(payment.method);
+        let method = payment.method.name();
         Self { labels: [("payment_method", method), ("outcome", outcome)], amount }
     }
 

@@ -19,7 +19,9 @@ pub(crate) use wallet::{Entry, balance, entries, top_up};
 
 use self::ledger::Ledger;
 use crate::{
-    domain::{Line, MemberId, OrderId, Outcome, Payment, PaymentId, Placed, State, Wallets},
+    domain::{
+        Line, MemberId, Method, OrderId, Outcome, Payment, PaymentId, Placed, State, Wallets,
+    },
     gauge::Counted,
     tasks, words,
 };
@@ -51,9 +53,9 @@ impl Stored {
             id: PaymentId(row.get("id")),
             order: OrderId(row.get("order_id")),
             member: MemberId(row.get("member_id")),
-            method: words::method(row.get("method"))?,
+            method: Method::named(row.get("method"))?,
             amount: Money::krw(row.get("amount_minor")),
-            state: words::state(row.get("state"))?,
+            state: State::named(row.get("state"))?,
             reason: row.get("reason"),
             lines: products.into_iter().zip(quantities).map(line).collect(),
             deposit_due: row.get("deposit_due_time"),
@@ -274,9 +276,9 @@ async fn save_payments(tx: &mut Tx, payments: &[&Stored]) -> Result<(), Error> {
          where payment.order_id = n.order_id",
         &[
             &column(payments, |s| s.payment.order.0),
-            &column(payments, |s| words::method_name(s.payment.method)),
+            &column(payments, |s| s.payment.method.name()),
             &column(payments, |s| s.payment.amount.minor()),
-            &column(payments, |s| words::state_name(s.payment.state)),
+            &column(payments, |s| s.payment.state.name()),
             &column(payments, |s| s.payment.reason.as_str()),
             &column(payments, |s| s.payment.deposit_due),
             &column(payments, |s| s.payment.depositor.as_str()),

@@ -91,11 +91,6 @@ pub(crate) fn wire_state(state: State) -> pb::payment::State {
     }
 }
 
-/// A method as the database has it.
-pub(crate) fn method_name(method: Method) -> &'static str {
-    wire_method(method).as_str_name()
-}
-
 /// A method from an event.
 pub(crate) fn method_from(method: PaymentMethod) -> Result<Method, Error> {
     match method {
@@ -103,37 +98,5 @@ pub(crate) fn method_from(method: PaymentMethod) -> Result<Method, Error> {
         PaymentMethod::Wallet => Ok(Method::Wallet),
         PaymentMethod::BankTransfer => Ok(Method::BankTransfer),
         PaymentMethod::Unspecified => Err(Error::violation("payment_method", "is required")),
-    }
-}
-
-/// A stored method.
-pub(crate) fn method(name: &str) -> Result<Method, Error> {
-    PaymentMethod::from_str_name(name)
-        .ok_or_else(|| Error::internal(format!("payment method {name}")))
-        .and_then(method_from)
-}
-
-/// A state as the database has it.
-pub(crate) fn state_name(state: State) -> &'static str {
-    match state {
-        State::New => "NEW",
-        State::Refused => "REFUSED",
-        known => wire_state(known).as_str_name(),
-    }
-}
-
-/// A stored state.
-pub(crate) fn state(name: &str) -> Result<State, Error> {
-    match name {
-        "NEW" => Ok(State::New),
-        "AUTHORISING" => Ok(State::Authorising),
-        "WAITING_FOR_DEPOSIT" => Ok(State::WaitingForDeposit),
-        "CONFIRMING" => Ok(State::Confirming),
-        "DONE" => Ok(State::Done),
-        "DECLINED" => Ok(State::Declined),
-        "CANCELLED" => Ok(State::Cancelled),
-        "EXPIRED" => Ok(State::Expired),
-        "REFUSED" => Ok(State::Refused),
-        other => Err(Error::internal(format!("payment state {other}"))),
     }
 }

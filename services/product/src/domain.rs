@@ -131,6 +131,10 @@ pub(crate) enum State {
     Refused,
 }
 
+kit::names!(State, constraint allocation_state:
+    New = "NEW", Decreased = "DECREASED", Short = "SHORT", Restored = "RESTORED",
+    Refused = "REFUSED");
+
 /// What one order took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Allocation {

@@ -242,7 +242,7 @@ async fn lock_allocations(
             )
             .map(|(p, q)| Ok(Line { product: ProductId(p), quantity: Quantity::try_from(q)? }))
             .collect::<Result<Vec<_>, Refusal>>()?;
-            let (state, version) = (state(row.get("state"))?, row.get("version"));
+            let (state, version) = (State::named(row.get("state"))?, row.get("version"));
             let allocation = Allocation { state, lines };
             let member = MemberId(row.get("member_id"));
             let locked = Locked { allocation, member, version, before: (state, version) };
@@ -290,7 +290,7 @@ async fn save(
         return Ok(());
     }
     let orders: Vec<Uuid> = changed.iter().map(|(order, _)| order.0).collect();
-    let states: Vec<&str> = changed.iter().map(|(_, l)| state_name(l.allocation.state)).collect();
+    let states: Vec<&str> = changed.iter().map(|(_, l)| l.allocation.state.name()).collect();
     let versions: Vec<i64> = changed.iter().map(|(_, locked)| locked.version).collect();
     // All lines one after the other; each order takes as many as it has.
     let lines: Vec<(Vec<Uuid>, Vec<i32>)> =
@@ -393,25 +393,4 @@ fn columns(lines: &[Line]) -> (Vec<Uuid>, Vec<i32>) {
 /// An event of `aggregate`; what concerns an order or a product is correlated by its id.
 fn draft(aggregate: Uuid, version: i64, event: Event) -> Draft {
     Draft::of(event, aggregate, version, aggregate)
-}
-
-fn state(name: &str) -> Result<State, Error> {
-    match name {
-        "NEW" => Ok(State::New),
-        "DECREASED" => Ok(State::Decreased),
-        "SHORT" => Ok(State::Short),
-        "RESTORED" => Ok(State::Restored),
-        "REFUSED" => Ok(State::Refused),
-        other => Err(Error::internal(format!("allocation state {other}"))),
-    }
-}
-
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::New => "NEW",
-        State::Decreased => "DECREASED",
-        State::Short => "SHORT",
-        State::Restored => "RESTORED",
-        State::Refused => "REFUSED",
-    }
 }
