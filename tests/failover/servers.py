@@ -242,7 +242,9 @@ listen postgres
 {servers}
 """)
         ground.start("haproxy", "haproxy", "-db", "-f", file)
-        until("HAProxy leads to the primary", lambda: sql(self.url(), "select 1", check=False))
+        # It takes both servers for up until it has asked them, and leads to each in turn.
+        primary = lambda: sql(self.url(), "select not pg_is_in_recovery()", check=False) == ["t"]
+        until("HAProxy leads to the primary", lambda: all(primary() for _ in range(4)))
 
     def address(self):
         return f"127.0.0.1:{self.port}"
