@@ -5,6 +5,7 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
+use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -161,6 +162,20 @@ impl Error {
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.0.retry_after = Some(after);
         self
+    }
+
+    /// As it is stored: a `google.rpc.Status`.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        Status::from(self.clone()).details().to_vec()
+    }
+
+    /// An error that was stored.
+    pub(crate) fn from_bytes(stored: &[u8]) -> Self {
+        let Ok(status) = tonic_types::pb::Status::decode(stored) else {
+            return Self::internal("a stored refusal cannot be read");
+        };
+        let details = stored.to_vec().into();
+        Status::with_details(Code::from(status.code), status.message, details).into()
     }
 
     /// What kind of failure it is.
@@ -326,8 +341,12 @@ mod tests {
     fn an_error_survives_the_wire() {
         let sent = Error::violation("lines[0].quantity", "must be 1 or more");
         let received = Error::from(Status::from(sent.clone()));
-        assert_eq!(received.kind(), Kind::Invalid);
-        assert_eq!(received.0.violations, sent.0.violations);
+        let stored = Error::from_bytes(&sent.to_bytes());
+        for error in [received, stored] {
+            assert_eq!((error.kind(), error.reason()), (Kind::Invalid, "INVALID_FIELD"));
+            assert_eq!(error.to_string(), sent.to_string());
+            assert_eq!(error.0.violations, sent.0.violations);
+        }
     }
 
     #[test]

@@ -122,7 +122,7 @@ pub(crate) async fn reserve<R: Message + Default>(
         // be the other way round, and two attempts with one key would deadlock.
         let row = tx
             .query_opt(
-                "select request_hash, resource_id, response from idempotency
+                "select request_hash, resource_id, response, refusal from idempotency
                  where caller = $1 and method = $2 and key = $3",
                 &[&command.caller, &&*command.method, key],
             )
@@ -139,21 +139,54 @@ pub(crate) async fn reserve<R: Message + Default>(
             "this idempotency key came with another request before",
         ));
     }
-    match row.get::<_, Option<&[u8]>>(2) {
-        None => Ok(Reserved::Proceed(row.get(1))),
-        Some(bytes) => decode(bytes).map(Reserved::Replay),
+    let answer = answer(&row)?;
+    Ok(answer.map_or_else(|| Reserved::Proceed(row.get("resource_id")), Reserved::Replay))
+}
+
+/// Refuses a command whose key is not reserved yet, for what was read outside of a transaction. It may
+/// have been answered before, or be under way: then that counts. Otherwise an attempt that came first may
+/// still be on its way, and have read something else; so the refusal is the key's answer from now on,
+/// unless the same command may work later. Whoever is not let in learns nothing.
+pub async fn refuse<R: Message + Default>(
+    database: &Database,
+    command: &Command,
+    refusal: Error,
+) -> Result<Reply<R>, Error> {
+    if refusal.kind() == Kind::Unauthenticated {
+        return Err(refusal);
     }
+    let mut tx = database.begin().await?;
+    let nothing = Uuid::nil();
+    match reserve(&mut tx, command, nothing).await? {
+        Reserved::Replay(answer) => return Ok(Reply::replayed(answer)),
+        Reserved::Proceed(id) if id != nothing => {
+            return Err(Error::unavailable(
+                "OUTCOME_PENDING",
+                "the same command is in progress; repeat it with its key",
+            ));
+        }
+        Reserved::Proceed(_) => {}
+    }
+    if let (Some(key), Kind::Conflict) = (&command.key, refusal.kind()) {
+        let sql = "update idempotency set response = '\\x00', refusal = $4
+             where caller = $1 and method = $2 and key = $3";
+        let bytes = refusal.to_bytes();
+        tx.execute(sql, &[&command.caller, &&*command.method, key, &bytes]).await?;
+        tx.commit().await?;
+    }
+    Err(refusal)
 }
 
 /// The response that the same command got before. For those who would refuse it by now, because of
 /// what has changed since: the first answer counts.
-pub async fn recall<R: Message + Default>(
+pub(crate) async fn recall<R: Message + Default>(
     reader: &mut Reader,
     command: &Command,
 ) -> Result<Option<R>, Error> {
     let Some(key) = &command.key else { return Ok(None) };
     let Command { caller, method, request_hash, .. } = command;
-    response(reader.query_opt(RESPONSE, &[caller, &&**method, key, request_hash]).await?)
+    let row = reader.query_opt(RESPONSE, &[caller, &&**method, key, request_hash]).await?;
+    row.map_or(Ok(None), |row| answer(&row))
 }
 
 /// The same in a transaction that has the lock on what the command is about.
@@ -163,19 +196,22 @@ pub(crate) async fn recall_in<R: Message + Default>(
 ) -> Result<Option<R>, Error> {
     let Some(key) = &command.key else { return Ok(None) };
     let Command { caller, method, request_hash, .. } = command;
-    response(tx.query_opt(RESPONSE, &[caller, &&**method, key, request_hash]).await?)
+    let row = tx.query_opt(RESPONSE, &[caller, &&**method, key, request_hash]).await?;
+    row.map_or(Ok(None), |row| answer(&row))
 }
 
 const RESPONSE: &str = "
-    select response from idempotency
+    select response, refusal from idempotency
     where caller = $1 and method = $2 and key = $3 and request_hash = $4 and response is not null";
 
-fn response<R: Message + Default>(row: Option<Row>) -> Result<Option<R>, Error> {
-    row.map(|row| decode(row.get(0))).transpose()
-}
-
-fn decode<R: Message + Default>(stored: &[u8]) -> Result<R, Error> {
-    R::decode(stored).map_err(|error| Error::internal(format!("stored response: {error}")))
+/// What stands under a key: a response, nothing yet, or a refusal, which is the error.
+fn answer<R: Message + Default>(row: &Row) -> Result<Option<R>, Error> {
+    if let Some(refusal) = row.get::<_, Option<&[u8]>>("refusal") {
+        return Err(Error::from_bytes(refusal));
+    }
+    let stored: Option<&[u8]> = row.get("response");
+    let response = stored.map(R::decode).transpose();
+    response.map_err(|error| Error::internal(format!("stored response: {error}")))
 }
 
 /// Whether the command's key is still reserved for the resource `id`; always without a key. For those
@@ -229,11 +265,11 @@ pub(crate) async fn settle<R: Message + Default>(
         values ($1, $2, $3, $4, $5, $6)
         on conflict (caller, method, key) do update
         set response = coalesce(idempotency.response, excluded.response)
-        returning response";
+        returning response, refusal";
     let (hash, bytes) = (&command.request_hash, response.encode_to_vec());
     let row =
         tx.query_one(sql, &[&command.caller, &&*command.method, key, hash, &id, &bytes]).await?;
-    decode(row.get(0))
+    Ok(answer(&row)?.unwrap_or(response))
 }
 
 /// Gives back the keys that are reserved for a resource and have no answer, once what they asked for

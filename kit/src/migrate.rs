@@ -23,7 +23,8 @@ const KIT: Migrations = crate::migrations![
     "V5__replay",
     "V6__unfinished_keys",
     "V7__no_leases",
-    "V8__cursors"
+    "V8__cursors",
+    "V9__refused_keys"
 ];
 
 /// Applies what is missing in `service`'s database. Answers how many migrations that were.

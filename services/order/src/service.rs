@@ -7,12 +7,8 @@ use contracts::order::v1::{
     ListOrdersResponse, PlaceOrderRequest, order_service_server::OrderService,
 };
 use kit::{
-    Database, Error, Incoming, Money, Tx,
-    error::{Kind, Violation},
-    idempotency::{self, Reply},
-    incoming::{Command, to_the_end},
-    input,
-    page::Page,
+    Database, Error, Incoming, Money, Tx, error::Violation, idempotency, incoming::to_the_end,
+    input, page::Page,
 };
 use tonic::{Request, Response, Status};
 
@@ -63,19 +59,6 @@ impl Orders {
         let told = facts.state();
         Ok(Order { id, member, method, lines, total, payment: None, facts, told })
     }
-
-    /// What would be refused by now may have been answered before: prices change.
-    async fn answered_before(
-        &self,
-        command: &Command,
-        refusal: Error,
-    ) -> Result<Reply<pb::Order>, Error> {
-        if refusal.kind() == Kind::Unauthenticated {
-            return Err(refusal);
-        }
-        let order = idempotency::recall(&mut self.database.read().await?, command).await?;
-        order.map(Reply::replayed).ok_or(refusal)
-    }
 }
 
 #[tonic::async_trait]
@@ -98,7 +81,7 @@ impl OrderService for Orders {
                 })
                 .await
             }
-            Err(refusal) => self.answered_before(&command, refusal).await,
+            Err(refusal) => idempotency::refuse(&self.database, &command, refusal).await,
         };
         Ok(reply?.created(|order| format!("/v1/orders/{}", order.id))?)
     }

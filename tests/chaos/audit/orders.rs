@@ -44,8 +44,10 @@ pub(super) fn compare(shop: &Shop, seen: &Seen) {
             None => match unknown.iter().position(|intent| may_be(intent, order)) {
                 // Its answer was lost with its member's account.
                 Some(at) => drop(unknown.swap_remove(at)),
-                None => shop
-                    .wrong(std::slice::from_ref(id), format!("nobody placed this order: {order}")),
+                None => {
+                    let about = [id.clone(), text(order, "memberId")];
+                    shop.wrong(&about, format!("nobody placed this order: {order}"));
+                }
             },
         }
         state(shop, seen, id, order);

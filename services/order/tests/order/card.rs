@@ -1,6 +1,9 @@
 //! Orders by card: placed and paid in one call, or not at all.
 
-use contracts::order::v1::{Order, order::State};
+use contracts::{
+    Money,
+    order::v1::{Order, PlaceOrderRequest, order::State},
+};
 use kit::{
     Error,
     error::Kind,
@@ -43,10 +46,31 @@ async fn a_card_order_that_cannot_be_paid_leaves_nothing() {
 
 impl Shop {
     fn with_key(&self, key: &str) -> impl Future<Output = Result<Order, Status>> + use<> {
-        let mut request = self.stage.call(As::Member(self.member), self.by_card("tok_1"));
+        self.keyed(key, self.by_card("tok_1"))
+    }
+
+    /// The same by somebody who has seen a price.
+    fn expecting(&self, key: &str) -> impl Future<Output = Result<Order, Status>> + use<> {
+        let expected_total = Some(Money::from(("KRW", 1_000)));
+        self.keyed(key, PlaceOrderRequest { expected_total, ..self.by_card("tok_1") })
+    }
+
+    fn keyed(
+        &self,
+        key: &str,
+        message: PlaceOrderRequest,
+    ) -> impl Future<Output = Result<Order, Status>> + use<> {
+        let mut request = self.stage.call(As::Member(self.member), message);
         request.metadata_mut().insert("idempotency-key", key.parse().expect("ascii"));
         let mut orders = self.orders.clone();
         async move { Ok(orders.place_order(request).await?.into_inner()) }
+    }
+
+    /// Has the catalogue's copy say another price.
+    async fn price(&self, price: i64) {
+        let mut reader = self.stage.database("order").read().await.expect("reads");
+        let sql = "update catalogue set price_minor = $1";
+        assert_eq!(reader.execute(sql, &[&price]).await.expect("changes"), 1);
     }
 
     /// Has its one order be in this state, and its key without an answer.
@@ -126,6 +150,41 @@ async fn a_card_order_that_another_attempt_removes_before_it_is_locked_may_come_
     let again = Error::from(again.expect_err("given up"));
     assert_eq!((again.kind(), again.reason()), (Kind::Unavailable, "PAYMENT_UNAVAILABLE"));
     assert_eq!(shop.rows().await, (0, 0));
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_card_order_under_way_is_not_refused_for_a_price_that_has_changed_since() {
+    let shop = Shop::open().await;
+    let placed = shop.expecting("key").await.expect("placed");
+    // As while the first attempt is under way.
+    shop.unfinished("PENDING").await;
+    shop.price(1_001).await;
+    let again = Error::from(shop.expecting("key").await.expect_err("not decided"));
+    assert_eq!((again.kind(), again.reason()), (Kind::Unavailable, "OUTCOME_PENDING"));
+    // Once the price is as it was the second goes on with the first.
+    shop.price(1_000).await;
+    let again = shop.expecting("key").await.expect("placed");
+    assert_eq!(again.id, placed.id);
+    shop.price(1_001).await;
+    assert_eq!(shop.expecting("key").await.expect("answered before"), again);
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_price_that_was_refused_stays_refused_under_its_key() {
+    let shop = Shop::open().await;
+    shop.price(1_001).await;
+    for price in [1_001, 1_000] {
+        // An attempt that came first, and reaches the database last, has seen another price.
+        shop.price(price).await;
+        let refused = Error::from(shop.expecting("key").await.expect_err("refused"));
+        assert_eq!((refused.kind(), refused.reason()), (Kind::Conflict, "PRICE_CHANGED"));
+    }
+    assert_eq!(shop.rows().await, (0, 0));
+    let reused = Error::from(shop.with_key("key").await.expect_err("another request"));
+    assert_eq!(reused.reason(), "IDEMPOTENCY_KEY_REUSED");
+    shop.expecting("another").await.expect("placed");
     shop.stage.close().await;
 }
 
