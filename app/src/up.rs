@@ -26,6 +26,9 @@ use crate::{
     split::{Split, Surroundings},
 };
 
+/// `database.quiet_poll_ms` where one process has the databases to itself.
+const ALONE_POLL_MS: u64 = 5_000;
+
 /// What `up` can be told.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
@@ -88,6 +91,10 @@ where
     let keys = give_keys(&mut settings, data_dir.path())?;
     settings.peers.template = format!("http://{}", listeners.grpc()?);
     let mut databases = Databases::open(&mut settings.database, data_dir.path()).await?;
+    if !options.split && matches!(databases, Databases::Embedded(_)) {
+        // Nobody else appends anything.
+        settings.database.quiet_poll_ms = settings.database.quiet_poll_ms.max(ALONE_POLL_MS);
+    }
     let inside = databases.for_people();
     let serving = Box::pin(async {
         let place = (data_dir.path(), &address.logins[..]);

@@ -56,6 +56,8 @@ pub struct Database {
     scheduled: Arc<Notify>,
     /// The last position of the log that was shown here.
     log_head: watch::Sender<i64>,
+    /// How long at most until what other processes appended is looked for.
+    quiet_poll: Duration,
     /// What [`background`](Self::background) takes its connections from.
     behind: (Pool, Meter),
 }
@@ -81,6 +83,7 @@ impl Database {
             watch,
             scheduled: Arc::default(),
             log_head: watch::Sender::default(),
+            quiet_poll: Duration::from_millis(settings.quiet_poll_ms),
             behind,
         })
     }
@@ -148,6 +151,11 @@ impl Database {
     /// Notified after each commit that appended events.
     pub fn committed(&self) -> &Arc<Notify> {
         &self.committed
+    }
+
+    /// How long at most until what other processes appended is looked for.
+    pub(crate) fn quiet_poll(&self) -> Duration {
+        self.quiet_poll
     }
 
     /// The last position of the service's own log, once a process that publishes it has seen it: it

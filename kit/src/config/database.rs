@@ -21,6 +21,9 @@ pub struct DatabaseSettings {
     pub statement_timeout_ms: u64,
     /// How long to wait for a free connection, or for Postgres to accept one.
     pub acquire_timeout_ms: u64,
+    /// How soon a log that has been quiet for a while shows what another process has appended to it, at
+    /// the latest. What this process appends is shown at once.
+    pub quiet_poll_ms: u64,
     /// TLS to the server; absent: the URL's `sslmode`, or else `prefer`. As libpq has it:
     ///
     /// | mode | TLS | checks |
@@ -48,6 +51,7 @@ impl Default for DatabaseSettings {
             background_pool_size: 6,
             statement_timeout_ms: 4_000,
             acquire_timeout_ms: 3_000,
+            quiet_poll_ms: 1_000,
             ssl_mode: None,
             ssl_root_cert: None,
         }

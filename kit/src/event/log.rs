@@ -30,8 +30,8 @@ use super::{
 use crate::{Database, Error};
 
 /// How soon what other processes committed or numbered is seen here: within a tenth of the time for
-/// which nothing has happened, between these.
-const TICK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// which nothing has happened, between this and `database.quiet_poll_ms`.
+const TICK: Duration = Duration::from_millis(100);
 /// How long to wait while the database is unavailable.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Events read at once, and their payloads' bytes; the first is read whatever its size.
@@ -134,7 +134,7 @@ impl Log {
                     continue;
                 }
             }
-            let tick = (last_news.elapsed() / 10).clamp(TICK.0, TICK.1);
+            let tick = (last_news.elapsed() / 10).min(self.database.quiet_poll()).max(TICK);
             woken = tokio::select! {
                 () = stop.cancelled() => Woken::Tick,
                 () = committed.notified() => Woken::Committed,
