@@ -184,14 +184,19 @@ impl<C: Call> Commands<C> {
         }
     }
 
-    /// Takes up a command whose outcome is not known yet, for its task. `join` makes another attempt, or
-    /// answers that nothing is in doubt any more.
+    /// Takes up a command about `id` whose outcome is not known yet, for its task. `join` makes another
+    /// attempt, or answers that nothing is in doubt any more: somebody else has told the end (an event,
+    /// say), and the keys that still wait for it are given back.
     pub async fn resume(
         &self,
+        id: Uuid,
         join: impl AsyncFnOnce(&mut Tx) -> Result<Option<C::Attempt>, Error>,
     ) -> Result<(), Error> {
         let mut tx = self.database.begin().await?;
         let attempt = join(&mut tx).await?;
+        if attempt.is_none() && C::KEYED {
+            idempotency::release_unanswered(&mut tx, id).await?;
+        }
         tx.commit().await?;
         let Some(attempt) = attempt else { return Ok(()) };
         match self.finish(&attempt, None).await? {

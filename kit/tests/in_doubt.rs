@@ -174,7 +174,7 @@ impl Service {
                 "asking" => attempt(tx, self.thing).await.map(Some),
                 _ => Ok(None),
             };
-            if self.commands.resume(join).await.is_ok() {
+            if self.commands.resume(self.thing, join).await.is_ok() {
                 let mut reader = self.database.read().await.unwrap();
                 reader.execute("delete from task", &[]).await.unwrap();
             }

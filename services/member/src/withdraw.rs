@@ -82,7 +82,7 @@ impl task::Handler for Withdraw {
             let (number, _) = joined.await?;
             Ok(number.map(|number| Attempt { member, number }))
         };
-        self.0.resume(join).await?;
+        self.0.resume(member.0, join).await?;
         Ok(Outcome::Done)
     }
 }

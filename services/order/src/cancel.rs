@@ -81,7 +81,7 @@ impl Cancel {
                     .await?;
             Ok(number.map(|number| Attempt { order, member: stored.order.member, number }))
         };
-        self.0.resume(join).await
+        self.0.resume(order.0, join).await
     }
 }
 

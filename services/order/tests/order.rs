@@ -321,6 +321,30 @@ async fn a_cancellation_that_payment_refuses_leaves_the_order_going_on() {
 }
 
 #[tokio::test]
+async fn a_cancellation_whose_end_an_event_tells_leaves_no_key_without_an_answer() {
+    let shop = Shop::open().await;
+    let order = shop.place(&[Answer::Silence]).await;
+    let unknown = shop.cancel(&order).await.expect_err("nobody knows");
+    assert_eq!((unknown.kind(), unknown.reason()), (Kind::Unavailable, "OUTCOME_PENDING"));
+    assert_eq!(shop.stage.unanswered_keys("order").await, 1);
+    // Payment has cancelled it, and says so before the task asks.
+    let id = kit::id::parse("id", &order.id).expect("an id");
+    let cancelled = payment_event::Event::PaymentCancelled(payment::PaymentCancelled {
+        payment_id: kit::id::new().to_string(),
+        order_id: order.id.clone(),
+        member_id: order.member_id.clone(),
+        refunded: order.total.clone(),
+        reason: "MEMBER_REQUEST".into(),
+    });
+    let payload = PaymentEvent { frame: None, event: Some(cancelled) }.encode_to_vec();
+    shop.publish("payment", "PaymentCancelled", id, payload).await;
+    shop.eventually(&order, State::Cancelled).await;
+    let given_back = || async { (shop.stage.unanswered_keys("order").await == 0).then_some(()) };
+    eventually("the key given back", given_back).await;
+    shop.stage.close().await;
+}
+
+#[tokio::test]
 async fn a_cancellation_that_never_reached_payment_leaves_the_order_as_it_was() {
     let shop = Shop::open().await;
     let order = shop.place(&[Answer::Away, Answer::Cancelled]).await;

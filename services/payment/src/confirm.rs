@@ -117,7 +117,7 @@ impl Confirm {
             .await?;
             Ok(number.map(|number| Attempt::new(number, stored)))
         };
-        self.commands.resume(join).await
+        self.commands.resume(order.0, join).await
     }
 }
 
