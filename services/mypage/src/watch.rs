@@ -15,7 +15,7 @@ use contracts::{member::v1::member, mypage::v1::WatchMyPageResponse};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use kit::{Database, Error, error::Kind, id::Uuid};
 use tokio::{
-    sync::watch,
+    sync::{Notify, watch},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,8 @@ pub(crate) type Messages = BoxStream<'static, Result<WatchMyPageResponse, Status
 pub(crate) struct Watches {
     database: Database,
     heads: Arc<Mutex<HashMap<Uuid, watch::Sender<Head>>>>,
+    /// Notified when a watch is opened: while there is none nobody looks.
+    opened: Arc<Notify>,
     closing: CancellationToken,
     /// How long a watch may last: as long as the token that it was opened with, at most.
     longest: Duration,
@@ -47,7 +49,7 @@ pub(crate) struct Watches {
 impl Watches {
     /// Watches until `closing`; somebody has to [`run`](Self::run) them.
     pub(crate) fn new(database: Database, closing: CancellationToken, longest: Duration) -> Self {
-        Self { database, heads: Arc::default(), closing, longest }
+        Self { database, heads: Arc::default(), opened: Arc::default(), closing, longest }
     }
 
     /// Tells the watches of changes, until the process closes.
@@ -56,6 +58,12 @@ impl Watches {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut well = true;
         while self.closing.run_until_cancelled(tick.tick()).await.is_some() {
+            if self.watched().is_empty() {
+                let opened = self.opened.notified();
+                if self.closing.run_until_cancelled(opened).await.is_none() {
+                    break;
+                }
+            }
             let looked = self.look().await;
             if let Err(error) = &looked
                 && well
@@ -66,15 +74,15 @@ impl Watches {
         }
     }
 
+    /// The members who have a watch.
+    fn watched(&self) -> Vec<Uuid> {
+        let mut heads = self.heads();
+        heads.retain(|_, head| head.receiver_count() > 0);
+        heads.keys().copied().collect()
+    }
+
     async fn look(&self) -> Result<(), Error> {
-        let members: Vec<Uuid> = {
-            let mut heads = self.heads();
-            heads.retain(|_, head| head.receiver_count() > 0);
-            heads.keys().copied().collect()
-        };
-        if members.is_empty() {
-            return Ok(());
-        }
+        let members = self.watched();
         let mut reader = self.database.read().await?;
         let seen = changes::heads(&mut reader, &members).await?;
         let heads = self.heads();
@@ -94,6 +102,7 @@ impl Watches {
     pub(crate) async fn open(&self, member: Uuid, cursor: Cursor) -> Result<Messages, Error> {
         // Before anything is read: so that no change falls in between.
         let head = self.heads().entry(member).or_default().subscribe();
+        self.opened.notify_one();
         let mut watcher = Watcher {
             watches: self.clone(),
             member,
