@@ -121,9 +121,10 @@ impl Card {
         }
         self.cancel_payment(id, member).await?;
         let mut tx = database.begin().await?;
+        // The order before its keys, as everybody locks them.
+        store::remove_pending(&mut tx, id).await?;
         // Whoever asks again with the same key asks for another order.
         idempotency::release_unanswered(&mut tx, id.0).await?;
-        store::remove_pending(&mut tx, id).await?;
         tx.commit().await
     }
 

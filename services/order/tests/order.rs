@@ -45,6 +45,8 @@ enum Answer {
     Silence,
     /// It did not run.
     Away,
+    /// As [`Cancelled`](Self::Cancelled), once [`HELD`] is notified.
+    Held,
 }
 
 /// What payment will answer about each order, the last for ever.
@@ -52,7 +54,7 @@ static ANSWERS: LazyLock<Mutex<HashMap<String, Vec<Answer>>>> = LazyLock::new(Mu
 
 /// Orders that payment was asked to cancel.
 static CANCELLED: LazyLock<Mutex<Vec<String>>> = LazyLock::new(Mutex::default);
-/// Lets a charge of `tok_held` be answered.
+/// Lets a charge of `tok_held`, or a cancellation, be answered.
 static HELD: Notify = Notify::const_new();
 
 struct Payments;
@@ -72,8 +74,13 @@ impl PaymentService for Payments {
                 None => Answer::Cancelled,
             }
         };
+        if matches!(answer, Answer::Held) {
+            HELD.notified().await;
+        }
         match answer {
-            Answer::Cancelled => Ok(Response::new(payment::CancelPaymentResponse::default())),
+            Answer::Cancelled | Answer::Held => {
+                Ok(Response::new(payment::CancelPaymentResponse::default()))
+            }
             Answer::Refused => {
                 Err(Error::new(Kind::Conflict, "DEPOSIT_CONFIRMED", "too late").into())
             }

@@ -11,7 +11,7 @@ use kit::{
 };
 use tonic::{Code, Status};
 
-use crate::{CANCELLED, HELD, Shop};
+use crate::{ANSWERS, Answer, CANCELLED, HELD, Shop};
 
 #[tokio::test]
 async fn an_order_by_card_is_placed_and_paid_when_the_call_returns() {
@@ -185,6 +185,32 @@ async fn a_price_that_was_refused_stays_refused_under_its_key() {
     let reused = Error::from(shop.with_key("key").await.expect_err("another request"));
     assert_eq!(reused.reason(), "IDEMPOTENCY_KEY_REUSED");
     shop.expecting("another").await.expect("placed");
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn an_abortion_and_the_end_of_a_late_attempt_do_not_deadlock() {
+    let shop = Shop::open_with(|settings| settings.deadline.peer_ms = 20_000).await;
+    let placed = shop.with_key("key").await.expect("placed");
+    let database = shop.stage.database("order");
+    shop.unfinished("PENDING").await;
+    ANSWERS.lock().expect("no panic").insert(placed.id.clone(), vec![Answer::Held]);
+    let mut reader = database.read().await.expect("reads");
+    let task = "insert into task (kind, key, due_at, payload)
+         select 'abort-card-order', id, now(), '' from orders";
+    reader.execute(task, &[]).await.expect("schedules");
+    let asked = || async { CANCELLED.lock().expect("no panic").contains(&placed.id).then_some(()) };
+    eventually("payment asked to cancel", asked).await;
+
+    let mut late = database.begin().await.expect("begins");
+    late.batch("set local deadlock_timeout = '1ms'").await.expect("a superuser may");
+    late.query("select from orders for update", &[]).await.expect("locks");
+    HELD.notify_one();
+    waiting(&shop, 1).await;
+    late.execute("delete from idempotency", &[]).await.expect("nobody waits for the other");
+    late.commit().await.expect("commits");
+    eventually("no order and no task", || async { (shop.rows().await == (0, 0)).then_some(()) })
+        .await;
     shop.stage.close().await;
 }
 
