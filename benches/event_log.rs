@@ -9,12 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kit::{
-    Database, Error, Tx,
-    config::DatabaseSettings,
-    event::{self, Arrived, Consumer, Draft, Feed, Log, Policy},
-    testing::TestDatabase,
-};
+use base::Error;
+use eventlog::{Arrived, Consumer, Draft, Feed, Log, Policy};
+use pg::{Database, Tx};
+use settings::DatabaseSettings;
+use testkit::TestDatabase;
 use tokio::{
     net::TcpListener,
     task::JoinSet,
@@ -35,7 +34,7 @@ async fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    kit::testing::flush_commits().await;
+    testkit::flush_commits().await;
     println!("orders a second: alone, with an event, with an event and the sequencer running\n");
     println!("clients     alone    +event  +sequencer   event/alone    sequencer/event");
     for clients in [1, 16, 64] {
@@ -115,7 +114,7 @@ async fn place(tx: &mut Tx, id: Uuid, with_event: bool) -> Result<(), Error> {
         let draft = Draft::new("OrderPlaced", id, 1, id, vec![0xfa, 0x01, 0x00]);
         let padded =
             Draft { payload: [draft.payload.clone(), unknown_field(200)].concat(), ..draft };
-        event::append(tx, &[padded]).await?;
+        eventlog::append(tx, &[padded]).await?;
     }
     Ok(())
 }
@@ -129,7 +128,7 @@ fn unknown_field(length: usize) -> Vec<u8> {
 
 /// A database with orders and a log.
 async fn shop(pool_size: usize) -> Database {
-    let TestDatabase { settings, .. } = kit::testing::database(&[(
+    let TestDatabase { settings, .. } = testkit::database(&[(
         "V1__shop",
         "create table orders (id uuid primary key, member_id uuid not null, method text not null,
            total_minor bigint not null, currency text not null, product_ids uuid[] not null,
@@ -202,11 +201,11 @@ async fn latency() {
     tokio::spawn(log.run(stop.clone()));
 
     let table = &[("V1__shipped", "create table shipped (id uuid primary key)")];
-    let warehouse = kit::testing::database(table).await.database;
+    let warehouse = testkit::database(table).await.database;
     let applied = Arc::new(Mutex::new(Vec::new()));
-    let channel = kit::rpc::Peer::new("order", &uri, None).expect("an address").channel();
+    let channel = rpc::Peer::new("order", &uri, None).expect("an address").channel();
     let policy = Ship(Arc::clone(&applied));
-    let nobody: event::Bearer = Arc::new(|| None);
+    let nobody: eventlog::Bearer = Arc::new(|| None);
     let consumer = Consumer::new("delivery", warehouse.clone(), channel, nobody, policy);
     tokio::spawn(consumer.run(stop.clone()));
 

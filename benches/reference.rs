@@ -33,7 +33,7 @@ impl Reference {
         let database = connect(postgres, Self::DATABASE).await;
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let services = TABLES.map(|service| root.join("services").join(service));
-        for part in [root.join("kit")].iter().chain(&services) {
+        for part in [root.join("crates/pg")].iter().chain(&services) {
             for migration in migrations(&part.join("migrations")) {
                 let sql = fs::read_to_string(&migration).expect("a migration");
                 let done = database.batch_execute(&sql).await;

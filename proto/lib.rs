@@ -23,7 +23,7 @@ pub use hansang::{
 /// `google.protobuf.FileDescriptorSet`.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// What `kit::Money` needs to read and write money without knowing this crate.
+/// What `base::Money` needs to read and write money without knowing this crate.
 mod money {
     use super::Money;
 

@@ -11,102 +11,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cargo_metadata::MetadataCommand;
+#[path = "architecture/crates.rs"]
+mod crates;
+
+use crates::crates;
 
 const LONGEST_FILE: usize = 500;
 
-/// What a crate is; it decides what the crate may import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Layer {
-    App,
-    Gateway,
-    Service,
-    Contracts,
-    Kit,
-    /// Knows nothing of the shop, and could be used elsewhere.
-    Library,
-}
-
-impl Layer {
-    fn of(folder: &str) -> Option<Self> {
-        match folder {
-            "app" => Some(Self::App),
-            "gateway" => Some(Self::Gateway),
-            "" => Some(Self::Contracts),
-            "kit" => Some(Self::Kit),
-            service if service.starts_with("services/") => Some(Self::Service),
-            library if library.starts_with("crates/") => Some(Self::Library),
-            _ => None,
-        }
-    }
-
-    fn may_import(self) -> &'static [Self] {
-        match self {
-            Self::App => &[Self::Gateway, Self::Service, Self::Contracts, Self::Kit, Self::Library],
-            Self::Gateway | Self::Service => &[Self::Contracts, Self::Kit, Self::Library],
-            Self::Contracts | Self::Kit => &[Self::Library],
-            Self::Library => &[],
-        }
-    }
-}
-
-/// A crate of the workspace: its folder, and the crates of the workspace that it imports.
-struct Crate {
-    name: String,
-    folder: String,
-    imports: Vec<String>,
-}
-
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("app is in the workspace").to_path_buf()
-}
-
-fn crates() -> Vec<Crate> {
-    let metadata = MetadataCommand::new()
-        .manifest_path(root().join("Cargo.toml"))
-        .no_deps()
-        .exec()
-        .expect("cargo knows the workspace");
-    let packages = metadata.workspace_packages();
-    let names: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
-    let folder = |manifest: &Path| {
-        let folder = manifest.parent().expect("a manifest is in a folder");
-        let folder = folder.strip_prefix(metadata.workspace_root.as_std_path());
-        folder.expect("in the workspace").to_string_lossy().into_owned()
-    };
-    packages
-        .iter()
-        .map(|package| Crate {
-            name: package.name.to_string(),
-            folder: folder(package.manifest_path.as_std_path()),
-            imports: package
-                .dependencies
-                .iter()
-                .map(|dependency| dependency.name.clone())
-                .filter(|name| names.contains(name.as_str()) && *name != package.name.as_str())
-                .collect(),
-        })
-        .collect()
-}
-
-/// Who imports whom must not.
-fn wrong_imports(crates: &[Crate]) -> Vec<String> {
-    let layers: BTreeMap<&str, Option<Layer>> =
-        crates.iter().map(|c| (c.name.as_str(), Layer::of(&c.folder))).collect();
-    let mut wrong = Vec::new();
-    for Crate { name, folder, imports } in crates {
-        let Some(layer) = Layer::of(folder) else {
-            wrong.push(format!("{name}: no crate belongs in {folder}"));
-            continue;
-        };
-        for import in imports {
-            let imported = layers.get(import.as_str()).copied().flatten();
-            if !imported.is_some_and(|imported| layer.may_import().contains(&imported)) {
-                wrong.push(format!("{name} imports {import}"));
-            }
-        }
-    }
-    wrong
 }
 
 /// Files with this extension below `folder`, with their texts; build output left out.
@@ -231,30 +144,6 @@ fn complain(rule: &str, complaints: &[String]) {
 }
 
 #[test]
-fn crates_import_only_what_is_below_them() {
-    complain("wrong imports", &wrong_imports(&crates()));
-}
-
-#[test]
-fn a_service_that_imports_another_is_found_out() {
-    let member = |name: &str, folder: &str, imports: &[&str]| Crate {
-        name: name.to_owned(),
-        folder: folder.to_owned(),
-        imports: imports.iter().map(ToString::to_string).collect(),
-    };
-    let wrong = wrong_imports(&[
-        member("order", "services/order", &["kit", "payment"]),
-        member("payment", "services/payment", &["kit"]),
-        member("kit", "kit", &["contracts"]),
-        member("contracts", "", &[]),
-        member("attic", "attic", &[]),
-    ]);
-    let expected =
-        ["order imports payment", "kit imports contracts", "attic: no crate belongs in attic"];
-    assert_eq!(wrong, expected);
-}
-
-#[test]
 fn a_domain_knows_no_clock_no_network_and_no_database() {
     let domains = modules_called("domain");
     assert!(!domains.is_empty(), "no domain found");
@@ -292,7 +181,7 @@ fn wraps(module: &str) -> bool {
 
 #[test]
 fn a_domain_that_may_wrap_is_found_out() {
-    assert!(wraps("//! The life of a thing.\n\nuse kit::Money;\n"));
+    assert!(wraps("//! The life of a thing.\n\nuse base::Money;\n"));
     assert!(!wraps("#![warn(clippy::arithmetic_side_effects, reason = \"why\")]"));
 }
 
@@ -362,8 +251,8 @@ fn the_code_map_names_every_crate() {
 
 #[test]
 fn a_crate_that_is_not_on_the_map_is_found_out() {
-    let map = "# A\n\n## Code map\n\n`kit/` is below all.\n\n## Else\n\n`app/`\n";
-    assert_eq!(not_on_the_map(map, ["kit", "app"]), ["app"]);
+    let map = "# A\n\n## Code map\n\n`gateway/` is there.\n\n## Else\n\n`app/`\n";
+    assert_eq!(not_on_the_map(map, ["gateway", "app"]), ["app"]);
 }
 
 #[test]
@@ -381,7 +270,7 @@ fn every_migration_is_applied() {
 
 #[test]
 fn a_migration_that_nobody_applies_is_found_out() {
-    let files = ["kit/migrations/V1__a.sql", "kit/migrations/V2__b.sql"];
+    let files = ["a/migrations/V1__a.sql", "a/migrations/V2__b.sql"];
     assert_eq!(not_applied(r#"migrations!["V1__a"]"#, files), ["V2__b"]);
 }
 
@@ -400,7 +289,7 @@ fn a_released_migration_stays_as_it_is() {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
         digest.as_ref().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     };
-    let all = ["kit", "services"].map(|folder| files(&root().join(folder), "sql"));
+    let all = ["crates", "services"].map(|folder| files(&root().join(folder), "sql"));
     let now = all.into_iter().flatten().map(|(file, text)| (file, sum(&text))).collect();
     let released = fs::read_to_string(root().join(".ci/landed.migrations")).expect("the list");
     assert!(released.lines().count() > 20, "the list is elsewhere");

@@ -16,11 +16,11 @@ use app::{
     provision::{self, Entry},
     run::SERVICES,
 };
-use kit::config::{Secret, Settings};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use settings::{Secret, Settings};
 use tokio_postgres::Config;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,

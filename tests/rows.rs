@@ -175,7 +175,7 @@ async fn delivered(member: &Rest, path: &str) {
 
 /// Of the server that tests share.
 async fn superuser() -> Config {
-    let settings = kit::testing::databases(&[]).await;
+    let settings = testkit::databases(&[]).await;
     let url = settings.url.expose().replace("{service}", "");
     let mut admin: Config = url.parse().expect("a URL");
     admin.dbname("postgres");

@@ -199,7 +199,7 @@ fn database(deployment: &Deployment, service: &str) -> String {
 
 /// As a superuser, who may break anything.
 async fn connect(database: &str) -> Client {
-    let server = kit::testing::databases(&[]).await.url;
+    let server = testkit::databases(&[]).await.url;
     let mut admin: Config = server.expose().parse().expect("a URL");
     let (client, connection) = admin.dbname(database).connect(NoTls).await.expect("Postgres");
     tokio::spawn(connection);

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
-use kit::config::Settings;
+use settings::Settings;
 
 use crate::{console, demo, healthcheck, load, operate, run, signals, token, up, verify};
 
@@ -166,7 +166,7 @@ impl Cli {
                 Command::Log(command) => operate::log(command).await,
                 Command::Parked(command) => operate::parked(command).await,
             };
-            kit::telemetry::shutdown().await;
+            telemetry::shutdown().await;
             done
         });
         // What is blocked in the system does not hold up the end.

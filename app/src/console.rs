@@ -1,4 +1,4 @@
-//! What people read on the terminal. Logs are elsewhere: see `kit::telemetry`.
+//! What people read on the terminal. Logs are elsewhere: see `telemetry`.
 
 use std::{fmt::Display, io::Write as _};
 

@@ -4,10 +4,8 @@
 use std::{convert::Infallible, fs, io::ErrorKind, path::Path};
 
 use anyhow::{Context as _, Result};
-use kit::{
-    config::{DatabaseSettings, Secret},
-    database::Connector,
-};
+use pg::Connector;
+use settings::{DatabaseSettings, Secret};
 
 use crate::{
     data_dir::write_private,

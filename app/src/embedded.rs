@@ -10,7 +10,7 @@ mod postmaster;
 use std::{convert::Infallible, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
-use kit::database::Connector;
+use pg::Connector;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::{binaries::Binaries, home::Home, postmaster::Postmaster};

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use aws_lc_rs::{encoding::AsDer as _, signature::Ed25519KeyPair};
-use kit::config::Secret;
+use settings::Secret;
 
 use crate::data_dir::write_private;
 
@@ -48,7 +48,8 @@ impl Keys {
         // Written each time: it cannot be anything but the public half of the key beside it.
         let pem = fs::read_to_string(&keys.signing_key)
             .with_context(|| format!("cannot read {}", keys.signing_key.display()))?;
-        let jwk = kit::auth::public_jwk(&keys.signing_key.to_string_lossy(), &Secret::new(pem))?;
+        let jwk =
+            identity::auth::public_jwk(&keys.signing_key.to_string_lossy(), &Secret::new(pem))?;
         let set = serde_json::json!({ "keys": [jwk] });
         write_private(&keys.jwks, format!("{set:#}\n").as_bytes())?;
         Ok(keys)

@@ -4,8 +4,10 @@
 use std::{fs, io::ErrorKind, path::Path};
 
 use anyhow::{Context as _, Result};
-use kit::{Database, auth::Role, config::Settings};
+use identity::auth::Role;
+use pg::Database;
 use serde::{Deserialize, Serialize};
+use settings::Settings;
 
 use crate::data_dir::write_private;
 

@@ -2,7 +2,7 @@
 //! or could not be applied. Calls the services with an operator's token, signed here;
 //! decides nothing itself.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
@@ -10,8 +10,9 @@ use contracts::event::v1::{
     AcceptLogLossesRequest, DiscardParkedEventsRequest, ListLogLossesRequest,
     ListParkedEventsRequest, LogLoss, ReplayParkedEventsRequest, log_loss_service, parked_events,
 };
-use kit::{auth::Identity, rpc::Peer};
+use identity::auth::Identity;
 use prost::Message;
+use rpc::Peer;
 use schema::Unary;
 
 use crate::{cli::ConfigFile, console::say, run, token};
@@ -227,7 +228,8 @@ impl Place {
             Some(address) => format!("http://{address}"),
             None => settings.peers.address(name),
         };
-        let peer = Peer::new(name, &address, Some(Identity::operator(&self.operator, &auth)?))?;
+        let operator = Identity::operator(&self.operator, &auth)?;
+        let peer = Peer::new(name, &address, Some(Arc::new(operator)))?;
         peer.unary(method, request, PATIENCE).await.map_err(|failure| {
             anyhow::anyhow!("{name} at {address}: {}", failure.status().message())
         })

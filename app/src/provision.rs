@@ -3,7 +3,8 @@
 //! what is missing; never drops or empties anything.
 
 use anyhow::{Context as _, Result};
-use kit::database::{Connector, cause_of};
+use base::cause_of;
+use pg::Connector;
 use tokio_postgres::{Client, config::Host};
 
 /// What the roles and databases of services are called, before the service's name.
@@ -184,7 +185,7 @@ pub fn unreachable(error: &tokio_postgres::Error) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
-    use kit::config::DatabaseSettings;
+    use settings::DatabaseSettings;
     use tokio_postgres::Config;
 
     use super::*;

@@ -4,11 +4,9 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, bail};
-use kit::{
-    Service, Stop,
-    config::{PeerSettings, Settings},
-    server::Server,
-};
+use base::Stop;
+use server::{Server, Service};
+use settings::{PeerSettings, Settings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -185,7 +183,7 @@ pub async fn serve(
     selection: &Selection,
     stop: CancellationToken,
 ) -> Result<()> {
-    kit::telemetry::init(&settings.telemetry, selection.name())?;
+    telemetry::init(&settings.telemetry, selection.name())?;
     one_database_each(&settings)?;
     let listeners = Listeners::bind(&settings, selection.gateway).await?;
     if selection.is_all() && settings.peers.template == PeerSettings::default().template {
@@ -196,9 +194,9 @@ pub async fn serve(
 
 /// `hansang migrate`: brings the databases of the selection up to date.
 pub async fn migrate(settings: &Settings, selection: &Selection) -> Result<()> {
-    kit::telemetry::init(&settings.telemetry, selection.name())?;
+    telemetry::init(&settings.telemetry, selection.name())?;
     one_database_each(settings)?;
-    kit::server::migrate_all(settings, &selection.services).await?;
+    server::migrate_all(settings, &selection.services).await?;
     for service in &selection.services {
         say(format_args!("{}: up to date", service.name));
     }

@@ -7,21 +7,20 @@ mod part;
 use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
-use kit::config::Settings;
+use settings::Settings;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::part::Surroundings;
 use self::part::{Ended, Part, Recipe};
 use crate::{
     healthcheck,
     processes::Processes,
     run::{GATEWAY, Listeners, SERVICES},
 };
-
-pub(crate) use self::part::Surroundings;
 
 /// How soon a process comes again, at first and at last.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));

@@ -10,10 +10,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::{Args, builder::NonEmptyStringValueParser};
-use kit::{
-    auth::Identity,
-    config::{AuthSettings, Secret},
-};
+use identity::auth::Identity;
+use settings::{AuthSettings, Secret};
 
 use crate::{cli::ConfigFile, console::say, keys};
 
@@ -60,7 +58,7 @@ fn sign(name: &str, auth: &AuthSettings) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use kit::auth::{Caller, Verifier};
+    use identity::auth::{Caller, Verifier};
 
     use super::*;
     use crate::keys::Keys;

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use kit::config::{Ops, Secret, Settings};
+use settings::{Ops, Secret, Settings};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -80,7 +80,7 @@ where
     if settings.http.ops == Ops::Auto && settings.http.is_for_this_machine() {
         settings.http.ops = Ops::Open;
     }
-    kit::telemetry::init(&settings.telemetry, "hansang")?;
+    telemetry::init(&settings.telemetry, "hansang")?;
     let data_dir = DataDir::open(&options.data_dir)?;
     let listeners = Listeners::bind(&settings, true).await?;
     let address = Address {

@@ -136,7 +136,7 @@ fn read(file: &Path) -> Result<Option<Watermark>> {
 /// `database_url` is that of a service's own database, with `{service}`. The rate of points is the
 /// default one.
 pub async fn verify(database_url: &str, patience: Duration) -> Result<Vec<Finding>> {
-    let rates = vec![mileage::basis_points(&kit::config::Settings::default())?];
+    let rates = vec![mileage::basis_points(&settings::Settings::default())?];
     let sources = Sources::open(database_url).await?;
     Verification { sources, rates, patience }.run(&Scope::default()).await
 }

@@ -14,15 +14,12 @@ use std::{
     time::Duration,
 };
 
+use base::{Error, error::Kind};
 use governor::clock::{Clock as _, DefaultClock};
 use http::request::Parts;
-use kit::{
-    Error,
-    auth::Caller,
-    error::Kind,
-    telemetry::{self, Counters},
-};
+use identity::auth::Caller;
 use prometheus_client::encoding::EncodeLabelSet;
+use telemetry::Counters;
 
 use crate::{
     policies::{Policies, Policy, Priority, Rates},

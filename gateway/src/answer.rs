@@ -3,18 +3,14 @@
 
 use std::{borrow::Cow, panic::AssertUnwindSafe};
 
+use base::{Error, error::Kind};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use kit::{
-    Error,
-    auth::Caller,
-    error::Kind,
-    rpc::{Call, Failure, Method as Rpc, Policy},
-    telemetry,
-};
+use identity::auth::Caller;
+use rpc::{Call, Failure, Method as Rpc, Policy};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Status, body::Body};
 use tracing::{Instrument as _, Span};
@@ -143,7 +139,7 @@ impl Gateway {
         let call = call(route, &parts.headers, message, policies.of(route).calling, deadline)?;
         let reply = self.peer(route)?.call(call).await.map_err(Failure::into_status)?;
         if let (Some(form), Some(messages)) = (form, reply.messages) {
-            let frames = Frames::new(form, route, parts.uri.path(), telemetry::trace_id());
+            let frames = Frames::new(form, route, parts.uri.path(), base::error::trace_id());
             let messages = stream::until_closing(messages, self.stop.closing.clone());
             return Ok(stream::response(messages, frames).await?);
         }
@@ -247,7 +243,7 @@ fn is_json(kind: Option<&HeaderValue>) -> bool {
 
 fn refuse(parts: &Parts, failed: &Failed) -> Response<Full<Bytes>> {
     let mut response =
-        problem::response(&failed.status, parts.uri.path(), telemetry::trace_id().as_deref());
+        problem::response(&failed.status, parts.uri.path(), base::error::trace_id().as_deref());
     if let Some(allow) = failed.allow.as_deref().and_then(|allow| allow.parse().ok()) {
         response.headers_mut().insert(header::ALLOW, allow);
     }

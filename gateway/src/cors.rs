@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
+use base::{Error, error::Kind};
 use http::{HeaderName, HeaderValue, Method, header};
-use kit::{Error, error::Kind};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// How long a browser may remember what it was told; Chromium takes two hours at most.

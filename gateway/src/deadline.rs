@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
+use base::Error;
 use http::HeaderMap;
-use kit::Error;
 
 /// The time for a request: what its client asks for, but not more than `most`.
 pub(crate) fn within(sent: &HeaderMap, most: Duration) -> Result<Duration, Error> {

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
 use hyper::body::Incoming;
-use kit::rpc::{Failure, Raw, Reply};
+use rpc::{Failure, Raw, Reply};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Status, body::Body, metadata::MetadataMap, server::Grpc};
 use tonic_web::GrpcWebLayer;

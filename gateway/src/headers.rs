@@ -2,10 +2,10 @@
 //! whatever else a client sends, such as an identity of its own making, ends at
 //! the gateway.
 
+use base::{Error, error::Kind};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
-use kit::{Error, error::Kind, rpc, telemetry};
 use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 

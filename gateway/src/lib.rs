@@ -18,7 +18,7 @@
 //!    `If-Match`, the trace. All else ends here.
 //! 6. `transcode` makes the request's bytes of body, path and query, strictly;
 //!    `read` knows the body's JSON, `slot` the text in the others.
-//! 7. `kit::rpc` makes the call: deadline, retry, breaker, balance.
+//! 7. `rpc` makes the call: deadline, retry, breaker, balance.
 //! 8. `write` makes JSON of the response's bytes; `headers` adds `201` with
 //!    `Location` and `Idempotency-Replayed` where the service said so. Of a server
 //!    stream `stream` makes what the client accepts, message by message.
@@ -72,13 +72,11 @@ mod write;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use base::{Error, Stop};
 use bytes::Bytes;
-use kit::{
-    Error, Stop,
-    auth::Verifier,
-    config::Settings,
-    rpc::{Limits, Peer},
-};
+use identity::auth::Verifier;
+use rpc::{Limits, Peer};
+use settings::Settings;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;

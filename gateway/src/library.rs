@@ -24,7 +24,7 @@ pub(crate) use rows::ROUTES;
 
 #[allow(unreachable_patterns, clippy::pedantic, reason = "emitted")]
 mod rows {
-    use kit::Error;
+    use base::Error;
 
     use super::messages;
     use crate::{

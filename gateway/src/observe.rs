@@ -5,9 +5,9 @@
 use std::{sync::LazyLock, time::Duration};
 
 use http::Method;
-use kit::telemetry::{self, Gauges, Histograms};
 use opentelemetry::{KeyValue, trace::Status};
 use prometheus_client::{encoding::EncodeLabelSet, metrics::gauge::Gauge};
+use telemetry::{Gauges, Histograms};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Labels {

@@ -11,8 +11,8 @@ mod operation;
 mod page;
 mod schema;
 
+use base::Error;
 use bytes::Bytes;
-use kit::Error;
 use prost_reflect::DescriptorPool;
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Paths, Server,

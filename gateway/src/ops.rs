@@ -22,10 +22,12 @@ mod html;
 mod order;
 mod page;
 
+use base::Error;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
-use kit::{Error, auth::Verifier, config::Settings};
+use identity::auth::Verifier;
+use settings::Settings;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -42,7 +44,7 @@ pub(crate) struct Ops {
 impl Ops {
     /// For a gateway that calls these services.
     pub(crate) fn new<'a>(settings: &Settings, services: impl Iterator<Item = &'a str>) -> Self {
-        let open = settings.http.ops == kit::config::Ops::Open;
+        let open = settings.http.ops == settings::Ops::Open;
         Self { deployment: Deployment::new(services, &settings.peers), open }
     }
 

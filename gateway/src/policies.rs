@@ -13,15 +13,12 @@ use std::{
     time::Duration,
 };
 
+use base::{Error, error::Kind};
 use governor::{DefaultKeyedRateLimiter, Quota};
-use kit::{
-    Error,
-    error::Kind,
-    rpc::{self, BreakerLimits, Class},
-    telemetry::{self, Counters},
-};
 use prometheus_client::encoding::EncodeLabelSet;
+use rpc::{BreakerLimits, Class};
 use serde::Deserialize;
+use telemetry::Counters;
 use tokio::{sync::watch, time::interval};
 use uuid::Uuid;
 

@@ -142,8 +142,8 @@ fn seconds(delay: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use base::{Error, error::Kind};
     use http_body_util::BodyExt as _;
-    use kit::{Error, error::Kind};
     use serde_json::{Value, json};
 
     use super::*;

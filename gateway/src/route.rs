@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
+use base::{Error, error::Kind};
 use http::Method as Verb;
-use kit::{Error, error::Kind};
 
 use crate::{transcode::Input, write::Body};
 

@@ -9,16 +9,13 @@
 
 use std::{convert::Infallible, time::Duration};
 
+use base::{Error, error::Kind};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
-use kit::{
-    Error,
-    error::Kind,
-    rpc::{Failure, Messages},
-};
+use rpc::{Failure, Messages};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body};

@@ -7,9 +7,9 @@
 
 use std::borrow::Cow;
 
+use base::{Error, error::Kind};
 use buffa::{MessageField, ProtoBox};
 use buffa_types::google::protobuf::FieldMask;
-use kit::{Error, error::Kind};
 use serde_json::Value;
 use serde_path_to_error::{Deserializer as Tracked, Track};
 

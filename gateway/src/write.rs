@@ -9,6 +9,7 @@
 
 use std::{collections::HashMap, fmt::Display, hash::Hash};
 
+use base::Error;
 use buffa::{EnumValue, Enumeration, HasMessageView, MapView, RepeatedView, json_helpers};
 use buffa_types::google::protobuf::__buffa::view::{
     BoolValueView, BytesValueView, DoubleValueView, DurationView, EmptyView, FieldMaskView,
@@ -16,7 +17,6 @@ use buffa_types::google::protobuf::__buffa::view::{
     TimestampView, UInt32ValueView, UInt64ValueView, ValueView,
 };
 use http::HeaderValue;
-use kit::Error;
 
 /// Something that has a JSON form.
 pub(crate) trait Json {
@@ -326,6 +326,6 @@ mod tests {
     #[test]
     fn bytes_that_are_no_message_are_the_upstreams_fault() {
         let error = (oracle::route("/GetOrder").response)(&[0xff]).err().expect("no message");
-        assert_eq!(error.kind(), kit::error::Kind::Internal);
+        assert_eq!(error.kind(), base::error::Kind::Internal);
     }
 }

@@ -4,7 +4,8 @@
 use std::process::{Command, Stdio};
 
 use gateway::Gateway;
-use kit::{config::Settings, testing::python};
+use settings::Settings;
+use testkit::python;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -25,7 +26,7 @@ impl Table {
         let address = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();
         let gateway = Gateway::new(&Settings::default()).expect("a gateway");
-        tokio::spawn(gateway.serve(listener, kit::Stop::at_once(stop.clone())));
+        tokio::spawn(gateway.serve(listener, base::Stop::at_once(stop.clone())));
         Self { listener: address, _stop: stop.drop_guard() }
     }
 

@@ -17,15 +17,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use base::{Error, Stop, error::Kind};
 use contracts::{mypage::v1::my_page_service_server::MyPageServiceServer, product::v1 as pb};
 use gateway::Gateway;
-use kit::{
-    Error, Stop,
-    auth::{Issuer, Role, public_jwk},
-    config::{Secret, Settings},
-    error::Kind,
-};
+use identity::auth::{Issuer, Role, public_jwk};
 use serde_json::{Value, json};
+use settings::{Secret, Settings};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},

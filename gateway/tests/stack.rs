@@ -19,12 +19,9 @@ use std::{
 use bytes::Bytes;
 use gateway::Gateway;
 use http_body_util::{BodyExt as _, Full};
-use kit::{
-    auth::{Issuer, Role, public_jwk},
-    config::{Secret, Settings},
-    telemetry,
-};
+use identity::auth::{Issuer, Role, public_jwk};
 use serde_json::{Value, json};
+use settings::{Secret, Settings};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -129,7 +126,7 @@ impl Table {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let address = listener.local_addr().expect("address");
         let gateway = Gateway::new(&settings).expect("a gateway");
-        tokio::spawn(gateway.serve(listener, kit::Stop::at_once(stop.clone())));
+        tokio::spawn(gateway.serve(listener, base::Stop::at_once(stop.clone())));
         Self { address, token, policies, products, stop, _directory: directory }
     }
 

@@ -6,15 +6,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use kit::{
-    auth::Identity,
-    clock::v1::{AdvanceRequest, clock_service_client::ClockServiceClient},
-    config::{AuthSettings, Secret},
-    event::v1::{
-        ListParkedEventsRequest, ParkedEvent, ReplayParkedEventsRequest,
-        parked_events_client::ParkedEventsClient,
-    },
+use eventlog::v1::{
+    ListParkedEventsRequest, ParkedEvent, ReplayParkedEventsRequest,
+    parked_events_client::ParkedEventsClient,
 };
+use identity::auth::Identity;
+use server::clock::v1::{AdvanceRequest, clock_service_client::ClockServiceClient};
+use settings::{AuthSettings, Secret};
 use tonic::{
     Request,
     metadata::{Ascii, MetadataValue},

@@ -132,7 +132,7 @@ fn members(number: usize) -> Vec<Past> {
     let member = |number| {
         let base = base(AGO + DAY, number);
         let id = id(&base, 0);
-        let partition = kit::event::partition(id);
+        let partition = eventlog::partition(id);
         Past { model: 0, at: SystemTime::now() - AGO - DAY, base, member: id, nth: 0, partition }
     };
     (0..number).map(member).collect()
@@ -143,7 +143,7 @@ fn past(number: usize, models: &[Model], members: &[Past]) -> Vec<Past> {
     let order = |number: usize| {
         let ago = AGO.saturating_sub(step * u32::try_from(number).expect("not that many"));
         let base = base(ago, number);
-        let partition = kit::event::partition(id(&base, 0));
+        let partition = eventlog::partition(id(&base, 0));
         let member = members[number % members.len()].member;
         let (at, nth) = (SystemTime::now() - ago, number / members.len() + 1);
         Past { model: number % models.len(), at, base, member, nth, partition }

@@ -3,12 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use app::rest::Rest;
-use kit::{
-    auth::Identity,
-    config::{AuthSettings, Secret},
-};
+use identity::auth::Identity;
 use prost_reflect::DynamicMessage;
 use serde_json::{Value, json};
+use settings::{AuthSettings, Secret};
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},

@@ -14,12 +14,10 @@ use futures_util::stream;
 use http::{Method, Request, uri::PathAndQuery};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use kit::{
-    auth::Identity,
-    config::{AuthSettings, Secret},
-};
+use identity::auth::Identity;
 use prost_reflect::Value;
 use serde_json::json;
+use settings::{AuthSettings, Secret};
 use tempfile::TempDir;
 use tonic::{
     Code,
@@ -262,7 +260,7 @@ impl World {
                 let member = match acts_for {
                     ActsFor::Nobody => None,
                     ActsFor::Owner => Some(owner.id.parse().expect("an id")),
-                    ActsFor::Somebody => Some(kit::id::new()),
+                    ActsFor::Somebody => Some(base::id::new()),
                 };
                 let identity = Identity::service(name, &self.auth).expect("the key is one");
                 let bearer = identity.bearer_for(SystemTime::now(), member).expect("signs");

@@ -13,12 +13,10 @@ use std::{
 };
 
 use app::{rest::Rest, run::SERVICES};
-use kit::{
-    auth::{Identity, Issuer, Role},
-    clock::v1::{AdvanceRequest, clock_service_client::ClockServiceClient},
-    config::{AuthSettings, Secret},
-};
+use identity::auth::{Identity, Issuer, Role};
 use nix::sys::signal::Signal;
+use server::clock::v1::{AdvanceRequest, clock_service_client::ClockServiceClient};
+use settings::{AuthSettings, Secret};
 use tempfile::TempDir;
 use tokio_postgres::{Config, NoTls};
 use tonic::{
@@ -63,7 +61,7 @@ impl Deployment {
     pub(crate) async fn open_with(story: &str, told: &[(&str, String)]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let mut admin: Config = {
-            let settings = kit::testing::databases(&[]).await;
+            let settings = testkit::databases(&[]).await;
             settings.url.expose().replace("{service}", "").parse().expect("a URL")
         };
         admin.dbname("postgres");
@@ -248,7 +246,7 @@ impl Deployment {
 
     /// A superuser's connection to the server.
     pub(crate) async fn server(&self) -> tokio_postgres::Client {
-        let settings = kit::testing::databases(&[]).await;
+        let settings = testkit::databases(&[]).await;
         let mut admin: Config =
             settings.url.expose().replace("{service}", "").parse().expect("a URL");
         let (client, connection) = admin.dbname("postgres").connect(NoTls).await.expect("Postgres");

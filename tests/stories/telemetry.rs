@@ -49,7 +49,7 @@ fn told(collector: SocketAddr) -> Vec<(&'static str, String)> {
         ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
         ("HANSANG__TELEMETRY__OTLP__METRICS_INTERVAL_MS", "500".to_owned()),
         ("HANSANG__TELEMETRY__FORMAT", "json".to_owned()),
-        ("HANSANG__TELEMETRY__LOG", "info,kit=debug,gateway=debug".to_owned()),
+        ("HANSANG__TELEMETRY__LOG", "info,server=debug,gateway=debug".to_owned()),
     ]
 }
 

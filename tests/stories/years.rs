@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use kit::event::partition;
+use eventlog::partition;
 use uuid::Uuid;
 
 use crate::{

@@ -12,11 +12,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use kit::config::{Ops, Settings};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use settings::{Ops, Settings};
 use tokio::{
     process::{Child, ChildStdin, Command},
     time::timeout,

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, future::poll_fn, pin::Pin};
 
 use anyhow::{Context as _, Result, anyhow};
 use futures_util::Stream as _;
-use kit::{config::DatabaseSettings, database::Connector};
+use pg::Connector;
+use settings::DatabaseSettings;
 use tokio_postgres::{Client, Row, RowStream, types::ToSql};
 use uuid::Uuid;
 

@@ -1,8 +1,8 @@
 //! Responses of every kind, held against the oracle.
 
+use base::error::Kind;
 use buffa::Message as _;
 use buffa_types::google::protobuf::{FloatValue, Timestamp, Value as AnyValue};
-use kit::error::Kind;
 use serde_json::{Value, json};
 
 use super::messages::test::library::v1::Kinds;

@@ -1,7 +1,7 @@
 //! What the contracts say of a method: its routes, who may call it, and the
 //! comments. Reads descriptors; decides nothing.
 
-use kit::Error;
+use base::Error;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, EnumDescriptor, ExtensionDescriptor, FieldDescriptor,
     FileDescriptor, MethodDescriptor, ReflectMessage as _, ServiceDescriptor, Value,

@@ -9,11 +9,9 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use kit::{
-    config::PeerSettings,
-    rpc::outside::{self, Seen},
-    telemetry::{self, Reading},
-};
+use rpc::outside::{self, Seen};
+use settings::PeerSettings;
+use telemetry::Reading;
 use tokio::{sync::Mutex, time::Instant};
 
 /// How long a process may take to answer.
@@ -130,7 +128,7 @@ impl Deployment {
     }
 }
 
-fn health(service: &str, seen: Option<&Result<Seen, kit::Error>>) -> Health {
+fn health(service: &str, seen: Option<&Result<Seen, base::Error>>) -> Health {
     match seen {
         Some(Ok(seen)) => match seen.serving.get(service) {
             Some(true) => Health::Serving,
@@ -143,7 +141,7 @@ fn health(service: &str, seen: Option<&Result<Seen, kit::Error>>) -> Health {
 }
 
 /// Each once, though it may answer at several endpoints, and this one may be among them.
-fn processes(seen: BTreeMap<SocketAddr, Result<Seen, kit::Error>>) -> Vec<Process> {
+fn processes(seen: BTreeMap<SocketAddr, Result<Seen, base::Error>>) -> Vec<Process> {
     let (own, id) = Process::of(telemetry::readings());
     let (mut processes, mut ids) = (vec![own], BTreeSet::from([id]));
     for seen in seen.into_values().flatten() {
@@ -171,7 +169,7 @@ mod tests {
     #[test]
     fn a_process_that_answers_twice_counts_once() {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let away = Err(kit::Error::unavailable("AWAY", "gone"));
+        let away = Err(base::Error::unavailable("AWAY", "gone"));
         let seen = [
             (at(1), Ok(look_of("a"))),
             (at(2), Ok(look_of("a"))),
@@ -189,7 +187,7 @@ mod tests {
         assert_eq!(health("order", Some(&seen)), Health::Serving);
         assert_eq!(health("payment", Some(&seen)), Health::NotServing);
         assert_eq!(health("coupon", Some(&seen)), Health::Absent);
-        let gone = Err(kit::Error::unavailable("AWAY", "gone"));
+        let gone = Err(base::Error::unavailable("AWAY", "gone"));
         assert!(matches!(health("order", Some(&gone)), Health::Away(why) if why.contains("gone")));
     }
 }

@@ -4,12 +4,9 @@
 //! proxy on this machine has it, and so has a browser that a page elsewhere talked
 //! into asking.
 
+use base::{Error, error::Kind};
 use http::{HeaderMap, HeaderValue, header, request::Parts, uri::Authority};
-use kit::{
-    Error,
-    auth::{Caller, Role, Verifier},
-    error::Kind,
-};
+use identity::auth::{Caller, Role, Verifier};
 
 use crate::admission::Remote;
 
@@ -68,7 +65,7 @@ mod tests {
     use std::net::{IpAddr, SocketAddr};
 
     use http::Request;
-    use kit::config::AuthSettings;
+    use settings::AuthSettings;
 
     use super::*;
 

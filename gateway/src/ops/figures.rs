@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use kit::telemetry::{Point, Reading, Value};
+use telemetry::{Point, Reading, Value};
 
 use super::deployment::{Health, Look};
 
@@ -294,7 +294,7 @@ fn value(point: &Point) -> f64 {
 mod tests {
     use std::fmt::Write as _;
 
-    use kit::telemetry::read;
+    use telemetry::read;
 
     use super::*;
     use crate::ops::deployment::{Place, Process};

@@ -1,9 +1,10 @@
 //! How an order came along: what order and My Page tell the viewer's own token, by
 //! the same routes, and with the same refusals, as REST.
 
+use base::{Error, error::Kind};
 use bytes::Bytes;
 use http::{Method, request::Parts};
-use kit::{Error, error::Kind, rpc::Failure};
+use rpc::Failure;
 use serde_json::Value;
 use tonic::Status;
 use uuid::Uuid;

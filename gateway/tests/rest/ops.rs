@@ -1,6 +1,6 @@
 //! `/ops`: who is let in, and what they get.
 
-use kit::config::Ops;
+use settings::Ops;
 
 use super::*;
 

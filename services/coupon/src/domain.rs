@@ -2,11 +2,11 @@
 
 #![warn(clippy::arithmetic_side_effects, reason = "the same in every domain")]
 
-kit::id!(
+base::id!(
     /// Identifies a coupon.
     CouponId
 );
-kit::id!(
+base::id!(
     /// Identifies a member; of the member context.
     MemberId
 );
@@ -22,7 +22,7 @@ pub(crate) enum State {
     Refused,
 }
 
-kit::names!(State, constraint coupon_state:
+pg::names!(State, constraint coupon_state:
     New = "NEW", Issued = "ISSUED", Cancelled = "CANCELLED", Refused = "REFUSED");
 
 /// What happened to the member.

@@ -11,12 +11,13 @@ mod policy;
 mod service;
 mod store;
 
+use base::Error;
 use contracts::coupon::v1::{CouponEvent, coupon_service_server::CouponServiceServer};
-use kit::{Error, Service, ServiceBuilder};
+use server::{Service, ServiceBuilder};
 
 /// The coupon service.
 pub const SERVICE: Service =
-    Service { name: "coupon", migrations: kit::migrations!["V1__coupons"], build };
+    Service { name: "coupon", migrations: pg::migrations!["V1__coupons"], build };
 
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let coupons = service::Coupons::new(builder.database());

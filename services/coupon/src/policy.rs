@@ -1,10 +1,9 @@
 //! When a member signs up, they get a coupon.
 
+use base::Error;
 use contracts::member::v1::{MemberEvent, member_event::Event};
-use kit::{
-    Error, Tx,
-    event::{Arrived, Policy},
-};
+use eventlog::{Arrived, Policy};
+use pg::Tx;
 
 use crate::{
     domain::{Fact, MemberId},

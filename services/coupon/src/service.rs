@@ -1,10 +1,12 @@
 //! The coupon service's calls: parse, call, render.
 
+use base::page::Page;
 use contracts::coupon::v1::{
     self as pb, CancelMemberCouponsRequest, CancelMemberCouponsResponse, ListCouponsRequest,
     ListCouponsResponse, coupon_service_server::CouponService,
 };
-use kit::{Database, Incoming, page::Page};
+use pg::Database;
+use server::Incoming;
 use tonic::{Request, Response, Status};
 
 use crate::{

@@ -5,14 +5,10 @@ use std::{
     time::SystemTime,
 };
 
+use base::{Error, id::Uuid, page::Page};
 use contracts::coupon::v1::{CouponCancelled, CouponIssued, coupon_event::Event};
-use kit::{
-    Cause, Error, Tx,
-    database::Reader,
-    event::{self, Draft},
-    id::Uuid,
-    page::Page,
-};
+use eventlog::Draft;
+use pg::{Cause, Reader, Tx};
 use tokio_postgres::Row;
 
 use crate::domain::{CouponId, Fact, MemberId, State};
@@ -77,7 +73,7 @@ pub(crate) async fn learn(
         &[&members, &states, &versions],
     )
     .await?;
-    event::append(tx, &drafts).await?;
+    eventlog::append(tx, &drafts).await?;
     Ok(coupons)
 }
 
@@ -85,7 +81,7 @@ pub(crate) async fn learn(
 async fn lock(tx: &mut Tx, facts: &[Learned]) -> Result<BTreeMap<MemberId, Coupon>, Error> {
     let members: BTreeSet<Uuid> = facts.iter().map(|learned| learned.member.0).collect();
     let members: Vec<Uuid> = members.into_iter().collect();
-    let ids: Vec<Uuid> = members.iter().map(|_| kit::id::new()).collect();
+    let ids: Vec<Uuid> = members.iter().map(|_| base::id::new()).collect();
     tx.execute(
         "insert into coupon (id, member_id, state)
          select i, m, 'NEW' from unnest($1::uuid[], $2::uuid[]) as learned(i, m)

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use base::id::Uuid;
 use contracts::{
     coupon::v1::{
         CancelMemberCouponsRequest, Coupon, ListCouponsRequest, coupon::State,
@@ -15,19 +16,20 @@ use contracts::{
     },
     member::v1::{MemberEvent, MemberRegistered, member_event::Event},
 };
-use kit::{
-    Database, Service, ServiceBuilder,
-    event::{self, Draft},
-    id::Uuid,
-    testing::stage::{As, Stage, eventually},
-};
+use eventlog::Draft;
+use pg::Database;
 use prost::Message as _;
+use server::{Service, ServiceBuilder};
+use testkit::{
+    eventually,
+    stage::{As, Stage},
+};
 use tokio::{task::JoinSet, time::sleep};
 use tonic::{Code, Status};
 
 static MEMBER: Service = Service {
     name: "member",
-    migrations: kit::migrations![],
+    migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.publish::<MemberEvent>();
         Ok(())
@@ -60,7 +62,7 @@ impl Shop {
             let payload = MemberEvent { frame: None, event: Some(event) }.encode_to_vec();
             drafts.push(Draft::new("MemberRegistered", *member, version, *member, payload));
         }
-        event::append(&mut tx, &drafts).await.expect("appends");
+        eventlog::append(&mut tx, &drafts).await.expect("appends");
         tx.commit().await.expect("commits");
     }
 
@@ -115,7 +117,7 @@ impl Shop {
 #[tokio::test]
 async fn a_member_gets_one_coupon_which_ends_with_their_membership() {
     let shop = Shop::open().await;
-    let member = kit::id::new();
+    let member = base::id::new();
     shop.sign_up(&[member]).await;
     shop.settle().await;
     let coupons = shop.coupons(As::Member(member), member).await.expect("lists");
@@ -138,7 +140,7 @@ async fn a_member_gets_one_coupon_which_ends_with_their_membership() {
 #[tokio::test]
 async fn a_withdrawal_that_overtakes_the_issuing_leaves_no_coupon() {
     let shop = Shop::open().await;
-    let (gone, stays) = (kit::id::new(), kit::id::new());
+    let (gone, stays) = (base::id::new(), base::id::new());
     assert_eq!(shop.withdraw(gone).await, 0);
     shop.sign_up(&[gone, stays]).await;
     shop.settle().await;
@@ -152,12 +154,12 @@ async fn a_withdrawal_that_overtakes_the_issuing_leaves_no_coupon() {
 #[tokio::test]
 async fn however_withdrawals_and_issuing_race_no_withdrawn_member_holds_a_coupon() {
     let shop = Arc::new(Shop::open().await);
-    let (mut members, mut had_one, mut wait) = (vec![kit::id::new()], 0, Duration::ZERO);
+    let (mut members, mut had_one, mut wait) = (vec![base::id::new()], 0, Duration::ZERO);
     shop.sign_up(&members).await;
     shop.settle().await;
     had_one += shop.withdraw(members[0]).await;
     for _ in 0..40 {
-        let few: Vec<Uuid> = (0..10).map(|_| kit::id::new()).collect();
+        let few: Vec<Uuid> = (0..10).map(|_| base::id::new()).collect();
         shop.sign_up(&few).await;
         sleep(wait).await;
         let mut withdrawals = JoinSet::new();
@@ -196,19 +198,19 @@ async fn however_withdrawals_and_issuing_race_no_withdrawn_member_holds_a_coupon
 #[tokio::test]
 async fn a_members_coupons_are_seen_by_that_member_and_by_admins() {
     let shop = Shop::open().await;
-    let member = kit::id::new();
+    let member = base::id::new();
     shop.sign_up(&[member]).await;
     shop.settle().await;
     for (caller, code) in [
         (As::Nobody, Code::Unauthenticated),
-        (As::Member(kit::id::new()), Code::NotFound),
-        (As::Seller(kit::id::new()), Code::NotFound),
+        (As::Member(base::id::new()), Code::NotFound),
+        (As::Seller(base::id::new()), Code::NotFound),
         (As::Service("member"), Code::PermissionDenied),
     ] {
         let refused = shop.coupons(caller, member).await.expect_err("refused");
         assert_eq!(refused.code(), code, "{caller:?}");
     }
-    let seen = shop.coupons(As::Admin(kit::id::new()), member).await.expect("an admin may");
+    let seen = shop.coupons(As::Admin(base::id::new()), member).await.expect("an admin may");
     assert_eq!(seen, shop.coupons(As::Member(member), member).await.expect("the owner may"));
     shop.stage.close().await;
 }
@@ -216,16 +218,16 @@ async fn a_members_coupons_are_seen_by_that_member_and_by_admins() {
 #[tokio::test]
 async fn only_the_member_service_cancels_coupons() {
     let shop = Shop::open().await;
-    let member = kit::id::new();
+    let member = base::id::new();
     shop.sign_up(&[member]).await;
     shop.settle().await;
     for (caller, code) in [
         (As::Nobody, Code::Unauthenticated),
         (As::Member(member), Code::PermissionDenied),
-        (As::Admin(kit::id::new()), Code::PermissionDenied),
+        (As::Admin(base::id::new()), Code::PermissionDenied),
         (As::Service("order"), Code::PermissionDenied),
         (As::Service("member"), Code::PermissionDenied),
-        (As::ServiceFor("member", kit::id::new()), Code::NotFound),
+        (As::ServiceFor("member", base::id::new()), Code::NotFound),
     ] {
         let refused = shop.cancel(caller, member).await.expect_err("refused");
         assert_eq!(refused.code(), code, "{caller:?}");

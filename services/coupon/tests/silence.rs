@@ -6,20 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base::id::Uuid;
 use contracts::{
     coupon::v1::{ListCouponsRequest, coupon_service_client::CouponServiceClient},
     member::v1::{MemberEvent, MemberRegistered, member_event::Event},
 };
-use kit::{
-    Database, Service, ServiceBuilder,
-    event::{self, Draft},
-    id::Uuid,
-    testing::{
-        proxy::Proxy,
-        stage::{As, Stage},
-    },
-};
+use eventlog::Draft;
+use pg::Database;
 use prost::Message as _;
+use server::{Service, ServiceBuilder};
+use testkit::{
+    proxy::Proxy,
+    stage::{As, Stage},
+};
 use tokio::time::{sleep, timeout};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -27,7 +26,7 @@ use tonic_health::pb::{
 
 static MEMBER: Service = Service {
     name: "member",
-    migrations: kit::migrations![],
+    migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.publish::<MemberEvent>();
         Ok(())
@@ -50,7 +49,7 @@ impl Shop {
     async fn open() -> Self {
         let kept = Arc::new(Mutex::new(None));
         let keep = Arc::clone(&kept);
-        let change = move |settings: &mut kit::config::Settings| {
+        let change = move |settings: &mut settings::Settings| {
             settings.database.statement_timeout_ms = 4_000;
             let members = Database::new(&settings.database, "member").expect("right");
             let proxy = Proxy::before(&mut settings.database);
@@ -63,12 +62,12 @@ impl Shop {
     }
 
     async fn sign_up(&self) -> Uuid {
-        let member = kit::id::new();
+        let member = base::id::new();
         let event = Event::MemberRegistered(MemberRegistered { member_id: member.to_string() });
         let payload = MemberEvent { frame: None, event: Some(event) }.encode_to_vec();
         let mut tx = self.members.begin().await.expect("begins");
         let draft = Draft::new("MemberRegistered", member, 1, member, payload);
-        event::append(&mut tx, &[draft]).await.expect("appends");
+        eventlog::append(&mut tx, &[draft]).await.expect("appends");
         tx.commit().await.expect("commits");
         member
     }

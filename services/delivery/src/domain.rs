@@ -2,15 +2,15 @@
 
 #![warn(clippy::arithmetic_side_effects, reason = "the same in every domain")]
 
-kit::id!(
+base::id!(
     /// Identifies a delivery.
     DeliveryId
 );
-kit::id!(
+base::id!(
     /// Identifies an order; of the order context.
     OrderId
 );
-kit::id!(
+base::id!(
     /// Identifies a member; of the member context.
     MemberId
 );
@@ -27,7 +27,7 @@ pub(crate) enum State {
     Refused,
 }
 
-kit::names!(State, constraint delivery_state:
+pg::names!(State, constraint delivery_state:
     New = "NEW", Started = "STARTED", Completed = "COMPLETED", Cancelled = "CANCELLED",
     Refused = "REFUSED");
 

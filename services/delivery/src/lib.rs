@@ -11,12 +11,13 @@ mod policy;
 mod service;
 mod store;
 
+use base::Error;
 use contracts::delivery::v1::{DeliveryEvent, delivery_service_server::DeliveryServiceServer};
-use kit::{Error, Service, ServiceBuilder};
+use server::{Service, ServiceBuilder};
 
 /// The delivery service.
 pub const SERVICE: Service =
-    Service { name: "delivery", migrations: kit::migrations!["V1__deliveries"], build };
+    Service { name: "delivery", migrations: pg::migrations!["V1__deliveries"], build };
 
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let deliveries = service::Deliveries::new(builder.database());

@@ -1,11 +1,10 @@
 //! When an order is prepared, its delivery starts; when it is closed or
 //! cancelled, so is its delivery.
 
+use base::Error;
 use contracts::order::v1::{OrderEvent, order_event::Event};
-use kit::{
-    Error, Tx,
-    event::{Arrived, Policy},
-};
+use eventlog::{Arrived, Policy};
+use pg::Tx;
 
 use crate::{
     domain::{Fact, MemberId, OrderId},

@@ -1,10 +1,12 @@
 //! The delivery service's calls: parse, call, render.
 
+use base::page::Page;
 use contracts::delivery::v1::{
     self as pb, GetDeliveryRequest, ListDeliveriesRequest, ListDeliveriesResponse,
     delivery_service_server::DeliveryService,
 };
-use kit::{Database, Incoming, page::Page};
+use pg::Database;
+use server::Incoming;
 use tonic::{Request, Response, Status};
 
 use crate::{

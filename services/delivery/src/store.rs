@@ -2,17 +2,12 @@
 
 use std::{collections::BTreeMap, time::SystemTime};
 
+use base::{Error, error::not_found, id::Uuid, page::Page};
 use contracts::delivery::v1::{
     DeliveryCancelled, DeliveryCompleted, DeliveryStarted, delivery_event::Event,
 };
-use kit::{
-    Cause, Error, Tx,
-    database::Reader,
-    event::{self, Draft},
-    id::Uuid,
-    incoming::not_found,
-    page::Page,
-};
+use eventlog::Draft;
+use pg::{Cause, Reader, Tx};
 use tokio_postgres::Row;
 
 use crate::domain::{DeliveryId, Fact, MemberId, OrderId, State};
@@ -83,13 +78,13 @@ pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
         &[&orders, &states, &versions],
     )
     .await?;
-    event::append(tx, &drafts).await
+    eventlog::append(tx, &drafts).await
 }
 
 /// Makes sure that each order has a delivery row, NEW if need be, and locks them all.
 async fn lock(tx: &mut Tx, facts: &[Learned]) -> Result<BTreeMap<OrderId, Delivery>, Error> {
     let members: BTreeMap<Uuid, Uuid> = facts.iter().map(|l| (l.order.0, l.member.0)).collect();
-    let ids: Vec<Uuid> = members.keys().map(|_| kit::id::new()).collect();
+    let ids: Vec<Uuid> = members.keys().map(|_| base::id::new()).collect();
     let (orders, members): (Vec<Uuid>, Vec<Uuid>) = members.into_iter().unzip();
     let mut rows = tx
         .query(

@@ -5,9 +5,10 @@
 
 #![warn(clippy::arithmetic_side_effects, reason = "a count that wraps forgets who is still asking")]
 
-use kit::{Error, Refuse, auth::Role, error::Kind, input::Text};
+use base::{Error, Refuse, error::Kind, input::Text};
+use identity::auth::Role;
 
-kit::id!(
+base::id!(
     /// Identifies a member.
     MemberId
 );

@@ -21,18 +21,20 @@ mod withdraw;
 
 use std::time::Duration;
 
+use base::Error;
 use contracts::{
     auth::v1::revocations_server::RevocationsServer,
     member::v1::{MemberEvent, member_service_server::MemberServiceServer},
 };
-use kit::{Error, Service, ServiceBuilder, auth::Issuer};
+use identity::auth::Issuer;
+use server::{Service, ServiceBuilder};
 
 pub use seed::seed;
 
 /// The member service.
 pub const SERVICE: Service = Service {
     name: "member",
-    migrations: kit::migrations!["V1__members", "V2__withdrawals", "V3__revocations"],
+    migrations: pg::migrations!["V1__members", "V2__withdrawals", "V3__revocations"],
     build,
 };
 

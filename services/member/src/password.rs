@@ -7,7 +7,7 @@ use argon2::{
     Argon2,
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
-use kit::{Error, input::Text};
+use base::{Error, input::Text};
 use tokio::sync::Semaphore;
 
 /// What a password may be: taken as it was typed, since only its hash is stored.
@@ -44,7 +44,7 @@ impl Passwords {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             turns: Arc::new(Semaphore::new(cores)),
-            nobody: hash(&Password(kit::id::new().to_string()))?.into(),
+            nobody: hash(&Password(base::id::new().to_string()))?.into(),
         })
     }
 

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use base::Error;
 use contracts::{
     coupon::v1::{CouponEvent, coupon_event},
     notification::v1::{NotificationEvent, notification::Audience, notification_event},
 };
-use kit::{
-    Error, Tx,
-    event::{Arrived, Policy},
-};
+use eventlog::{Arrived, Policy};
+use pg::Tx;
 
 use crate::{
     domain::{Fact, MemberId},

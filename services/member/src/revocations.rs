@@ -9,9 +9,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use base::Error;
 use contracts::auth::v1::{Revocation, WatchRequest, WatchResponse, revocations_server};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use kit::{Database, Error, Incoming};
+use pg::Database;
+use server::Incoming;
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval},

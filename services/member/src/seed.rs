@@ -1,6 +1,8 @@
 //! The first members of a new shop: someone to run it, someone to sell.
 
-use kit::{Database, Error, auth::Role};
+use base::Error;
+use identity::auth::Role;
+use pg::Database;
 
 use crate::{
     domain::{DisplayName, Email, MemberId},
@@ -24,7 +26,7 @@ pub async fn seed(
     }
     let password = Password::parse(password.to_owned())?;
     let password_hash = Passwords::new()?.hash(password).await?;
-    let id = MemberId(kit::id::new());
+    let id = MemberId(base::id::new());
     let mut tx = database.begin().await?;
     store::register(&mut tx, &Newcomer { id, email, display_name, password_hash, roles }).await?;
     tx.commit().await

@@ -2,16 +2,14 @@
 
 use std::{mem, time::SystemTime};
 
+use base::Error;
 use contracts::member::v1::{
     self as pb, CreateSessionRequest, GetMemberRequest, GrantRoleRequest, RegisterMemberRequest,
     Session, WithdrawMemberRequest, member_service_server::MemberService,
 };
-use kit::{
-    Database, Error, Incoming, Tx,
-    auth::{Caller, Issuer, Role},
-    idempotency,
-    incoming::to_the_end,
-};
+use identity::auth::{Caller, Issuer, Role};
+use pg::{Database, Tx, idempotency};
+use server::{Incoming, incoming::to_the_end};
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -63,7 +61,7 @@ impl MemberService for Members {
         let display_name = DisplayName::parse(&incoming.message.display_name)?;
         let password_hash = self.passwords.hash(password).await?;
         let command = incoming.command();
-        let id = MemberId(kit::id::new());
+        let id = MemberId(base::id::new());
         let roles = vec![Role::Member];
         let newcomer = Newcomer { id, email, display_name, password_hash, roles };
         let register = async |tx: &mut Tx| Ok(render(&store::register(tx, &newcomer).await?));

@@ -2,16 +2,11 @@
 
 use std::{collections::BTreeMap, time::SystemTime};
 
+use base::{Error, constraint, error::not_found, id::Uuid};
 use contracts::member::v1::{MemberRegistered, MemberWithdrawn, member_event::Event};
-use kit::{
-    Error, Tx,
-    auth::Role,
-    database::Reader,
-    error::constraint,
-    event::{self, Draft},
-    id::Uuid,
-    incoming::not_found,
-};
+use eventlog::Draft;
+use identity::auth::Role;
+use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
 use crate::domain::{DisplayName, Email, Fact, Flags, MemberId, Membership, Refusal, State};
@@ -98,7 +93,7 @@ pub(crate) async fn register(tx: &mut Tx, newcomer: &Newcomer) -> Result<Member,
         })?;
     let member = Member::from_row(&row)?;
     let registered = Event::MemberRegistered(MemberRegistered { member_id: member.id.to_string() });
-    event::append(tx, &[member.tell(registered)]).await?;
+    eventlog::append(tx, &[member.tell(registered)]).await?;
     Ok(member)
 }
 
@@ -124,7 +119,7 @@ pub(crate) async fn update<T>(
     }
     if member.membership.state == State::Withdrawn && before.membership.state != State::Withdrawn {
         let withdrawn = Event::MemberWithdrawn(MemberWithdrawn { member_id: id.to_string() });
-        event::append(tx, &[member.tell(withdrawn)]).await?;
+        eventlog::append(tx, &[member.tell(withdrawn)]).await?;
     }
     Ok((answer, member))
 }

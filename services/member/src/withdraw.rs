@@ -13,6 +13,7 @@
 
 use std::time::Duration;
 
+use base::{Error, id::Uuid};
 use contracts::{
     coupon::v1::{
         CancelMemberCouponsRequest, CancelMemberCouponsResponse,
@@ -20,15 +21,13 @@ use contracts::{
     },
     member::v1 as pb,
 };
-use kit::{
-    Database, Error, Tx,
-    id::Uuid,
-    idempotency::Reply,
+use pg::{
+    Database, Tx,
+    idempotency::{Command, Reply},
     in_doubt::{self, Begun, Commands, Settled},
-    incoming::Command,
-    rpc::{Failure, Peer},
     task::{self, Outcome, Task},
 };
+use rpc::{Failure, Peer};
 
 use crate::{
     domain::{Fact, MemberId},

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use base::{Error, error::Kind, id::Uuid};
 use contracts::{
     coupon::v1::{
         self as coupon, CouponCancelled, CouponEvent, CouponIssued, coupon_event,
@@ -20,15 +21,14 @@ use contracts::{
         NotificationEvent, NotificationSent, notification::Audience, notification_event,
     },
 };
-use kit::{
-    Error, Service, ServiceBuilder,
-    error::Kind,
-    event::{self, Draft},
-    id::Uuid,
-    task::{self, Due},
-    testing::stage::{As, Stage, eventually},
-};
+use eventlog::Draft;
+use pg::task::{self, Due};
 use prost::Message as _;
+use server::{Service, ServiceBuilder};
+use testkit::{
+    eventually,
+    stage::{As, Stage},
+};
 use tokio::task::JoinSet;
 use tonic::{Code, Request, Response, Status, transport::Channel};
 
@@ -64,7 +64,7 @@ impl CouponService for Coupons {
         &self,
         request: Request<coupon::CancelMemberCouponsRequest>,
     ) -> Result<Response<coupon::CancelMemberCouponsResponse>, Status> {
-        let member = kit::id::parse("member_id", &request.get_ref().member_id)?;
+        let member = base::id::parse("member_id", &request.get_ref().member_id)?;
         let answer = {
             let mut scripts = SCRIPTS.lock().expect("no panic");
             let Script { answers, given } = scripts.get_mut(&member).expect("a script");
@@ -91,7 +91,7 @@ impl CouponService for Coupons {
 
 static COUPON: Service = Service {
     name: "coupon",
-    migrations: kit::migrations![],
+    migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.serve(CouponServiceServer::new(Coupons)).publish::<CouponEvent>();
         Ok(())
@@ -100,7 +100,7 @@ static COUPON: Service = Service {
 
 static NOTIFICATION: Service = Service {
     name: "notification",
-    migrations: kit::migrations![],
+    migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.publish::<NotificationEvent>();
         Ok(())
@@ -123,13 +123,13 @@ impl Shop {
     /// Somebody new; scripts coupon.
     async fn sign_up(&self, script: &[Answer]) -> Uuid {
         let message = RegisterMemberRequest {
-            email: format!("{}@example.com", kit::id::new().simple()),
+            email: format!("{}@example.com", base::id::new().simple()),
             password: PASSWORD.into(),
             display_name: "Guest".into(),
         };
         let request = self.stage.call(As::Nobody, message);
         let member = self.members.clone().register_member(request).await.expect("signs up");
-        let id = kit::id::parse("id", &member.into_inner().id).expect("an id");
+        let id = base::id::parse("id", &member.into_inner().id).expect("an id");
         let script = Script { answers: script.to_vec(), given: Vec::new() };
         SCRIPTS.lock().expect("no panic").insert(id, script);
         id
@@ -168,7 +168,7 @@ impl Shop {
         let mut request = self.stage.command(caller, message);
         if let Some(key) = key {
             let key = key.parse().expect("ascii");
-            request.metadata_mut().insert(kit::rpc::IDEMPOTENCY_KEY, key);
+            request.metadata_mut().insert(rpc::IDEMPOTENCY_KEY, key);
         }
         self.members.clone().withdraw_member(request).await
     }
@@ -190,20 +190,20 @@ impl Shop {
     async fn publish(&self, service: &str, kind: &'static str, about: Uuid, payload: Vec<u8>) {
         let mut tx = self.stage.database(service).begin().await.expect("begins");
         // An aggregate of its own each time: its version does not matter here.
-        let draft = || Draft::new(kind, kit::id::new(), 1, about, payload.clone());
-        event::append(&mut tx, &[draft(), draft()]).await.expect("appends");
+        let draft = || Draft::new(kind, base::id::new(), 1, about, payload.clone());
+        eventlog::append(&mut tx, &[draft(), draft()]).await.expect("appends");
         tx.commit().await.expect("commits");
     }
 
     async fn coupon_issued(&self, member: Uuid) {
-        let (coupon_id, member_id) = (kit::id::new().to_string(), member.to_string());
+        let (coupon_id, member_id) = (base::id::new().to_string(), member.to_string());
         let event = coupon_event::Event::CouponIssued(CouponIssued { coupon_id, member_id });
         let payload = CouponEvent { frame: None, event: Some(event) }.encode_to_vec();
         self.publish("coupon", "CouponIssued", member, payload).await;
     }
 
     async fn coupon_cancelled(&self, member: Uuid) {
-        let (coupon_id, member_id) = (kit::id::new().to_string(), member.to_string());
+        let (coupon_id, member_id) = (base::id::new().to_string(), member.to_string());
         let event = coupon_event::Event::CouponCancelled(CouponCancelled { coupon_id, member_id });
         let payload = CouponEvent { frame: None, event: Some(event) }.encode_to_vec();
         self.publish("coupon", "CouponCancelled", member, payload).await;
@@ -211,7 +211,7 @@ impl Shop {
 
     async fn notified(&self, audience: Audience, subject: Uuid) {
         let event = notification_event::Event::NotificationSent(NotificationSent {
-            notification_id: kit::id::new().to_string(),
+            notification_id: base::id::new().to_string(),
             audience: audience.into(),
             subject_id: subject.to_string(),
         });
@@ -232,7 +232,7 @@ async fn what_is_done_for_a_member_elsewhere_is_learned() {
 
     shop.notified(Audience::Marketing, member).await;
     // Of an order, say: nobody here.
-    shop.notified(Audience::Admin, kit::id::new()).await;
+    shop.notified(Audience::Admin, base::id::new()).await;
     shop.coupon_issued(member).await;
     shop.eventually("a coupon", member, |m| m.coupon_issued).await;
     assert_eq!(flags(&shop.seen(member).await), (true, false, false));
@@ -273,14 +273,14 @@ async fn a_withdrawal_is_for_the_member_and_an_admin_alone() {
     let member = shop.sign_up(&[Answer::Cancelled(1)]).await;
     for (caller, code) in [
         (As::Nobody, Code::Unauthenticated),
-        (As::Member(kit::id::new()), Code::NotFound),
-        (As::Seller(kit::id::new()), Code::NotFound),
+        (As::Member(base::id::new()), Code::NotFound),
+        (As::Seller(base::id::new()), Code::NotFound),
         (As::Service("order"), Code::PermissionDenied),
     ] {
         let refused = shop.try_withdraw(caller, member, None).await.expect_err("refused");
         assert_eq!(refused.code(), code, "{caller:?}");
     }
-    let unknown = shop.try_withdraw(As::Admin(Uuid::nil()), kit::id::new(), None).await;
+    let unknown = shop.try_withdraw(As::Admin(Uuid::nil()), base::id::new(), None).await;
     assert_eq!(unknown.expect_err("nobody").code(), Code::NotFound);
     let left = shop.try_withdraw(As::Admin(Uuid::nil()), member, None).await.expect("may");
     assert_eq!(left.into_inner().state(), State::Withdrawn);

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use base::{Error, id::Uuid};
 use contracts::{
     auth::v1::{Revocation, WatchRequest, WatchResponse, revocations_client::RevocationsClient},
     coupon::v1::{
@@ -17,10 +18,10 @@ use contracts::{
     },
     notification::v1::NotificationEvent,
 };
-use kit::{
-    Error, Service, ServiceBuilder,
-    id::Uuid,
-    testing::stage::{As, Stage, eventually},
+use server::{Service, ServiceBuilder};
+use testkit::{
+    eventually,
+    stage::{As, Stage},
 };
 use tokio::time::timeout;
 use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
@@ -46,7 +47,7 @@ impl CouponService for Coupons {
 
 static COUPON: Service = Service {
     name: "coupon",
-    migrations: kit::migrations![],
+    migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.serve(CouponServiceServer::new(Coupons)).publish::<CouponEvent>();
         Ok(())
@@ -55,7 +56,7 @@ static COUPON: Service = Service {
 
 static NOTIFICATION: Service = Service {
     name: "notification",
-    migrations: kit::migrations![],
+    migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.publish::<NotificationEvent>();
         Ok(())
@@ -78,13 +79,13 @@ impl Shop {
 
     async fn sign_up(&self) -> Uuid {
         let message = RegisterMemberRequest {
-            email: format!("{}@example.com", kit::id::new().simple()),
+            email: format!("{}@example.com", base::id::new().simple()),
             password: "correct horse".into(),
             display_name: "Guest".into(),
         };
         let request = self.stage.call(As::Nobody, message);
         let member = self.members.clone().register_member(request).await.expect("signs up");
-        kit::id::parse("id", &member.into_inner().id).expect("an id")
+        base::id::parse("id", &member.into_inner().id).expect("an id")
     }
 
     async fn withdraw(&self, member: Uuid) -> Member {
@@ -124,7 +125,7 @@ async fn next(watch: &mut Streaming<WatchResponse>) -> Vec<Revocation> {
 
 /// Whom the next message is about.
 async fn subjects(watch: &mut Streaming<WatchResponse>) -> Vec<Uuid> {
-    let subject = |it: &Revocation| kit::id::parse("subject", &it.subject).expect("an id");
+    let subject = |it: &Revocation| base::id::parse("subject", &it.subject).expect("an id");
     next(watch).await.iter().map(subject).collect()
 }
 

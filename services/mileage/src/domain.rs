@@ -4,22 +4,22 @@
 
 use std::ops::RangeInclusive;
 
-use kit::{Error, Money, Refuse, error::Kind, input};
+use base::{Error, Money, Refuse, error::Kind, input};
 use serde::Deserialize;
 
-kit::id!(
+base::id!(
     /// Identifies an entry.
     EntryId
 );
-kit::id!(
+base::id!(
     /// Identifies a payment; of the payment context.
     PaymentId
 );
-kit::id!(
+base::id!(
     /// Identifies an order; of the order context.
     OrderId
 );
-kit::id!(
+base::id!(
     /// Identifies a member; of the member context.
     MemberId
 );
@@ -111,7 +111,7 @@ pub(crate) enum State {
     Refused,
 }
 
-kit::names!(State, constraint mileage_entry_state:
+pg::names!(State, constraint mileage_entry_state:
     New = "NEW", Earned = "EARNED", Cancelled = "CANCELLED", Refused = "REFUSED");
 
 /// What happened to the payment.
@@ -197,10 +197,10 @@ mod tests {
 
     fn entry() -> Entry {
         Entry {
-            id: EntryId(kit::id::new()),
-            payment: PaymentId(kit::id::new()),
-            order: OrderId(kit::id::new()),
-            member: MemberId(kit::id::new()),
+            id: EntryId(base::id::new()),
+            payment: PaymentId(base::id::new()),
+            order: OrderId(base::id::new()),
+            member: MemberId(base::id::new()),
             points: Points(0),
             state: State::New,
         }

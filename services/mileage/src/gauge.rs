@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use kit::telemetry::{self, Counters};
+use telemetry::Counters;
 
 use crate::domain::{Outcome, Points};
 

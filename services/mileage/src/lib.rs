@@ -17,14 +17,16 @@ mod settings;
 mod store;
 mod words;
 
+use ::settings::Settings;
+use base::Error;
 use contracts::mileage::v1::{MileageEvent, mileage_service_server::MileageServiceServer};
-use kit::{Error, Service, ServiceBuilder, config::Settings};
+use server::{Service, ServiceBuilder};
 
 use settings::MileageSettings;
 
 /// The mileage service.
 pub const SERVICE: Service =
-    Service { name: "mileage", migrations: kit::migrations!["V1__mileage"], build };
+    Service { name: "mileage", migrations: pg::migrations!["V1__mileage"], build };
 
 /// How many points a payment earns with these settings: per won, in basis points.
 pub fn basis_points(settings: &Settings) -> Result<u32, Error> {

@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
+use base::Error;
 use contracts::payment::v1::{PaymentEvent, payment_event::Event};
-use kit::{
-    Error, Tx,
-    event::{Arrived, Policy},
-};
+use eventlog::{Arrived, Policy};
+use pg::Tx;
 
 use crate::{
     domain::{Fact, MemberId, OrderId, Paid, PaymentId, Rate},

@@ -1,10 +1,12 @@
 //! The mileage service's calls: parse, call, render.
 
+use base::{Error, page::Page};
 use contracts::mileage::v1::{
     self as pb, EarnRequest, GetMileageRequest, ListMileageEntriesRequest,
     ListMileageEntriesResponse, mileage_service_server::MileageService,
 };
-use kit::{Database, Error, Incoming, page::Page};
+use pg::Database;
+use server::Incoming;
 use tonic::{Request, Response, Status};
 
 use crate::{

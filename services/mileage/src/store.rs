@@ -2,13 +2,9 @@
 
 use std::{collections::BTreeMap, time::SystemTime};
 
-use kit::{
-    Cause, Error, Tx,
-    database::Reader,
-    event::{self, Draft},
-    id::Uuid,
-    page::Page,
-};
+use base::{Error, id::Uuid, page::Page};
+use eventlog::Draft;
+use pg::{Cause, Reader, Tx};
 use tokio_postgres::Row;
 
 use crate::{
@@ -78,7 +74,7 @@ pub(crate) async fn learn(
         }));
     }
     save(tx, &entries).await?;
-    event::append(tx, &drafts).await?;
+    eventlog::append(tx, &drafts).await?;
     Ok(entries)
 }
 
@@ -92,7 +88,7 @@ fn told(stored: &Stored, outcome: Outcome) -> Option<Draft> {
 /// Makes sure that each payment has an entry's row, NEW if need be, and locks them all.
 async fn lock(tx: &mut Tx, facts: &[Learned]) -> Result<BTreeMap<PaymentId, Stored>, Error> {
     let payments: BTreeMap<PaymentId, &Learned> = facts.iter().map(|l| (l.payment, l)).collect();
-    let ids: Vec<Uuid> = payments.keys().map(|_| kit::id::new()).collect();
+    let ids: Vec<Uuid> = payments.keys().map(|_| base::id::new()).collect();
     let orders: Vec<Uuid> = payments.values().map(|learned| learned.order.0).collect();
     let members: Vec<Uuid> = payments.values().map(|learned| learned.member.0).collect();
     let payments: Vec<Uuid> = payments.into_keys().map(|payment| payment.0).collect();

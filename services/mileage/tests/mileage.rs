@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use base::id::Uuid;
 use contracts::{
     Money,
     mileage::v1::{
@@ -16,20 +17,21 @@ use contracts::{
     },
     payment::v1::{PaymentApproved, PaymentCancelled, PaymentEvent, payment_event::Event},
 };
-use kit::{
-    Database, Service, ServiceBuilder,
-    config::Settings,
-    event::{self, Draft},
-    id::Uuid,
-    testing::stage::{As, Stage, eventually},
-};
+use eventlog::Draft;
+use pg::Database;
 use prost::Message as _;
+use server::{Service, ServiceBuilder};
+use settings::Settings;
+use testkit::{
+    eventually,
+    stage::{As, Stage},
+};
 use tokio::{task::JoinSet, time::sleep};
 use tonic::{Code, Status};
 
 static PAYMENT: Service = Service {
     name: "payment",
-    migrations: kit::migrations![],
+    migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.publish::<PaymentEvent>();
         Ok(())
@@ -46,7 +48,7 @@ struct Payment {
 
 impl Payment {
     fn of(amount: i64) -> Self {
-        Self { id: kit::id::new(), order: kit::id::new(), amount }
+        Self { id: base::id::new(), order: base::id::new(), amount }
     }
 }
 
@@ -71,7 +73,7 @@ impl Shop {
     }
 
     /// A shop with this in its environment.
-    async fn open_with(env: &[(&str, &str)]) -> Result<Self, kit::Error> {
+    async fn open_with(env: &[(&str, &str)]) -> Result<Self, base::Error> {
         let env = env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let told = Settings::load(None, env, [])?;
         let services = &[&mileage::SERVICE, &PAYMENT];
@@ -82,7 +84,7 @@ impl Shop {
             database: stage.database("mileage"),
             payments: stage.database("payment"),
             stage,
-            member: kit::id::new(),
+            member: base::id::new(),
             published: AtomicI64::new(0),
         })
     }
@@ -110,7 +112,7 @@ impl Shop {
             let payload = PaymentEvent { frame: None, event: Some(event) }.encode_to_vec();
             drafts.push(Draft::new(kind, payment.id, version, payment.order, payload));
         }
-        event::append(&mut tx, &drafts).await.expect("appends");
+        eventlog::append(&mut tx, &drafts).await.expect("appends");
         tx.commit().await.expect("commits");
     }
 
@@ -245,7 +247,7 @@ async fn a_payment_that_was_cancelled_before_it_was_heard_of_earns_nothing() {
     for _ in 0..2 {
         let refused = shop.earn(payment).await.expect_err("refused");
         assert_eq!(refused.code(), Code::FailedPrecondition);
-        assert_eq!(kit::Error::from(refused).reason(), "PAYMENT_CANCELLED");
+        assert_eq!(base::Error::from(refused).reason(), "PAYMENT_CANCELLED");
         shop.publish(&[(payment, Fact::Approved)]).await;
         shop.settle().await;
     }
@@ -314,7 +316,7 @@ async fn however_earning_and_cancelling_race_a_cancelled_payment_has_no_points()
         }
         let answers = calls.join_all().await;
         let won = answers.iter().filter(|answer| answer.is_ok()).count();
-        let lost = answers.into_iter().filter_map(Result::err).map(kit::Error::from);
+        let lost = answers.into_iter().filter_map(Result::err).map(base::Error::from);
         assert!(lost.into_iter().all(|error| error.reason() == "PAYMENT_CANCELLED"));
         // Stays where neither wins all of the time.
         let step = Duration::from_millis(3);
@@ -412,11 +414,11 @@ async fn mileage_is_seen_by_its_owner_and_by_admins_and_earned_by_payment_alone(
     let payment = Payment::of(1_000);
     for (caller, read, earn) in [
         (As::Nobody, Code::Unauthenticated, Code::Unauthenticated),
-        (As::Member(kit::id::new()), Code::NotFound, Code::PermissionDenied),
-        (As::Seller(kit::id::new()), Code::NotFound, Code::PermissionDenied),
+        (As::Member(base::id::new()), Code::NotFound, Code::PermissionDenied),
+        (As::Seller(base::id::new()), Code::NotFound, Code::PermissionDenied),
         (As::Service("order"), Code::PermissionDenied, Code::PermissionDenied),
         (As::Service("payment"), Code::PermissionDenied, Code::PermissionDenied),
-        (As::ServiceFor("payment", kit::id::new()), Code::PermissionDenied, Code::NotFound),
+        (As::ServiceFor("payment", base::id::new()), Code::PermissionDenied, Code::NotFound),
     ] {
         let refused = shop.balance(caller).await.expect_err("refused");
         assert_eq!(refused.code(), read, "{caller:?}");
@@ -425,12 +427,12 @@ async fn mileage_is_seen_by_its_owner_and_by_admins_and_earned_by_payment_alone(
         let refused = shop.call_earn(caller, shop.request(payment)).await.expect_err("refused");
         assert_eq!(refused.code(), earn, "{caller:?}");
     }
-    for caller in [As::Member(shop.member), As::Admin(kit::id::new())] {
+    for caller in [As::Member(shop.member), As::Admin(base::id::new())] {
         let refused = shop.call_earn(caller, shop.request(payment)).await.expect_err("refused");
         assert_eq!(refused.code(), Code::PermissionDenied, "{caller:?}");
     }
     shop.earn(payment).await.expect("payment may");
-    for caller in [As::Member(shop.member), As::Admin(kit::id::new())] {
+    for caller in [As::Member(shop.member), As::Admin(base::id::new())] {
         assert_eq!(shop.balance(caller).await.expect("may"), 10, "{caller:?}");
         assert_eq!(shop.list(caller, all()).await.expect("may").entries.len(), 1, "{caller:?}");
     }

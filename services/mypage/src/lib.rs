@@ -18,13 +18,14 @@ mod watch;
 
 use std::time::Duration;
 
+use base::Error;
 use contracts::mypage::v1::my_page_service_server::MyPageServiceServer;
-use kit::{Error, Service, ServiceBuilder};
+use server::{Service, ServiceBuilder};
 
 /// The My Page service.
 pub const SERVICE: Service = Service {
     name: "mypage",
-    migrations: kit::migrations![
+    migrations: pg::migrations![
         "V1__mypage",
         "V2__members",
         "V3__changes",

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use base::{Error, id::parse};
 use contracts::{
     coupon::v1::{CouponEvent, coupon_event},
     delivery::v1::{DeliveryEvent, delivery, delivery_event},
@@ -12,11 +13,8 @@ use contracts::{
     order::v1::{OrderEvent, order, order_event},
     payment::v1::{PaymentEvent, payment, payment_event},
 };
-use kit::{
-    Error, Tx,
-    event::{Arrived, Policy},
-    id::parse,
-};
+use eventlog::{Arrived, Policy};
+use pg::Tx;
 use prost::Message as _;
 
 use crate::store::{self, Coupon, Fact, Learned, Milestone, Part, PartState, Points};

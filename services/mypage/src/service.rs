@@ -1,5 +1,6 @@
 //! The My Page service's calls: parse, call, render.
 
+use base::{Error, error::Kind, id::Uuid, page::Page};
 use contracts::{
     coupon::v1::{self as coupon, coupon::State as CouponState},
     delivery::v1::delivery,
@@ -13,8 +14,9 @@ use contracts::{
     order::v1::{OrderPlaced, order},
     payment::v1::payment,
 };
-use kit::{Database, Error, Incoming, database::Reader, error::Kind, id::Uuid, page::Page};
+use pg::{Database, Reader};
 use prost::Message as _;
+use server::Incoming;
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -75,7 +77,7 @@ impl MyPageService for Pages {
         request: Request<GetMyOrderRequest>,
     ) -> Result<Response<pb::OrderView>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
-        let order = kit::id::parse("orderId", &incoming.message.order_id)?;
+        let order = base::id::parse("orderId", &incoming.message.order_id)?;
         let mut reader = self.database.read().await?;
         Ok(Response::new(render_order(store::order(&mut reader, member, order).await?)?))
     }

@@ -7,7 +7,8 @@ use std::{
     time::SystemTime,
 };
 
-use kit::{Error, Tx, database::Reader, id::Uuid, incoming::not_found, page::Page};
+use base::{Error, error::not_found, id::Uuid, page::Page};
+use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
 /// A state that an order passed.

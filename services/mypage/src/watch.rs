@@ -11,9 +11,10 @@ use std::{
     time::Duration,
 };
 
+use base::{Error, error::Kind, id::Uuid};
 use contracts::{member::v1::member, mypage::v1::WatchMyPageResponse};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use kit::{Database, Error, error::Kind, id::Uuid};
+use pg::Database;
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
@@ -237,7 +238,7 @@ mod tests {
 
     #[test]
     fn an_event_id_is_where_a_watch_goes_on() {
-        for at in [Cursor::page(12), Cursor { change: 12, order: kit::id::new() }] {
+        for at in [Cursor::page(12), Cursor { change: 12, order: base::id::new() }] {
             assert_eq!(cursor(&event_id(at)).expect("is one"), at);
         }
         assert_eq!(cursor("").expect("the start"), Cursor::START);
@@ -248,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_page_comes_before_the_orders_of_its_change() {
-        let order = Cursor { change: 12, order: kit::id::new() };
+        let order = Cursor { change: 12, order: base::id::new() };
         assert!(Cursor::START < Cursor::page(0) && Cursor::page(12) < order);
         assert!(order < Cursor::page(13));
     }

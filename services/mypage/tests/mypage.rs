@@ -6,6 +6,7 @@ mod watch;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use base::{Error, error::Kind, id::Uuid};
 use contracts::{
     Money,
     coupon::v1::{CouponCancelled, CouponEvent, CouponIssued, coupon, coupon_event},
@@ -26,14 +27,13 @@ use contracts::{
     },
     payment::v1::{DepositExpired, DepositRequested, PaymentEvent, payment, payment_event},
 };
-use kit::{
-    Error, Service, ServiceBuilder,
-    error::Kind,
-    event::{self, Draft},
-    id::Uuid,
-    testing::stage::{As, Stage, eventually},
-};
+use eventlog::Draft;
 use prost::Message;
+use server::{Service, ServiceBuilder};
+use testkit::{
+    eventually,
+    stage::{As, Stage},
+};
 use tonic::{Response, transport::Channel};
 
 /// A service of which there are only the events.
@@ -41,7 +41,7 @@ macro_rules! played {
     ($($service:ident = $name:literal: $events:ident),* $(,)?) => {
         $(static $service: Service = Service {
             name: $name,
-            migrations: kit::migrations![],
+            migrations: pg::migrations![],
             build: |builder: &mut ServiceBuilder<'_>| {
                 builder.publish::<$events>();
                 Ok(())
@@ -81,7 +81,7 @@ impl Shop {
         ];
         let stage = Stage::open(&services, contracts::DESCRIPTORS).await;
         let pages = MyPageServiceClient::new(stage.channel());
-        Self { stage, pages, member: kit::id::new(), published: AtomicI64::new(0) }
+        Self { stage, pages, member: base::id::new(), published: AtomicI64::new(0) }
     }
 
     /// A shop whose page knows the member.
@@ -99,7 +99,7 @@ impl Shop {
             let version = self.published.fetch_add(1, Ordering::Relaxed) + 1;
             Draft::new(kind, about, version, about, event.encode_to_vec())
         };
-        event::append(&mut tx, &[draft(), draft()]).await.expect("appends");
+        eventlog::append(&mut tx, &[draft(), draft()]).await.expect("appends");
         tx.commit().await.expect("commits");
     }
 
@@ -119,7 +119,7 @@ impl Shop {
 
     async fn notified(&self, audience: Audience) {
         let sent = NotificationSent {
-            notification_id: kit::id::new().to_string(),
+            notification_id: base::id::new().to_string(),
             audience: audience.into(),
             subject_id: self.member.to_string(),
         };
@@ -215,12 +215,12 @@ impl Shop {
 #[tokio::test]
 async fn a_page_shows_what_was_done_for_a_member_in_whatever_order_it_is_heard() {
     let shop = Shop::open().await;
-    let coupon = kit::id::new();
+    let coupon = base::id::new();
     // All before member says that there is somebody.
     shop.coupon_issued(coupon).await;
     shop.notified(Audience::Marketing).await;
     shop.notified(Audience::Admin).await;
-    shop.earned(kit::id::new(), 100).await;
+    shop.earned(base::id::new(), 100).await;
     let unknown = shop.page(As::Member(shop.member)).await.expect_err("not heard of");
     assert_eq!(unknown.kind(), Kind::NotFound);
 
@@ -238,7 +238,7 @@ async fn a_page_shows_what_was_done_for_a_member_in_whatever_order_it_is_heard()
 #[tokio::test]
 async fn a_withdrawal_shows() {
     let shop = Shop::with_member().await;
-    let coupon = kit::id::new();
+    let coupon = base::id::new();
     // The cancellation is heard of first.
     shop.coupon_cancelled(coupon).await;
     shop.coupon_issued(coupon).await;
@@ -254,13 +254,13 @@ async fn a_withdrawal_shows() {
 #[tokio::test]
 async fn points_show_as_earned_and_as_taken_back() {
     let shop = Shop::with_member().await;
-    let entries: Vec<Uuid> = (0..5).map(|_| kit::id::new()).collect();
+    let entries: Vec<Uuid> = (0..5).map(|_| base::id::new()).collect();
     for (entry, points) in entries.iter().zip([10, 20, 40, 80, 160]) {
         shop.earned(*entry, points).await;
     }
     shop.taken_back(entries[1], 20).await;
     // Taken back before it is heard of.
-    let early = kit::id::new();
+    let early = base::id::new();
     shop.taken_back(early, 1_000).await;
     shop.earned(early, 1_000).await;
     let balance = |page: &MyPage| page.mileage_balance == 290;
@@ -291,9 +291,9 @@ async fn points_show_as_earned_and_as_taken_back() {
 async fn a_bank_transfer_shows_the_deposit_that_is_waited_for_and_its_end() {
     use payment::State as Payment;
     let shop = Shop::with_member().await;
-    let order = kit::id::new();
+    let order = base::id::new();
     let (order_id, member_id, payment_id) =
-        (order.to_string(), shop.member.to_string(), kit::id::new().to_string());
+        (order.to_string(), shop.member.to_string(), base::id::new().to_string());
     let requested = payment_event::Event::DepositRequested(DepositRequested {
         payment_id: payment_id.clone(),
         order_id: order_id.clone(),
@@ -342,13 +342,13 @@ async fn a_page_is_its_owners_alone() {
     let shop = Shop::with_member().await;
     for (caller, kind) in [
         (As::Nobody, Kind::Unauthenticated),
-        (As::Member(kit::id::new()), Kind::NotFound),
-        (As::Seller(kit::id::new()), Kind::NotFound),
+        (As::Member(base::id::new()), Kind::NotFound),
+        (As::Seller(base::id::new()), Kind::NotFound),
         (As::Service("order"), Kind::Forbidden),
     ] {
         assert_eq!(shop.page(caller).await.expect_err("refused").kind(), kind, "{caller:?}");
     }
-    shop.page(As::Admin(kit::id::new())).await.expect("an admin may");
+    shop.page(As::Admin(base::id::new())).await.expect("an admin may");
     shop.stage.close().await;
 }
 
@@ -356,7 +356,7 @@ async fn a_page_is_its_owners_alone() {
 async fn points_from_before_there_was_a_limit_break_no_sum() {
     let shop = Shop::with_member().await;
     for _ in 0..3 {
-        shop.earned(kit::id::new(), i64::MAX).await;
+        shop.earned(base::id::new(), i64::MAX).await;
     }
     shop.eventually("the balance", |page: &MyPage| page.mileage_balance == i64::MAX).await;
     shop.stage.close().await;

@@ -2,17 +2,17 @@
 
 #![warn(clippy::arithmetic_side_effects, reason = "the same in every domain")]
 
-use kit::{Error, Money, Refuse, error::Kind, id::Uuid, input::Text};
+use base::{Error, Money, Refuse, error::Kind, id::Uuid, input::Text};
 
-kit::id!(
+base::id!(
     /// Identifies a notification.
     NotificationId
 );
-kit::id!(
+base::id!(
     /// Identifies a member; of the member context.
     MemberId
 );
-kit::id!(
+base::id!(
     /// Identifies an order; of the order context.
     OrderId
 );
@@ -28,7 +28,7 @@ pub(crate) enum Audience {
     Member,
 }
 
-kit::names!(Audience, constraint notification_audience:
+pg::names!(Audience, constraint notification_audience:
     Admin = "ADMIN", Marketing = "MARKETING", Member = "MEMBER");
 
 /// A kind of message, whose text can be changed.
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_message_says_what_it_is_about() {
-        let (order, member) = (OrderId(kit::id::new()), MemberId(kit::id::new()));
+        let (order, member) = (OrderId(base::id::new()), MemberId(base::id::new()));
         let paid = Occasion::PaymentApproved { order, member, amount: Money::krw(30_000) };
         let text = "{orderId} {amount} {memberId} {orderId}";
         let body = Body::parse(Template::PaymentApproved, text).expect("known placeholders");

@@ -16,15 +16,16 @@ mod service;
 mod store;
 mod words;
 
+use base::Error;
 use contracts::notification::v1::{
     NotificationEvent, notification_service_server::NotificationServiceServer,
 };
-use kit::{Error, Service, ServiceBuilder};
+use server::{Service, ServiceBuilder};
 
 /// The notification service.
 pub const SERVICE: Service = Service {
     name: "notification",
-    migrations: kit::migrations!["V1__notifications", "V2__lists"],
+    migrations: pg::migrations!["V1__notifications", "V2__lists"],
     build,
 };
 

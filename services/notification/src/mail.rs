@@ -11,18 +11,18 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use kit::{
-    Database, Error, Tx,
-    config::Secret,
-    error::Kind,
-    task::{self, Due, Outcome, Plan, Task},
-};
+use base::{Error, error::Kind};
 use lettre::{
     AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
     message::{Mailbox, header::ContentType},
     transport::smtp,
 };
+use pg::{
+    Database, Tx,
+    task::{self, Due, Outcome, Plan, Task},
+};
 use serde::Deserialize;
+use settings::Secret;
 
 use crate::{
     domain::{Audience, NotificationId},

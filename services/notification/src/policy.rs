@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
+use base::{Error, Money};
 use contracts::{
     member::v1::{MemberEvent, member_event},
     payment::v1::{PaymentEvent, payment_event},
 };
-use kit::{
-    Error, Money, Tx,
-    event::{Arrived, Policy},
-};
+use eventlog::{Arrived, Policy};
+use pg::Tx;
 
 use crate::{
     domain::{MemberId, Occasion, OrderId},

@@ -1,11 +1,13 @@
 //! The notification service's calls: parse, call, render.
 
+use base::{Error, error::not_found, id::Uuid, page::Page};
 use contracts::notification::v1::{
     self as pb, GetNotificationTemplateRequest, ListNotificationsRequest,
     ListNotificationsResponse, NotificationTemplate, UpdateNotificationTemplateRequest,
     notification::Audience, notification_service_server::NotificationService,
 };
-use kit::{Database, Error, Incoming, Tx, id::Uuid, idempotency, incoming::not_found, page::Page};
+use pg::{Database, Tx, idempotency};
+use server::Incoming;
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -34,7 +36,7 @@ impl NotificationService for Notifications {
         let message = Incoming::granted(request)?.message;
         let page = Page::parse(message.page_size, &message.page_token)?;
         let subject = (!message.subject_id.is_empty())
-            .then(|| kit::id::parse("subjectId", &message.subject_id))
+            .then(|| base::id::parse("subjectId", &message.subject_id))
             .transpose()?;
         let audience = match Audience::try_from(message.audience) {
             Ok(Audience::Unspecified) => None,

@@ -2,14 +2,9 @@
 
 use std::{collections::BTreeMap, time::SystemTime};
 
-use kit::{
-    Cause, Error, Tx,
-    database::Reader,
-    event::{self, Draft},
-    id::Uuid,
-    incoming::not_found,
-    page::Page,
-};
+use base::{Error, error::not_found, id::Uuid, page::Page};
+use eventlog::Draft;
+use pg::{Cause, Reader, Tx};
 use tokio_postgres::Row;
 
 use crate::{
@@ -64,7 +59,7 @@ pub(crate) async fn send(tx: &mut Tx, heard: &[Heard]) -> Result<Vec<Notificatio
     for Heard { occasion, cause } in heard {
         let template = occasion.template();
         let body = bodies.get(&template).ok_or_else(|| no_text(template))?;
-        let id = kit::id::new();
+        let id = base::id::new();
         ids.push(id);
         audiences.push(occasion.audience().name());
         subjects.push(occasion.subject());
@@ -91,7 +86,7 @@ pub(crate) async fn send(tx: &mut Tx, heard: &[Heard]) -> Result<Vec<Notificatio
             None => draft,
         }
     };
-    event::append(tx, &sent.iter().map(draft).collect::<Vec<_>>()).await?;
+    eventlog::append(tx, &sent.iter().map(draft).collect::<Vec<_>>()).await?;
     Ok(sent)
 }
 

@@ -5,6 +5,7 @@ mod smtp;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use base::{Error, id::Uuid};
 use contracts::{
     Money,
     member::v1::{MemberEvent, MemberRegistered, member_event},
@@ -15,20 +16,21 @@ use contracts::{
     },
     payment::v1::{PaymentApproved, PaymentEvent, payment_event},
 };
-use kit::{
-    Error, Service, ServiceBuilder,
-    event::{self, Draft},
-    id::Uuid,
-    testing::stage::{As, Stage, eventually},
-};
+use eventlog::Draft;
 use prost::Message as _;
 use serde_json::json;
-use smtp::PostOffice;
+use server::{Service, ServiceBuilder};
+use testkit::{
+    eventually,
+    stage::{As, Stage},
+};
 use tonic::{Code, Status};
+
+use smtp::PostOffice;
 
 static MEMBER: Service = Service {
     name: "member",
-    migrations: kit::migrations![],
+    migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.publish::<MemberEvent>();
         Ok(())
@@ -37,7 +39,7 @@ static MEMBER: Service = Service {
 
 static PAYMENT: Service = Service {
     name: "payment",
-    migrations: kit::migrations![],
+    migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.publish::<PaymentEvent>();
         Ok(())
@@ -74,7 +76,7 @@ impl Shop {
         })
         .await?;
         let notifications = NotificationServiceClient::new(stage.channel());
-        let (admin, published) = (As::Admin(kit::id::new()), AtomicI64::new(0));
+        let (admin, published) = (As::Admin(base::id::new()), AtomicI64::new(0));
         Ok(Self { stage, notifications, admin, published })
     }
 
@@ -126,12 +128,12 @@ impl Shop {
             let version = self.published.fetch_add(1, Ordering::Relaxed);
             Draft::new(kind, about, version, about, payload.clone())
         };
-        event::append(&mut tx, &[draft(), draft()]).await.expect("appends");
+        eventlog::append(&mut tx, &[draft(), draft()]).await.expect("appends");
         tx.commit().await.expect("commits");
     }
 
     async fn member_registers(&self) -> Uuid {
-        let member = kit::id::new();
+        let member = base::id::new();
         let event = member_event::Event::MemberRegistered(MemberRegistered {
             member_id: member.to_string(),
         });
@@ -141,9 +143,9 @@ impl Shop {
     }
 
     async fn payment_is_approved(&self) -> Uuid {
-        let order = kit::id::new();
+        let order = base::id::new();
         let event = payment_event::Event::PaymentApproved(PaymentApproved {
-            payment_id: kit::id::new().to_string(),
+            payment_id: base::id::new().to_string(),
             order_id: order.to_string(),
             member_id: Uuid::nil().to_string(),
             amount: Some(Money::from(("KRW", 30_000))),
@@ -241,8 +243,8 @@ async fn messages_and_templates_are_the_admins_alone() {
     let shop = Shop::open().await;
     for (caller, code) in [
         (As::Nobody, Code::Unauthenticated),
-        (As::Member(kit::id::new()), Code::PermissionDenied),
-        (As::Seller(kit::id::new()), Code::PermissionDenied),
+        (As::Member(base::id::new()), Code::PermissionDenied),
+        (As::Seller(base::id::new()), Code::PermissionDenied),
         (As::Service("order"), Code::PermissionDenied),
     ] {
         let mut notifications = shop.notifications.clone();
@@ -276,7 +278,7 @@ async fn a_template_with_an_unknown_placeholder_or_a_stale_etag_stays_as_it_is()
     let shop = Shop::open().await;
     let template = shop.template("payment-approved").await.expect("is there");
     let refused = Error::from(shop.edit("{orderNumber}", None).await.expect_err("unknown"));
-    assert_eq!(refused.kind(), kit::error::Kind::Invalid);
+    assert_eq!(refused.kind(), base::error::Kind::Invalid);
     assert_eq!(refused.reason(), "UNKNOWN_PLACEHOLDER");
     let stale = shop.edit("{orderId}", Some(("if-match", "0"))).await.expect_err("stale");
     assert_eq!(stale.code(), Code::FailedPrecondition);

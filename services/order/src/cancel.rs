@@ -12,17 +12,18 @@
 
 use std::time::Duration;
 
+use base::{Error, id::Uuid};
 use contracts::{
     order::v1 as pb,
     payment::v1::{CancelPaymentRequest, CancelPaymentResponse, payment_service::CANCEL_PAYMENT},
 };
-use kit::{
-    Database, Error, Incoming, Tx,
-    id::Uuid,
+use pg::{
+    Database, Tx,
     idempotency::Reply,
     in_doubt::{self, Begun, Commands, Settled},
-    rpc::{Failure, Peer},
 };
+use rpc::{Failure, Peer};
+use server::Incoming;
 
 use crate::{
     domain::{MemberId, OrderId},

@@ -18,6 +18,7 @@
 
 use std::time::Duration;
 
+use base::{Error, error::Kind, id::Uuid};
 use contracts::{
     order::v1 as pb,
     payment::v1::{
@@ -25,15 +26,12 @@ use contracts::{
         payment_service::{AUTHORIZE, CANCEL_PAYMENT},
     },
 };
-use kit::{
-    Database, Error, Tx,
-    error::Kind,
-    id::Uuid,
-    idempotency::{self, Reply},
+use pg::{
+    Database, Tx,
+    idempotency::{self, Command, Reply},
     in_doubt::{self, Begun, Commands, Settled},
-    incoming::Command,
-    rpc::{Failure, Peer},
 };
+use rpc::{Failure, Peer};
 
 use crate::{
     domain::{MemberId, Order, OrderId, State},
@@ -177,7 +175,7 @@ async fn placed(
     attempt: &Attempt,
     payment: &Payment,
 ) -> Result<Settled<pb::Order>, Error> {
-    let payment = kit::id::parse("id", &payment.id)?;
+    let payment = base::id::parse("id", &payment.id)?;
     let placed =
         store::update(tx, attempt.order.id, None, |_, order| Ok(((), order.place(payment)?)));
     match placed.await {

@@ -3,8 +3,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use base::{Error, Money, id::Uuid};
 use contracts::product::v1::{BatchGetProductsRequest, product_service::BATCH_GET_PRODUCTS};
-use kit::{Database, Error, Money, id::Uuid, rpc::Peer};
+use pg::Database;
+use rpc::Peer;
 
 use crate::{
     domain::ProductId,

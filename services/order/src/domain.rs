@@ -7,17 +7,22 @@
 
 use std::ops::RangeInclusive;
 
-use kit::{Error, Money, Refuse, error::Kind, id::Uuid, input, input::Text};
+use base::{
+    Error, Money, Refuse,
+    error::Kind,
+    id::Uuid,
+    input::{self, Text},
+};
 
-kit::id!(
+base::id!(
     /// Identifies an order.
     OrderId
 );
-kit::id!(
+base::id!(
     /// Identifies a product; of the product context.
     ProductId
 );
-kit::id!(
+base::id!(
     /// Identifies a member; of the member context.
     MemberId
 );
@@ -41,7 +46,7 @@ pub(crate) enum Method {
     BankTransfer,
 }
 
-kit::names!(Method, constraint orders_method:
+pg::names!(Method, constraint orders_method:
     Card = "CARD", Wallet = "WALLET", BankTransfer = "BANK_TRANSFER");
 
 /// How far an order has come. The order of the variants is the order of life.
@@ -72,7 +77,7 @@ pub(crate) enum CancelReason {
     MemberWithdrawn,
 }
 
-kit::names!(CancelReason, constraint orders_cancel_reason:
+pg::names!(CancelReason, constraint orders_cancel_reason:
     MemberRequest = "MEMBER_REQUEST", OutOfStock = "OUT_OF_STOCK",
     InsufficientBalance = "INSUFFICIENT_BALANCE", DepositExpired = "DEPOSIT_EXPIRED",
     CardDeclined = "CARD_DECLINED", MemberWithdrawn = "MEMBER_WITHDRAWN");
@@ -108,7 +113,7 @@ pub(crate) enum Pending {
     Aborting,
 }
 
-kit::names!(Pending, constraint orders_pending: Pending = "PENDING", Aborting = "ABORTING");
+pg::names!(Pending, constraint orders_pending: Pending = "PENDING", Aborting = "ABORTING");
 
 /// What an order has learned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

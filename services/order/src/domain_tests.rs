@@ -9,8 +9,8 @@ use super::*;
 
 fn order() -> Order {
     Order {
-        id: OrderId(kit::id::new()),
-        member: MemberId(kit::id::new()),
+        id: OrderId(base::id::new()),
+        member: MemberId(base::id::new()),
         method: Method::Wallet,
         lines: Vec::new(),
         total: Money::ZERO,
@@ -206,7 +206,7 @@ fn whatever_happens_milestones_pass_once_in_order_and_an_end_is_an_end() {
 #[test]
 fn an_order_costs_no_more_than_an_order_may_cost() {
     let line = |quantity, won| Line {
-        product: ProductId(kit::id::new()),
+        product: ProductId(base::id::new()),
         display_name: String::new(),
         quantity,
         unit_price: Money::krw(won),

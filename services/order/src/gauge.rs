@@ -2,10 +2,9 @@
 
 use std::{sync::LazyLock, time::SystemTime};
 
-use kit::{
-    Database, Error,
-    telemetry::{self, Counters, Gauges, Histograms},
-};
+use base::Error;
+use pg::Database;
+use telemetry::{Counters, Gauges, Histograms};
 
 use crate::{
     domain::{Order, State},

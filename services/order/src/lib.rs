@@ -23,14 +23,15 @@ mod store;
 mod words;
 mod worker;
 
+use base::Error;
 use contracts::order::v1::{OrderEvent, order_service_server::OrderServiceServer};
-use kit::{Error, Service, ServiceBuilder};
+use server::{Service, ServiceBuilder};
 
 use self::{cancel::Cancel, card::Card, catalogue::Catalogue};
 
 /// The order service.
 pub const SERVICE: Service =
-    Service { name: "order", migrations: kit::migrations!["V1__orders", "V2__limits"], build };
+    Service { name: "order", migrations: pg::migrations!["V1__orders", "V2__limits"], build };
 
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let database = builder.database();

@@ -1,16 +1,15 @@
 //! When something happened elsewhere, the order learns it; and the catalogue's
 //! copy follows product.
 
+use base::{Error, Money};
 use contracts::{
     delivery::v1::{DeliveryEvent, delivery_event},
     member::v1::{MemberEvent, member_event},
     payment::v1::{PaymentEvent, payment_event},
     product::v1::{ProductEvent, product_event},
 };
-use kit::{
-    Error, Money, Tx,
-    event::{Arrived, Policy},
-};
+use eventlog::{Arrived, Policy};
+use pg::Tx;
 
 use crate::{
     domain::{CancelReason, DISPLAY_NAME, Fact, OrderId, ProductId},
@@ -72,14 +71,14 @@ impl Policy<PaymentEvent> for Payments {
             use payment_event::Event;
             let (order, fact) = match &arrived.message.event {
                 Some(Event::DepositRequested(it)) => {
-                    let payment = kit::id::parse("payment_id", &it.payment_id)?;
+                    let payment = base::id::parse("payment_id", &it.payment_id)?;
                     (&it.order_id, Fact::DepositRequested(payment))
                 }
                 Some(Event::DepositExpired(it)) => {
                     (&it.order_id, Fact::PaymentLost(CancelReason::DepositExpired))
                 }
                 Some(Event::PaymentApproved(it)) => {
-                    (&it.order_id, Fact::Paid(kit::id::parse("payment_id", &it.payment_id)?))
+                    (&it.order_id, Fact::Paid(base::id::parse("payment_id", &it.payment_id)?))
                 }
                 Some(Event::PaymentDeclined(it)) => {
                     (&it.order_id, Fact::PaymentLost(CancelReason::named(&it.reason)?))
@@ -120,7 +119,7 @@ impl Policy<MemberEvent> for Members {
         let mut withdrawn = Vec::new();
         for arrived in batch {
             if let Some(member_event::Event::MemberWithdrawn(it)) = &arrived.message.event {
-                withdrawn.push(kit::id::parse("member_id", &it.member_id)?);
+                withdrawn.push(base::id::parse("member_id", &it.member_id)?);
             }
         }
         store::withdraw_members(tx, &withdrawn).await

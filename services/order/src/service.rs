@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use base::{Error, Money, error::Violation, input, page::Page};
 use contracts::order::v1::{
     self as pb, CancelOrderRequest, ConfirmReceiptRequest, GetOrderRequest, ListOrdersRequest,
     ListOrdersResponse, PlaceOrderRequest, order_service_server::OrderService,
 };
-use kit::{
-    Database, Error, Incoming, Money, Tx, error::Violation, idempotency, incoming::to_the_end,
-    input, page::Page,
-};
+use pg::{Database, Tx, idempotency};
+use server::{Incoming, incoming::to_the_end};
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -55,7 +54,7 @@ impl Orders {
         }
         let pending = (method == Method::Card).then_some(Pending::Pending);
         let facts = Facts { pending, ..Facts::default() };
-        let id = OrderId(kit::id::new());
+        let id = OrderId(base::id::new());
         let told = facts.state();
         Ok(Order { id, member, method, lines, total, payment: None, facts, told })
     }

@@ -2,14 +2,9 @@
 
 use std::{collections::BTreeMap, time::SystemTime};
 
-use kit::{
-    Cause, Error, Money, Tx,
-    database::Reader,
-    event::{self, Draft},
-    id::Uuid,
-    incoming::not_found,
-    page::Page,
-};
+use base::{Error, Money, error::not_found, id::Uuid, page::Page};
+use eventlog::Draft;
+use pg::{Cause, Reader, Tx};
 use tokio_postgres::Row;
 
 use crate::{
@@ -151,7 +146,7 @@ pub(crate) async fn insert(tx: &mut Tx, order: Order) -> Result<Stored, Error> {
     let mut stored = Stored { order, version: 1, event_version: 0, create_time };
     if event_version == 1 {
         let drafts = stored.tell(tx, &vec![State::Placed], None);
-        event::append(tx, &drafts).await?;
+        eventlog::append(tx, &drafts).await?;
     }
     Ok(stored)
 }
@@ -199,7 +194,7 @@ pub(crate) async fn update<T>(
         stored.version += 1;
         let drafts = stored.tell(tx, &milestones, None);
         save(tx, std::slice::from_ref(&stored)).await?;
-        event::append(tx, &drafts).await?;
+        eventlog::append(tx, &drafts).await?;
     }
     Ok((answer, stored))
 }
@@ -254,7 +249,7 @@ pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
     }
     let orders: Vec<Stored> = orders.into_values().collect();
     save(tx, &orders).await?;
-    event::append(tx, &drafts).await
+    eventlog::append(tx, &drafts).await
 }
 
 async fn save(tx: &mut Tx, orders: &[Stored]) -> Result<(), Error> {

@@ -1,11 +1,11 @@
 //! The words that an order goes by elsewhere: in events, and in the database,
 //! where states, methods and reasons have their names from the contract.
 
+use base::Error;
 use contracts::order::v1::{
     self as pb, OrderAwaitingDeposit, OrderCancelled, OrderClosed, OrderDelivering, OrderPaid,
     OrderPlaced, OrderPrepared, order_event::Event,
 };
-use kit::Error;
 
 use crate::domain::{CancelReason, Line, Method, Order, State};
 

@@ -1,7 +1,7 @@
 //! Does what order has to do later.
 
-use kit::{
-    Error,
+use base::Error;
+use pg::{
     in_doubt::Call as _,
     task::{Handler, Outcome, Task},
 };

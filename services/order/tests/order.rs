@@ -9,6 +9,7 @@ use std::{
     sync::{LazyLock, Mutex},
 };
 
+use base::{Error, error::Kind, id::Uuid};
 use contracts::{
     Money,
     delivery::v1::{DeliveryEvent, DeliveryStarted, delivery_event},
@@ -24,14 +25,13 @@ use contracts::{
     },
     product::v1::{ProductEvent, ProductRegistered, StockDecreased, product_event},
 };
-use kit::{
-    Error, Service, ServiceBuilder,
-    error::Kind,
-    event::{self, Draft},
-    id::Uuid,
-    testing::stage::{As, Stage, eventually},
-};
+use eventlog::Draft;
 use prost::Message as _;
+use server::{Service, ServiceBuilder};
+use testkit::{
+    eventually,
+    stage::{As, Stage},
+};
 use tokio::sync::Notify;
 use tonic::{Code, Request, Response, Status, transport::Channel};
 
@@ -102,7 +102,7 @@ impl PaymentService for Payments {
             "tok_away" => Err(Status::unimplemented("turned away")),
             "tok_silence" => std::future::pending().await,
             _ => Ok(Response::new(payment::Payment {
-                id: kit::id::new().to_string(),
+                id: base::id::new().to_string(),
                 ..payment::Payment::default()
             })),
         }
@@ -153,7 +153,7 @@ impl PaymentService for Payments {
 
 static PRODUCT: Service = Service {
     name: "product",
-    migrations: kit::migrations![],
+    migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.publish::<ProductEvent>();
         Ok(())
@@ -162,7 +162,7 @@ static PRODUCT: Service = Service {
 
 static PAYMENT: Service = Service {
     name: "payment",
-    migrations: kit::migrations![],
+    migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.serve(PaymentServiceServer::new(Payments)).publish::<PaymentEvent>();
         Ok(())
@@ -171,7 +171,7 @@ static PAYMENT: Service = Service {
 
 static MEMBER: Service = Service {
     name: "member",
-    migrations: kit::migrations![],
+    migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.publish::<MemberEvent>();
         Ok(())
@@ -180,7 +180,7 @@ static MEMBER: Service = Service {
 
 static DELIVERY: Service = Service {
     name: "delivery",
-    migrations: kit::migrations![],
+    migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.publish::<DeliveryEvent>();
         Ok(())
@@ -200,12 +200,12 @@ impl Shop {
         Self::open_with(|_| {}).await
     }
 
-    async fn open_with(change: impl FnOnce(&mut kit::config::Settings)) -> Self {
+    async fn open_with(change: impl FnOnce(&mut settings::Settings)) -> Self {
         let services = [&order::SERVICE, &PRODUCT, &PAYMENT, &DELIVERY, &MEMBER];
         let stage = Stage::open_with(&services, contracts::DESCRIPTORS, change).await;
         let stage = stage.expect("the services start");
         let orders = OrderServiceClient::new(stage.channel());
-        let shop = Self { stage, orders, member: kit::id::new(), product: kit::id::new() };
+        let shop = Self { stage, orders, member: base::id::new(), product: base::id::new() };
         let registered = product_event::Event::ProductRegistered(ProductRegistered {
             product_id: shop.product.to_string(),
             display_name: "bibimbap".into(),
@@ -226,17 +226,17 @@ impl Shop {
     async fn publish(&self, service: &str, kind: &'static str, about: Uuid, payload: Vec<u8>) {
         let mut tx = self.stage.database(service).begin().await.expect("begins");
         // An aggregate of its own each time: its version does not matter here.
-        let draft = Draft::new(kind, kit::id::new(), 1, about, payload);
-        event::append(&mut tx, &[draft]).await.expect("appends");
+        let draft = Draft::new(kind, base::id::new(), 1, about, payload);
+        eventlog::append(&mut tx, &[draft]).await.expect("appends");
         tx.commit().await.expect("commits");
     }
 
     /// Has payment, product and delivery do their parts.
     async fn deliver(&self, order: &Order) {
-        let id = kit::id::parse("id", &order.id).expect("an id");
+        let id = base::id::parse("id", &order.id).expect("an id");
         let (order_id, member_id) = (order.id.clone(), order.member_id.clone());
         let started = delivery_event::Event::DeliveryStarted(DeliveryStarted {
-            delivery_id: kit::id::new().to_string(),
+            delivery_id: base::id::new().to_string(),
             order_id: order_id.clone(),
             member_id: member_id.clone(),
         });
@@ -250,7 +250,7 @@ impl Shop {
         let payload = ProductEvent { frame: None, event: Some(decreased) }.encode_to_vec();
         self.publish("product", "StockDecreased", id, payload).await;
         let approved = payment_event::Event::PaymentApproved(PaymentApproved {
-            payment_id: kit::id::new().to_string(),
+            payment_id: base::id::new().to_string(),
             order_id,
             member_id,
             amount: order.total.clone(),
@@ -335,9 +335,9 @@ async fn a_cancellation_whose_end_an_event_tells_leaves_no_key_without_an_answer
     assert_eq!((unknown.kind(), unknown.reason()), (Kind::Unavailable, "OUTCOME_PENDING"));
     assert_eq!(shop.stage.unanswered_keys("order").await, 1);
     // Payment has cancelled it, and says so before the task asks.
-    let id = kit::id::parse("id", &order.id).expect("an id");
+    let id = base::id::parse("id", &order.id).expect("an id");
     let cancelled = payment_event::Event::PaymentCancelled(payment::PaymentCancelled {
-        payment_id: kit::id::new().to_string(),
+        payment_id: base::id::new().to_string(),
         order_id: order.id.clone(),
         member_id: order.member_id.clone(),
         refunded: order.total.clone(),

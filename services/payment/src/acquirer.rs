@@ -6,7 +6,7 @@
 mod http;
 mod sandbox;
 
-use kit::{Error, Money, fail_point};
+use base::{Error, Money, fail_point};
 use serde::Deserialize;
 
 use self::http::Http;

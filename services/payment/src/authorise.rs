@@ -11,13 +11,14 @@
 
 use std::time::Duration;
 
+use base::{Error, Money, id::Uuid};
 use contracts::payment::v1::{AuthorizeRequest, Payment as Wire};
-use kit::{
-    Database, Error, Incoming, Money, Tx,
-    id::Uuid,
+use pg::{
+    Database, Tx,
     idempotency::Reply,
     in_doubt::{self, Begun, Commands, Settled},
 };
+use server::Incoming;
 
 use crate::{
     acquirer::{Acquirer, Charge, Charged},

@@ -13,6 +13,7 @@
 
 use std::time::Duration;
 
+use base::{Error, id::Uuid};
 use contracts::{
     payment::v1::{ConfirmDepositRequest, Payment as Wire},
     product::v1::{
@@ -20,13 +21,13 @@ use contracts::{
         product_service::DECREASE_STOCK,
     },
 };
-use kit::{
-    Database, Error, Incoming, Tx, clock,
-    id::Uuid,
+use pg::{
+    Database, Tx,
     idempotency::Reply,
     in_doubt::{self, Begun, Commands, Settled},
-    rpc::{Failure, Peer},
 };
+use rpc::{Failure, Peer};
+use server::Incoming;
 use tonic::Status;
 
 use crate::{
@@ -88,7 +89,7 @@ impl Confirm {
         drop(reader);
         let begin = async |tx: &mut Tx| {
             incoming.check_etag(&render::etag(&store::lock(tx, order, member).await?))?;
-            let now = clock::now(tx).await?;
+            let now = pg::clock::now(tx).await?;
             let (number, stored) = store::update(tx, order, member, |payment, _| {
                 Ok((payment.confirm(amount, depositor, now)?, Vec::new()))
             })

@@ -9,17 +9,22 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use kit::{Money, Refuse, error::Kind, id::Uuid, input, input::Text};
+use base::{
+    Money, Refuse,
+    error::Kind,
+    id::Uuid,
+    input::{self, Text},
+};
 
-kit::id!(
+base::id!(
     /// Identifies a payment.
     PaymentId
 );
-kit::id!(
+base::id!(
     /// Identifies an order; of the order context.
     OrderId
 );
-kit::id!(
+base::id!(
     /// Identifies a member; of the member context.
     MemberId
 );
@@ -43,7 +48,7 @@ pub(crate) enum Method {
     BankTransfer,
 }
 
-kit::names!(Method, constraint payment_method:
+pg::names!(Method, constraint payment_method:
     Card = "CARD", Wallet = "WALLET", BankTransfer = "BANK_TRANSFER");
 
 /// How far a payment has come.
@@ -64,7 +69,7 @@ pub(crate) enum State {
     Refused,
 }
 
-kit::names!(State, constraint payment_state:
+pg::names!(State, constraint payment_state:
     New = "NEW", Authorising = "AUTHORISING", WaitingForDeposit = "WAITING_FOR_DEPOSIT",
     Confirming = "CONFIRMING", Done = "DONE", Declined = "DECLINED", Cancelled = "CANCELLED",
     Expired = "EXPIRED", Refused = "REFUSED");

@@ -11,9 +11,9 @@ const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
 fn payment() -> Payment {
     Payment {
-        id: PaymentId(kit::id::new()),
-        order: OrderId(kit::id::new()),
-        member: MemberId(kit::id::new()),
+        id: PaymentId(base::id::new()),
+        order: OrderId(base::id::new()),
+        member: MemberId(base::id::new()),
         method: Method::Wallet,
         amount: Money::ZERO,
         state: State::New,

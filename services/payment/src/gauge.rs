@@ -2,10 +2,8 @@
 
 use std::sync::LazyLock;
 
-use kit::{
-    Money,
-    telemetry::{self, Counters},
-};
+use base::Money;
+use telemetry::Counters;
 
 use crate::domain::{Outcome, Payment};
 

@@ -25,16 +25,18 @@ mod worker;
 
 use std::time::Duration;
 
+use base::Error;
 use contracts::payment::v1::{PaymentEvent, payment_service_server::PaymentServiceServer};
-use kit::{Database, Error, Service, ServiceBuilder};
+use pg::Database;
 use serde::Deserialize;
+use server::{Service, ServiceBuilder};
 
 use self::{acquirer::Acquirer, authorise::Authorise, confirm::Confirm, mileage::Mileage};
 
 /// The payment service.
 pub const SERVICE: Service = Service {
     name: "payment",
-    migrations: kit::migrations!["V1__payments", "V2__hot_wallets", "V3__ledger_plan"],
+    migrations: pg::migrations!["V1__payments", "V2__hot_wallets", "V3__ledger_plan"],
     build,
 };
 

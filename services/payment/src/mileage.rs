@@ -8,7 +8,7 @@ use contracts::{
     mileage::v1::{EarnRequest, mileage_service::EARN},
     payment::v1::Payment,
 };
-use kit::rpc::Peer;
+use rpc::Peer;
 
 use crate::domain::MemberId;
 

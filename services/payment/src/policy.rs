@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
+use base::{Error, Money};
 use contracts::order::v1::{OrderEvent, OrderLine, PaymentMethod, order_event::Event};
-use kit::{
-    Error, Money, Tx, clock,
-    event::{Arrived, Policy},
-};
+use eventlog::{Arrived, Policy};
+use pg::Tx;
+use pg::clock;
 
 use crate::{
     domain::{Line, MemberId, OrderId, Placed},
@@ -65,6 +65,6 @@ fn wish(arrived: &Arrived<OrderEvent>, deposit_due: SystemTime) -> Result<Option
 }
 
 fn line(line: &OrderLine) -> Result<Line, Error> {
-    let product = kit::id::parse("product_id", &line.product_id)?;
+    let product = base::id::parse("product_id", &line.product_id)?;
     Ok(Line { product, quantity: line.quantity })
 }

@@ -1,7 +1,7 @@
 //! How payments and wallets look on the wire.
 
+use base::Money;
 use contracts::payment::v1 as pb;
-use kit::Money;
 
 use crate::{
     domain::MemberId,

@@ -1,12 +1,14 @@
 //! The payment service's calls: parse, call, render.
 
+use base::{Error, Money, page::Page};
 use contracts::payment::v1::{
     self as pb, AuthorizeRequest, CancelPaymentRequest, CancelPaymentResponse,
     ConfirmDepositRequest, GetPaymentRequest, GetWalletRequest, ListPaymentsRequest,
     ListPaymentsResponse, ListWalletEntriesRequest, ListWalletEntriesResponse, TopUpWalletRequest,
     payment_service_server::PaymentService,
 };
-use kit::{Database, Error, Incoming, Money, Tx, idempotency, incoming::to_the_end, page::Page};
+use pg::{Database, Tx, idempotency};
+use server::{Incoming, incoming::to_the_end};
 use tonic::{Request, Response, Status};
 
 use crate::{

@@ -5,17 +5,10 @@ mod wallet;
 
 use std::{collections::BTreeMap, time::SystemTime};
 
-use kit::{
-    Cause, Error, Money, Tx,
-    database::Reader,
-    event::{self, Draft},
-    id::Uuid,
-    incoming::not_found,
-    page::Page,
-};
+use base::{Error, Money, error::not_found, id::Uuid, page::Page};
+use eventlog::Draft;
+use pg::{Cause, Reader, Tx};
 use tokio_postgres::Row;
-
-pub(crate) use wallet::{Entry, balance, entries, top_up};
 
 use self::ledger::Ledger;
 use crate::{
@@ -25,6 +18,7 @@ use crate::{
     gauge::Counted,
     tasks, words,
 };
+pub(crate) use wallet::{Entry, balance, entries, top_up};
 
 /// All that makes up a payment.
 macro_rules! select_payments {
@@ -202,7 +196,7 @@ impl Books {
         save_wallets(tx, &self.wallets_before, &self.wallets).await?;
         self.ledger.save(tx).await?;
         tasks::schedule(tx, &self.tasks).await?;
-        event::append(tx, &self.drafts).await?;
+        eventlog::append(tx, &self.drafts).await?;
         tx.once_committed(move || self.counted.into_iter().for_each(Counted::count));
         Ok(self.payments)
     }
@@ -212,7 +206,7 @@ async fn lock_payments(
     tx: &mut Tx,
     orders: &BTreeMap<OrderId, MemberId>,
 ) -> Result<BTreeMap<OrderId, Stored>, Error> {
-    let ids: Vec<Uuid> = orders.keys().map(|_| kit::id::new()).collect();
+    let ids: Vec<Uuid> = orders.keys().map(|_| base::id::new()).collect();
     let (orders, members): (Vec<Uuid>, Vec<Uuid>) = orders.iter().map(|(o, m)| (o.0, m.0)).unzip();
     let mut rows = tx
         .query(

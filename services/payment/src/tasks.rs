@@ -2,8 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use kit::{
-    Error, Tx,
+use base::Error;
+use pg::{
+    Tx,
     task::{self, Due, Plan},
 };
 

@@ -1,6 +1,7 @@
 //! The words that payments go by elsewhere: in events, and in the database,
 //! where states and methods have their names from the contract.
 
+use base::{Error, Money};
 use contracts::{
     order::v1::PaymentMethod,
     payment::v1::{
@@ -8,7 +9,6 @@ use contracts::{
         PaymentDeclined, WalletToppedUp, payment_event::Event,
     },
 };
-use kit::{Error, Money};
 
 use crate::domain::{MemberId, Method, Outcome, Payment, State};
 

@@ -1,7 +1,8 @@
 //! Does what payment has to do later.
 
-use kit::{
-    Database, Error,
+use base::Error;
+use pg::{
+    Database,
     task::{Handler, Outcome, Task},
 };
 

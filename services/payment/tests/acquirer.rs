@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use base::{Error, error::Kind, id::Uuid};
 use bytes::Bytes;
 use contracts::{
     Money,
@@ -20,13 +21,12 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use kit::{
-    Error, Service, ServiceBuilder,
-    error::Kind,
-    id::Uuid,
-    testing::stage::{As, Stage, eventually},
-};
 use serde_json::{Value, json};
+use server::{Service, ServiceBuilder};
+use testkit::{
+    eventually,
+    stage::{As, Stage},
+};
 use tokio::net::TcpListener;
 
 /// `test_sk_secret:` in base64, as basic authentication has it.
@@ -117,7 +117,7 @@ async fn confirm(books: &Books, key: &str, body: &Value) -> (StatusCode, Value) 
 
 static ORDER: Service = Service {
     name: "order",
-    migrations: kit::migrations![],
+    migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.publish::<OrderEvent>();
         Ok(())
@@ -140,7 +140,7 @@ impl Shop {
             let section = serde_json::from_value(section).expect("a section");
             settings.service.insert("payment".into(), section);
         });
-        Self { stage: stage.await.expect("starts"), books, member: kit::id::new() }
+        Self { stage: stage.await.expect("starts"), books, member: base::id::new() }
     }
 
     fn payments(&self) -> PaymentServiceClient<tonic::transport::Channel> {
@@ -194,7 +194,7 @@ impl Shop {
 #[tokio::test]
 async fn a_card_is_charged_once_under_the_payments_key_and_refunded() {
     let shop = Shop::open().await;
-    let order = kit::id::new();
+    let order = base::id::new();
     assert_eq!(shop.authorise(order, "tok_visa").await.expect("charges"), State::Done);
     let charge = shop.charge(order).expect("charged");
     assert_eq!((charge.amount, charge.status), (3_000, "DONE"));
@@ -211,7 +211,7 @@ async fn a_card_is_charged_once_under_the_payments_key_and_refunded() {
 #[tokio::test]
 async fn a_card_that_the_acquirer_declines_is_declined() {
     let shop = Shop::open().await;
-    let order = kit::id::new();
+    let order = base::id::new();
     let declined = shop.authorise(order, "tok_declined").await.expect_err("declined");
     assert_eq!((declined.kind(), declined.reason()), (Kind::Conflict, "CARD_DECLINED"));
     assert_eq!(shop.row(order).await, ("DECLINED".to_owned(), 0));
@@ -221,7 +221,7 @@ async fn a_card_that_the_acquirer_declines_is_declined() {
 #[tokio::test]
 async fn a_charge_that_nobody_heard_of_is_taken_back() {
     let shop = Shop::open().await;
-    let order = kit::id::new();
+    let order = base::id::new();
     let unclear = shop.authorise(order, "tok_silence").await.expect_err("no answer");
     assert_eq!((unclear.kind(), unclear.reason()), (Kind::Unavailable, "ACQUIRER_UNAVAILABLE"));
     shop.eventually_refunded(order).await;
@@ -232,7 +232,7 @@ async fn a_charge_that_nobody_heard_of_is_taken_back() {
 #[tokio::test]
 async fn an_acquirer_that_breaks_down_charges_nothing() {
     let shop = Shop::open().await;
-    let order = kit::id::new();
+    let order = base::id::new();
     let broken = shop.authorise(order, "tok_broken").await.expect_err("broken");
     assert_eq!(broken.kind(), Kind::Unavailable);
     assert_eq!(shop.charge(order), None);

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use base::{Error, error::Kind, id::Uuid};
 use contracts::{
     Money,
     clock::v1::{AdvanceRequest, clock_service_client::ClockServiceClient},
@@ -20,17 +21,16 @@ use contracts::{
         payment_service_client::PaymentServiceClient,
     },
 };
-use kit::{
-    Error,
-    config::Settings,
-    error::Kind,
-    event::{self, Draft},
-    id::Uuid,
-    testing::stage::{As, Stage, eventually},
-};
-use others::{AWAY, MILEAGE, ORDER, PRODUCT, SHORT, SILENCE};
+use eventlog::Draft;
 use prost::Message as _;
+use settings::Settings;
+use testkit::{
+    eventually,
+    stage::{As, Stage},
+};
 use tonic::Code;
+
+use others::{AWAY, MILEAGE, ORDER, PRODUCT, SHORT, SILENCE};
 
 struct Shop {
     stage: Stage,
@@ -51,7 +51,7 @@ impl Shop {
         let stage = stage.expect("the services start");
         let payments = PaymentServiceClient::new(stage.channel());
         let published = AtomicI64::new(0);
-        let shop = Self { stage, payments, member: kit::id::new(), published };
+        let shop = Self { stage, payments, member: base::id::new(), published };
         shop.top_up(balance).await;
         shop
     }
@@ -121,7 +121,7 @@ impl Shop {
             let payload = OrderEvent { frame: None, event: Some(event) }.encode_to_vec();
             drafts.push(Draft::new(kind, order, version, order, payload));
         }
-        event::append(&mut tx, &drafts).await.expect("appends");
+        eventlog::append(&mut tx, &drafts).await.expect("appends");
         tx.commit().await.expect("commits");
     }
 
@@ -145,7 +145,7 @@ impl Shop {
 #[tokio::test]
 async fn a_wallet_pays_an_order_and_gets_it_back_when_it_is_cancelled() {
     let shop = Shop::open(999_999).await;
-    let order = kit::id::new();
+    let order = base::id::new();
     shop.publish(vec![(order, shop.placed(order, 10_000))]).await;
     shop.eventually(State::Done, 1).await;
     assert_eq!(shop.balance().await, 989_999);
@@ -175,7 +175,7 @@ async fn however_many_orders_race_a_balance_is_never_below_zero() {
     for round in 1..=30_i64 {
         shop.top_up(10_000).await;
         // Each by itself: they come in batches of any size.
-        let orders = (0..64).map(|_| kit::id::new());
+        let orders = (0..64).map(|_| base::id::new());
         let placed = orders.map(|order| shop.publish(vec![(order, shop.placed(order, 1_000))]));
         futures_util::future::join_all(placed).await;
         let decided = eventually("64 decisions", || async {
@@ -195,14 +195,14 @@ async fn however_many_orders_race_a_balance_is_never_below_zero() {
 #[tokio::test]
 async fn an_order_that_was_cancelled_before_it_was_heard_of_is_never_charged() {
     let shop = Shop::open(5_000).await;
-    let order = kit::id::new();
+    let order = base::id::new();
     let request =
         CancelPaymentRequest { order_id: order.to_string(), member_id: shop.member.to_string() };
     let request = shop.stage.call(As::ServiceFor("order", shop.member), request);
     let answer = shop.payments.clone().cancel_payment(request).await.expect("cancels");
     assert_eq!(answer.into_inner().payment, None);
 
-    let other = kit::id::new();
+    let other = base::id::new();
     shop.publish(vec![(order, shop.placed(order, 1_000)), (other, shop.placed(other, 2_000))])
         .await;
     shop.eventually(State::Done, 1).await;
@@ -217,15 +217,15 @@ async fn a_wallet_is_its_owners_alone() {
     let request = GetWalletRequest { member_id: shop.member.to_string() };
     for (caller, code) in [
         (As::Nobody, Code::Unauthenticated),
-        (As::Member(kit::id::new()), Code::NotFound),
-        (As::Seller(kit::id::new()), Code::NotFound),
+        (As::Member(base::id::new()), Code::NotFound),
+        (As::Seller(base::id::new()), Code::NotFound),
         (As::Service("order"), Code::PermissionDenied),
     ] {
         let request = shop.stage.call(caller, request.clone());
         let refused = shop.payments.clone().get_wallet(request).await.expect_err("refused");
         assert_eq!(refused.code(), code, "{caller:?}");
     }
-    let request = shop.stage.call(As::Admin(kit::id::new()), request);
+    let request = shop.stage.call(As::Admin(base::id::new()), request);
     shop.payments.clone().get_wallet(request).await.expect("an admin may");
     shop.stage.close().await;
 }
@@ -239,18 +239,18 @@ async fn the_ledger_is_written_once() {
             "with t as (insert into ledger_transaction (id, kind) values ($1, 'TOP_UP') returning id)
              insert into ledger_entry (transaction_id, account, amount_minor)
              select id, 'SANDBOX', 1 from t",
-            &[&kit::id::new()],
+            &[&base::id::new()],
         )
         .await
         .expect_err("refused");
-    assert_eq!(kit::error::constraint(&unbalanced), Some("ledger_sums_to_zero"));
+    assert_eq!(base::constraint(&unbalanced), Some("ledger_sums_to_zero"));
     shop.stage.close().await;
 }
 
 impl Shop {
     /// A bank transfer that waits for its deposit; product answers by the quantity.
     async fn waiting(&self, quantity: i32) -> Payment {
-        let order = kit::id::new();
+        let order = base::id::new();
         let line =
             OrderLine { product_id: Uuid::nil().to_string(), quantity, ..OrderLine::default() };
         let placed = Event::OrderPlaced(OrderPlaced {
@@ -274,7 +274,7 @@ impl Shop {
             amount: Some(Money::from(("KRW", amount))),
             depositor_name: "Kim".into(),
         };
-        let request = self.stage.command(As::Seller(kit::id::new()), request);
+        let request = self.stage.command(As::Seller(base::id::new()), request);
         let answer = self.payments.clone().confirm_deposit(request).await.map_err(Error::from)?;
         Ok(answer.into_inner().state())
     }
@@ -350,10 +350,10 @@ async fn a_confirmation_in_doubt_goes_on_by_itself() {
 #[tokio::test]
 async fn a_card_is_charged_once_and_refunded_with_its_order() {
     let shop = Shop::open(1).await;
-    let order = kit::id::new();
+    let order = base::id::new();
     assert_eq!(shop.authorise(order, "tok_1").await.expect("charges"), State::Done);
     assert_eq!(shop.authorise(order, "tok_1").await.expect("again"), State::Done);
-    let declined = shop.authorise(kit::id::new(), "tok_declined").await.expect_err("declined");
+    let declined = shop.authorise(base::id::new(), "tok_declined").await.expect_err("declined");
     assert_eq!(declined.reason(), "CARD_DECLINED");
     shop.publish(vec![(order, shop.cancelled(order))]).await;
     shop.eventually(State::Cancelled, 1).await;
@@ -406,7 +406,7 @@ async fn a_deposit_is_waited_for_as_long_as_is_configured() {
     .await;
     let waiting = shop.waiting(1).await;
     let request = AdvanceRequest { duration: Some(hour.try_into().expect("a duration")) };
-    let request = shop.stage.call(As::Admin(kit::id::new()), request);
+    let request = shop.stage.call(As::Admin(base::id::new()), request);
     ClockServiceClient::new(shop.stage.channel()).advance(request).await.expect("advances");
     let late = shop.confirm(&waiting, 3_000).await.expect_err("too late");
     assert_eq!(late.reason(), "DEPOSIT_EXPIRED");

@@ -5,17 +5,21 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-use kit::{Money, Refuse, error::Kind, input, input::Text};
+use base::{
+    Money, Refuse,
+    error::Kind,
+    input::{self, Text},
+};
 
-kit::id!(
+base::id!(
     /// Identifies a product.
     ProductId
 );
-kit::id!(
+base::id!(
     /// Identifies an order; of the order context.
     OrderId
 );
-kit::id!(
+base::id!(
     /// Identifies a member; of the member context.
     MemberId
 );
@@ -36,7 +40,7 @@ pub(crate) const LINES: RangeInclusive<usize> = 1..=100;
 pub(crate) struct DisplayName(String);
 
 impl DisplayName {
-    pub(crate) fn parse(text: &str) -> Result<Self, kit::Error> {
+    pub(crate) fn parse(text: &str) -> Result<Self, base::Error> {
         DISPLAY_NAME.parse("displayName", text).map(|name| Self(name.to_owned()))
     }
 
@@ -46,7 +50,7 @@ impl DisplayName {
 }
 
 /// Reads a price from a `google.type.Money`'s parts.
-pub(crate) fn price(parts: Option<(&str, i64, i32)>) -> Result<Money, kit::Error> {
+pub(crate) fn price(parts: Option<(&str, i64, i32)>) -> Result<Money, base::Error> {
     Money::parse_within("price", parts, &PRICE)
 }
 
@@ -56,7 +60,7 @@ pub(crate) struct Units(i64);
 
 impl Units {
     /// Reads a first stock.
-    pub(crate) fn parse(field: &str, units: i32) -> Result<Self, kit::Error> {
+    pub(crate) fn parse(field: &str, units: i32) -> Result<Self, base::Error> {
         input::number(field, i64::from(units), &STOCK).map(Self)
     }
 
@@ -94,7 +98,7 @@ pub(crate) struct Quantity(i32);
 
 impl Quantity {
     /// Reads what somebody asks for; `field` is its path.
-    pub(crate) fn parse(field: &str, units: i32) -> Result<Self, kit::Error> {
+    pub(crate) fn parse(field: &str, units: i32) -> Result<Self, base::Error> {
         input::number(field, units, &QUANTITY).map(Self)
     }
 
@@ -131,7 +135,7 @@ pub(crate) enum State {
     Refused,
 }
 
-kit::names!(State, constraint allocation_state:
+pg::names!(State, constraint allocation_state:
     New = "NEW", Decreased = "DECREASED", Short = "SHORT", Restored = "RESTORED",
     Refused = "REFUSED");
 
@@ -158,7 +162,7 @@ pub(crate) enum Outcome {
 pub(crate) type Shelf = BTreeMap<ProductId, Units>;
 
 /// The lines with those of one product merged, each product where it came first.
-pub(crate) fn merge(lines: Vec<Line>) -> Result<Vec<Line>, kit::Error> {
+pub(crate) fn merge(lines: Vec<Line>) -> Result<Vec<Line>, base::Error> {
     let mut merged: Vec<Line> = Vec::new();
     for line in lines {
         match merged.iter_mut().find(|known| known.product == line.product) {
@@ -304,7 +308,7 @@ mod tests {
 
     #[test]
     fn an_order_gets_all_its_lines_or_none() {
-        let (one, two) = (ProductId(kit::id::new()), ProductId(kit::id::new()));
+        let (one, two) = (ProductId(base::id::new()), ProductId(base::id::new()));
         let mut shelf = shelf([(one, 5), (two, 1)]);
         let mut allocation = new();
         let outcome = allocation.paid(vec![line(one, 5), line(two, 2)], &mut shelf);
@@ -314,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_cancelled_order_gives_back_what_it_took_once() {
-        let product = ProductId(kit::id::new());
+        let product = ProductId(base::id::new());
         let mut shelf = shelf([(product, 10)]);
         let mut allocation = new();
         allocation.paid(vec![line(product, 10)], &mut shelf);
@@ -326,7 +330,7 @@ mod tests {
 
     #[test]
     fn an_order_cancelled_first_takes_nothing_later() {
-        let product = ProductId(kit::id::new());
+        let product = ProductId(base::id::new());
         let mut shelf = shelf([(product, 10)]);
         let mut allocation = new();
         assert_eq!(allocation.cancelled(&mut shelf), Outcome::Quiet);
@@ -336,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_line_that_comes_twice_takes_no_more_than_there_is() {
-        let product = ProductId(kit::id::new());
+        let product = ProductId(base::id::new());
         let mut shelf = shelf([(product, 3)]);
         let twice = vec![line(product, 2), line(product, 2)];
         let outcome = new().paid(twice.clone(), &mut shelf);
@@ -350,7 +354,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_fits_back_in_whatever_was_restocked_meanwhile() {
-        let product = ProductId(kit::id::new());
+        let product = ProductId(base::id::new());
         let most = Quantity(*QUANTITY.end());
         let mut shelf = shelf([(product, *STOCK.end())]);
         let mut taken = Vec::new();

@@ -11,13 +11,14 @@ mod policy;
 mod service;
 mod store;
 
+use base::Error;
 use contracts::product::v1::{ProductEvent, product_service_server::ProductServiceServer};
-use kit::{Error, Service, ServiceBuilder};
+use server::{Service, ServiceBuilder};
 
 /// The product service.
 pub const SERVICE: Service = Service {
     name: "product",
-    migrations: kit::migrations!["V1__products", "V2__limits", "V3__hot_stock"],
+    migrations: pg::migrations!["V1__products", "V2__limits", "V3__hot_stock"],
     build,
 };
 

@@ -1,11 +1,10 @@
 //! When an order is paid, take its lines from the stock; when it is cancelled,
 //! put them back.
 
+use base::Error;
 use contracts::order::v1::{OrderEvent, OrderLine, order_event::Event};
-use kit::{
-    Error, Tx,
-    event::{Arrived, Policy},
-};
+use eventlog::{Arrived, Policy};
+use pg::Tx;
 
 use crate::{
     domain::{Line, MemberId, OrderId, ProductId, Quantity},

@@ -1,12 +1,14 @@
 //! The product service's calls: parse, call, render.
 
+use base::{Error, error::not_found, input, page::Page};
 use contracts::product::v1::{
     self as pb, BatchGetProductsRequest, BatchGetProductsResponse, DecreaseStockRequest,
     DecreaseStockResponse, GetProductRequest, ListProductsRequest, ListProductsResponse,
     RegisterProductRequest, RestockProductRequest, UpdateProductRequest,
     product_service_server::ProductService,
 };
-use kit::{Database, Error, Incoming, Tx, idempotency, incoming::not_found, input, page::Page};
+use pg::{Database, Tx, idempotency};
+use server::Incoming;
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -39,7 +41,7 @@ impl ProductService for Products {
         let stock = incoming.message.stock;
         Units::parse("stock", stock)?;
         let command = incoming.command();
-        let id = ProductId(kit::id::new());
+        let id = ProductId(base::id::new());
         let register =
             async |tx: &mut Tx| Ok(render(&store::register(tx, id, name, price, stock).await?));
         let reply = idempotency::once(&self.database, &command, id.0, register).await?;
@@ -117,7 +119,7 @@ impl ProductService for Products {
     ) -> Result<Response<BatchGetProductsResponse>, Status> {
         let message = Incoming::granted(request)?.message;
         input::count("productIds", message.product_ids.len(), &LINES)?;
-        let parse = |(at, id): (usize, &String)| kit::id::parse(&format!("productIds[{at}]"), id);
+        let parse = |(at, id): (usize, &String)| base::id::parse(&format!("productIds[{at}]"), id);
         let ids =
             message.product_ids.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
         let mut reader = self.database.read().await?;

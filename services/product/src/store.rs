@@ -2,18 +2,13 @@
 
 use std::{collections::BTreeMap, time::SystemTime};
 
+use base::{Error, Money, error::not_found, id::Uuid, page::Page};
 use contracts::product::v1::{
     self as pb, ProductRegistered, ProductRestocked, ProductUpdated, StockDecreased, StockRestored,
     StockShort, product_event::Event,
 };
-use kit::{
-    Cause, Error, Money, Tx,
-    database::Reader,
-    event::{self, Draft},
-    id::Uuid,
-    incoming::not_found,
-    page::Page,
-};
+use eventlog::Draft;
+use pg::{Cause, Reader, Tx};
 use tokio_postgres::Row;
 
 use crate::domain::{
@@ -74,7 +69,7 @@ pub(crate) async fn register(
         price: Some(price.to_wire().into()),
         stock,
     });
-    event::append(tx, &[draft(id.0, 1, registered)]).await?;
+    eventlog::append(tx, &[draft(id.0, 1, registered)]).await?;
     Ok(Product::from_row(&row))
 }
 
@@ -104,7 +99,7 @@ pub(crate) async fn update(tx: &mut Tx, product: &mut Product) -> Result<(), Err
         price: Some(product.price.to_wire().into()),
         version: product.version,
     });
-    event::append(tx, &[draft(product.id.0, product.version, updated)]).await
+    eventlog::append(tx, &[draft(product.id.0, product.version, updated)]).await
 }
 
 /// Saves a product's new stock.
@@ -126,7 +121,7 @@ pub(crate) async fn restock(
         product_id: product.id.to_string(),
         quantity: quantity.get(),
     });
-    event::append(tx, &[draft(product.id.0, product.version, restocked)]).await
+    eventlog::append(tx, &[draft(product.id.0, product.version, restocked)]).await
 }
 
 /// Reads these products; unknown ids are left out.
@@ -204,7 +199,7 @@ pub(crate) async fn decide(
         }
     }
     save(tx, &allocations, (&before, &shelf), &moves).await?;
-    event::append(tx, &drafts).await?;
+    eventlog::append(tx, &drafts).await?;
     Ok(allocations.into_iter().map(|(order, locked)| (order, locked.allocation.state)).collect())
 }
 

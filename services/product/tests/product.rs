@@ -1,5 +1,6 @@
 //! Product through gRPC on real Postgres; the test plays the order context.
 
+use base::id::Uuid;
 use contracts::{
     Money,
     order::v1::{OrderCancelled, OrderEvent, OrderLine, OrderPaid, order_event::Event},
@@ -8,18 +9,18 @@ use contracts::{
         RestockProductRequest, product_service_client::ProductServiceClient,
     },
 };
-use kit::{
-    Service, ServiceBuilder,
-    event::{self, Draft},
-    id::Uuid,
-    testing::stage::{As, Stage, eventually},
-};
+use eventlog::Draft;
 use prost::Message as _;
+use server::{Service, ServiceBuilder};
+use testkit::{
+    eventually,
+    stage::{As, Stage},
+};
 use tonic::Code;
 
 static ORDER: Service = Service {
     name: "order",
-    migrations: kit::migrations![],
+    migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.publish::<OrderEvent>();
         Ok(())
@@ -36,7 +37,7 @@ impl Shop {
     async fn open() -> Self {
         let stage = Stage::open(&[&product::SERVICE, &ORDER], contracts::DESCRIPTORS).await;
         let products = ProductServiceClient::new(stage.channel());
-        Self { stage, products, seller: As::Seller(kit::id::new()) }
+        Self { stage, products, seller: As::Seller(base::id::new()) }
     }
 
     fn registration(stock: i32) -> RegisterProductRequest {
@@ -80,7 +81,7 @@ impl Shop {
             let payload = OrderEvent { frame: None, event: Some(event) }.encode_to_vec();
             drafts.push(Draft::new(kind, order, version, order, payload));
         }
-        event::append(&mut tx, &drafts).await.expect("appends");
+        eventlog::append(&mut tx, &drafts).await.expect("appends");
         tx.commit().await.expect("commits");
     }
 }
@@ -108,7 +109,7 @@ async fn only_a_seller_registers_products() {
     let mut shop = Shop::open().await;
     for (caller, code) in [
         (As::Nobody, Code::Unauthenticated),
-        (As::Member(kit::id::new()), Code::PermissionDenied),
+        (As::Member(base::id::new()), Code::PermissionDenied),
         (As::Service("order"), Code::PermissionDenied),
     ] {
         let request = shop.stage.call(caller, Shop::registration(1));
@@ -154,13 +155,13 @@ async fn a_stale_etag_changes_nothing() {
 async fn a_paid_order_takes_its_lines_and_a_cancelled_one_gives_them_back_once() {
     let mut shop = Shop::open().await;
     let product = shop.register(10).await;
-    let order = kit::id::new();
+    let order = base::id::new();
     shop.publish(order, vec![paid(order, &product.id, 4)]).await;
     shop.eventually_stock(&product.id, 6).await;
 
-    let other = kit::id::new();
+    let other = base::id::new();
     shop.publish(other, vec![paid(other, &product.id, 4), cancelled(other)]).await;
-    let last = kit::id::new();
+    let last = base::id::new();
     shop.publish(last, vec![paid(last, &product.id, 1)]).await;
     shop.eventually_stock(&product.id, 5).await;
     shop.stage.close().await;
@@ -170,12 +171,12 @@ async fn a_paid_order_takes_its_lines_and_a_cancelled_one_gives_them_back_once()
 async fn an_order_that_was_cancelled_first_or_wants_too_much_takes_nothing() {
     let mut shop = Shop::open().await;
     let product = shop.register(10).await;
-    let early = kit::id::new();
+    let early = base::id::new();
     shop.publish(early, vec![cancelled(early), paid(early, &product.id, 4)]).await;
-    let greedy = kit::id::new();
+    let greedy = base::id::new();
     shop.publish(greedy, vec![paid(greedy, &product.id, 11)]).await;
     // Seen after those two: all three are of one log.
-    let last = kit::id::new();
+    let last = base::id::new();
     shop.publish(last, vec![paid(last, &product.id, 1)]).await;
     shop.eventually_stock(&product.id, 9).await;
     shop.stage.close().await;
@@ -188,7 +189,7 @@ async fn orders_that_are_decided_together_keep_their_own_lines() {
     for _ in 0..3 {
         products.push(shop.register(10).await.id);
     }
-    let orders = [kit::id::new(), kit::id::new(), kit::id::new()];
+    let orders = [base::id::new(), base::id::new(), base::id::new()];
     let mut tx = shop.stage.database("order").begin().await.expect("begins");
     let mut drafts = Vec::new();
     for (most, order) in (0..).zip(orders) {
@@ -201,7 +202,7 @@ async fn orders_that_are_decided_together_keep_their_own_lines() {
         let payload = OrderEvent { frame: None, event: Some(Event::OrderPaid(event)) };
         drafts.push(Draft::new("OrderPaid", order, 1, order, payload.encode_to_vec()));
     }
-    event::append(&mut tx, &drafts).await.expect("appends");
+    eventlog::append(&mut tx, &drafts).await.expect("appends");
     tx.commit().await.expect("commits");
     for (product, stock) in products.iter().zip([7, 6, 8]) {
         shop.eventually_stock(product, stock).await;
@@ -223,7 +224,7 @@ async fn of_64_buyers_of_the_last_unit_exactly_one_gets_it() {
     let mut shop = Shop::open().await;
     for _ in 0..ROUNDS {
         let product = shop.register(1).await;
-        let publish = (0..64).map(|_| kit::id::new()).map(|order| {
+        let publish = (0..64).map(|_| base::id::new()).map(|order| {
             let paid = paid(order, &product.id, 1);
             shop.publish(order, vec![paid])
         });
@@ -273,14 +274,14 @@ async fn stock_from_before_there_was_a_limit_takes_back_what_was_ordered() {
     let product = shop.register(10).await;
     shop.run_by_hand("update product set stock = 2147483647").await;
     shop.run_by_hand("update stock_movement set quantity = 2147483647").await;
-    let (one, other) = (kit::id::new(), kit::id::new());
+    let (one, other) = (base::id::new(), base::id::new());
     shop.publish(one, vec![paid(one, &product.id, i32::MAX)]).await;
     shop.eventually_stock(&product.id, 0).await;
     let restock = RestockProductRequest { product_id: product.id.clone(), quantity: 10 };
     let restock = shop.stage.call(shop.seller, restock);
     shop.products.restock_product(restock).await.expect("restocks");
     // Of its own aggregate: each publication counts its versions from 1.
-    shop.publish(kit::id::new(), vec![cancelled(one)]).await;
+    shop.publish(base::id::new(), vec![cancelled(one)]).await;
     // The contract's number ends here, the stock does not.
     shop.eventually_stock(&product.id, i32::MAX).await;
     shop.publish(other, vec![paid(other, &product.id, 20)]).await;

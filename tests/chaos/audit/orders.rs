@@ -41,14 +41,15 @@ pub(super) fn compare(shop: &Shop, seen: &Seen) {
                     );
                 }
             }
-            None => match unknown.iter().position(|intent| may_be(intent, order)) {
-                // Its answer was lost with its member's account.
-                Some(at) => drop(unknown.swap_remove(at)),
-                None => {
+            None => {
+                if let Some(at) = unknown.iter().position(|intent| may_be(intent, order)) {
+                    // Its answer was lost with its member's account.
+                    unknown.swap_remove(at);
+                } else {
                     let about = [id.clone(), text(order, "memberId")];
                     shop.wrong(&about, format!("nobody placed this order: {order}"));
                 }
-            },
+            }
         }
         state(shop, seen, id, order);
         messages(shop, seen, &texts, id, order);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use kit::event::v1::{Envelope, Frame, SubscribeRequest, frame::Kind};
+use eventlog::v1::{Envelope, Frame, SubscribeRequest, frame::Kind};
 use prost::Message;
 use tonic::{Request, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_prost::ProstCodec;

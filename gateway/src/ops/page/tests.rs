@@ -5,8 +5,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use kit::telemetry::read;
 use serde_json::json;
+use telemetry::read;
 
 use super::*;
 use crate::ops::deployment::{Health, Look, Place, Process};

@@ -7,7 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kit::{Error, Tx, database::Reader, id::Uuid};
+use base::{Error, id::Uuid};
+use pg::{Reader, Tx};
 
 use super::OrderView;
 

@@ -77,7 +77,7 @@ async fn until(
 #[tokio::test]
 async fn a_watch_begins_with_what_there_is_and_goes_on_with_what_changes() {
     let shop = Shop::with_member().await;
-    let (old, new) = (kit::id::new(), kit::id::new());
+    let (old, new) = (base::id::new(), base::id::new());
     shop.placed(old).await;
     eventually("the order", || shop.my_order(old)).await;
 
@@ -88,7 +88,7 @@ async fn a_watch_begins_with_what_there_is_and_goes_on_with_what_changes() {
     let order = second.expect("the order").order.expect("the order");
     assert_eq!(Some(order), shop.my_order(old).await);
 
-    shop.earned(kit::id::new(), 100).await;
+    shop.earned(base::id::new(), 100).await;
     let richer = |page: &MyPage| page.mileage_balance == 100;
     until(&mut watch, |message| message.page.as_ref().is_some_and(richer)).await;
     shop.placed(new).await;
@@ -100,7 +100,7 @@ async fn a_watch_begins_with_what_there_is_and_goes_on_with_what_changes() {
 #[tokio::test]
 async fn a_watch_that_breaks_off_after_each_message_misses_nothing() {
     let shop = Shop::with_member().await;
-    let orders: Vec<Uuid> = (0..30).map(|_| kit::id::new()).collect();
+    let orders: Vec<Uuid> = (0..30).map(|_| base::id::new()).collect();
     // Three consumers change the same rows, side by side.
     let change = async {
         for order in &orders {
@@ -133,7 +133,7 @@ async fn a_watch_that_breaks_off_after_each_message_misses_nothing() {
 #[tokio::test]
 async fn more_orders_than_are_read_at_once_all_come() {
     let shop = Shop::with_member().await;
-    let orders: Vec<Uuid> = (0..120).map(|_| kit::id::new()).collect();
+    let orders: Vec<Uuid> = (0..120).map(|_| base::id::new()).collect();
     for order in &orders {
         shop.placed(*order).await;
     }
@@ -156,8 +156,8 @@ async fn a_watch_is_its_owners_alone() {
     let shop = Shop::with_member().await;
     for (caller, kind) in [
         (As::Nobody, Kind::Unauthenticated),
-        (As::Member(kit::id::new()), Kind::NotFound),
-        (As::Admin(kit::id::new()), Kind::NotFound),
+        (As::Member(base::id::new()), Kind::NotFound),
+        (As::Admin(base::id::new()), Kind::NotFound),
         (As::Service("order"), Kind::Forbidden),
     ] {
         let refused = shop.watch(caller, "").await.expect_err("refused");
@@ -199,7 +199,7 @@ async fn a_watch_lasts_no_longer_than_a_token() {
         settings.auth.token_ttl_s = 1;
     });
     let stage = stage.await.expect("starts");
-    let member = kit::id::new();
+    let member = base::id::new();
     let request = WatchMyPageRequest { member_id: member.to_string(), ..Default::default() };
     let request = stage.call(As::Member(member), request);
     let opened = MyPageServiceClient::new(stage.channel()).watch_my_page(request).await;

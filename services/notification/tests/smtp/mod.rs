@@ -6,10 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kit::{
-    id::Uuid,
-    testing::{python, stage::eventually},
-};
+use base::id::Uuid;
+use testkit::{eventually, python};
 use tokio::{
     net::{TcpSocket, TcpStream},
     process::{self, Child},

@@ -1,14 +1,11 @@
 //! Orders by card: placed and paid in one call, or not at all.
 
+use base::{Error, error::Kind};
 use contracts::{
     Money,
     order::v1::{Order, PlaceOrderRequest, order::State},
 };
-use kit::{
-    Error,
-    error::Kind,
-    testing::stage::{As, eventually},
-};
+use testkit::{eventually, stage::As};
 use tonic::{Code, Status};
 
 use crate::{ANSWERS, Answer, CANCELLED, HELD, Shop};
@@ -227,7 +224,7 @@ async fn waiting(shop: &Shop, sessions: i64) {
 
 /// Whether an abortion was carried out in this process.
 fn aborted() -> bool {
-    let runs = kit::telemetry::readings().into_iter().find(|it| it.name == "hansang.task.runs");
+    let runs = telemetry::readings().into_iter().find(|it| it.name == "hansang.task.runs");
     runs.is_some_and(|it| it.points.iter().any(|it| it.label("task") == "abort-card-order"))
 }
 

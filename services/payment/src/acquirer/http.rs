@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use base::{Error, error::Kind};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
@@ -11,7 +12,6 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use kit::{Error, error::Kind};
 use serde_json::{Value, json};
 
 use super::{Charge, Charged, Settings};

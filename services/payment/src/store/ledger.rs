@@ -1,6 +1,7 @@
 //! The double-entry ledger: what is written once, set by set.
 
-use kit::{Error, Tx, id::Uuid};
+use base::{Error, id::Uuid};
+use pg::Tx;
 
 use crate::domain::{MemberId, Method, OrderId, Outcome, Payment};
 
@@ -47,7 +48,7 @@ impl Ledger {
         amount: i64,
         other: &'static str,
     ) {
-        self.ids.push(kit::id::new());
+        self.ids.push(base::id::new());
         self.kinds.push(kind);
         self.orders.push(order.map(|order| order.0));
         self.payers.push(payer);

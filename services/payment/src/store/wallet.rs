@@ -2,13 +2,9 @@
 
 use std::time::SystemTime;
 
-use kit::{
-    Error, Money, Tx,
-    database::Reader,
-    event::{self, Draft},
-    id::Uuid,
-    page::Page,
-};
+use base::{Error, Money, id::Uuid, page::Page};
+use eventlog::Draft;
+use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
 use super::ledger::Ledger;
@@ -42,7 +38,7 @@ pub(crate) async fn top_up(tx: &mut Tx, member: MemberId, amount: Money) -> Resu
     ledger.push("TOP_UP", None, "WALLET", Some(member), amount.minor(), "SANDBOX");
     ledger.save(tx).await?;
     let topped_up = Draft::of(words::topped_up(member, amount), member.0, version, member.0);
-    event::append(tx, &[topped_up]).await?;
+    eventlog::append(tx, &[topped_up]).await?;
     Ok(balance)
 }
 

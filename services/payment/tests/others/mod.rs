@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use base::{Error, error::Kind};
 use contracts::{
     order::v1::OrderEvent,
     product::v1::{
@@ -10,12 +11,12 @@ use contracts::{
         product_service_server::{ProductService, ProductServiceServer},
     },
 };
-use kit::{Error, Service, ServiceBuilder, error::Kind};
+use server::{Service, ServiceBuilder};
 use tonic::{Request, Response, Status};
 
 pub(crate) static ORDER: Service = Service {
     name: "order",
-    migrations: kit::migrations![],
+    migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.publish::<OrderEvent>();
         Ok(())
@@ -93,7 +94,7 @@ impl ProductService for Products {
 
 pub(crate) static PRODUCT: Service = Service {
     name: "product",
-    migrations: kit::migrations![],
+    migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.serve(ProductServiceServer::new(Products));
         Ok(())
@@ -102,4 +103,4 @@ pub(crate) static PRODUCT: Service = Service {
 
 /// Away: a payment is DONE all the same.
 pub(crate) static MILEAGE: Service =
-    Service { name: "mileage", migrations: kit::migrations![], build: |_| Ok(()) };
+    Service { name: "mileage", migrations: pg::migrations![], build: |_| Ok(()) };

@@ -1,0 +1,6 @@
+//! What every process serves for operators: events that could not be applied, losses of logs, and in
+//! tests the clock.
+
+pub mod clock;
+pub(crate) mod losses;
+pub(crate) mod parked;

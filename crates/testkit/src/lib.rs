@@ -1,0 +1,248 @@
+//! A real Postgres for tests: one private cluster a process, on a Unix socket in
+//! the temporary directory, gone with the process however it ends. Each call
+//! makes databases of its own, so tests do not see each other.
+//!
+//! `HANSANG_TEST_DATABASE_URL` names another server instead, by a superuser's URL
+//! with `{database}` in it; what tests make there stays there.
+
+pub mod proxy;
+mod python;
+pub mod stage;
+mod wait;
+
+use std::{
+    env,
+    fs::{self, File},
+    os::unix::{
+        fs::{MetadataExt as _, PermissionsExt as _, chown},
+        process::CommandExt as _,
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::LazyLock,
+    time::Duration,
+};
+
+use pg::{Database, Migrations, migrate::migrate};
+use settings::{DatabaseSettings, Secret};
+use tokio_postgres::{Client, NoTls};
+use uuid::Uuid;
+
+pub use self::{
+    python::python,
+    wait::{eventually, until},
+};
+
+/// A fresh database with the tables that every service has and a service's own.
+pub struct TestDatabase {
+    /// How to reach it; the service's name does not matter.
+    pub settings: DatabaseSettings,
+    /// A pool of connections to it.
+    pub database: Database,
+}
+
+/// Makes a database and migrates it.
+///
+/// # Panics
+/// When there is no Postgres.
+pub async fn database(own: Migrations) -> TestDatabase {
+    let settings = databases(&["test"]).await;
+    migrate(&settings, "test", own).await.expect("migrations apply");
+    let database = Database::new(&settings, "test").expect("settings are right");
+    TestDatabase { settings, database }
+}
+
+/// Makes an empty database for each of these services, under one URL.
+///
+/// # Panics
+/// When there is no Postgres.
+pub async fn databases(services: &[&str]) -> DatabaseSettings {
+    let url = &CLUSTER.url;
+    let admin = connect(&url.replace("{database}", "postgres")).await;
+    let prefix = format!("test_{}_", Uuid::now_v7().simple());
+    for service in services {
+        let sql = format!("create database {prefix}{service}");
+        admin.batch_execute(&sql).await.expect("databases can be made");
+    }
+    let url = Secret::new(url.replace("{database}", &format!("{prefix}{{service}}")));
+    // A busy machine is no reason to fail.
+    DatabaseSettings {
+        url,
+        statement_timeout_ms: 30_000,
+        acquire_timeout_ms: 30_000,
+        ..DatabaseSettings::default()
+    }
+}
+
+/// A number out of a database.
+///
+/// # Panics
+/// When the database cannot be read.
+pub async fn number(database: &Database, sql: &'static str) -> i64 {
+    let mut reader = database.read().await.expect("reads");
+    reader.query_one(sql, &[]).await.expect("one row").get(0)
+}
+
+/// A command with this idempotency key; always the same request of the same caller.
+pub fn command(key: &str) -> pg::idempotency::Command {
+    pg::idempotency::Command {
+        caller: "test".to_owned(),
+        method: "/test.v1.TestService/Test".into(),
+        key: Some(key.to_owned()),
+        request_hash: Vec::new(),
+    }
+}
+
+/// Has the server flush what is committed, as it does anywhere but in tests: for benchmarks.
+///
+/// # Panics
+/// When there is no Postgres.
+pub async fn flush_commits() {
+    let admin = connect(&CLUSTER.url.replace("{database}", "postgres")).await;
+    for sql in ["alter system set fsync = on", "select pg_reload_conf()"] {
+        admin.batch_execute(sql).await.expect("a superuser may");
+    }
+}
+
+/// Connects; waits until the server has started, which takes long on a busy machine.
+async fn connect(url: &str) -> Client {
+    let mut tries = 0;
+    loop {
+        match tokio_postgres::connect(url, NoTls).await {
+            Ok((client, connection)) => {
+                tokio::spawn(connection);
+                return client;
+            }
+            Err(error) if tries == 3_000 => panic!("no Postgres for tests: {error:?}"),
+            Err(_) => tries += 1,
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| match env::var("HANSANG_TEST_DATABASE_URL") {
+    Ok(url) => {
+        assert!(url.contains("{database}"), "HANSANG_TEST_DATABASE_URL lacks {{database}}");
+        Cluster { url, _keeper: None }
+    }
+    Err(_) => Cluster::start(&[], &[]),
+});
+
+/// A Postgres server of a test's own; it ends with the process.
+pub struct Cluster {
+    /// Its superuser's URL, with `{database}` in it.
+    pub url: String,
+    /// Cleans up when its input closes, that is when this process ends.
+    _keeper: Option<Child>,
+}
+
+/// Waits for the end of its input, in a process group of its own, so that nothing that ends the
+/// tests ends it before it has cleaned up.
+const KEEPER: &str = r#"
+    cp -a "$2" "$3/data"
+    echo "fsync = off" >> "$3/data/postgresql.conf"
+    bin=$1 directory=$3
+    shift 3
+    "$bin/postgres" -D "$directory/data" -k "$directory" -c listen_addresses= \
+        -c max_connections=300 "$@" >"$directory/log" 2>&1 </dev/null &
+    server=$!
+    cat >/dev/null
+    kill -QUIT $server
+    wait $server
+    rm -rf "$directory""#;
+
+impl Cluster {
+    /// Starts a server with these options of `postgres`, and these files in its directory, which
+    /// nobody else may read.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub fn start(options: &[&str], files: &[(&str, &[u8])]) -> Self {
+        let bin = server_binaries();
+        let template = template(&bin);
+        let directory = env::temp_dir().join(format!("hansang-test-{}", Uuid::now_v7().simple()));
+        let mut keeper = unprivileged(Path::new("sh"), &directory);
+        for (name, content) in files {
+            let path = directory.join(name);
+            fs::write(&path, content).expect("the directory is ours");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("so is the file");
+            if let Some((uid, gid)) = other_user() {
+                chown(&path, Some(uid), Some(gid)).expect("root may");
+            }
+        }
+        let keeper = keeper
+            .args(["-c", KEEPER, "sh"])
+            .args([&bin, &template, &directory])
+            .args(options)
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("sh starts");
+        let host = directory.display().to_string().replace('/', "%2F");
+        let url = format!("postgres://hansang@{host}/{{database}}");
+        Self { url, _keeper: Some(keeper) }
+    }
+}
+
+/// An initialised cluster to copy, made by whoever comes first: five times faster than `initdb`.
+fn template(bin: &Path) -> PathBuf {
+    let uid = other_user().map_or_else(|| "own".to_owned(), |(uid, _)| uid.to_string());
+    let name =
+        format!("hansang-test-template-{uid}{}", bin.display().to_string().replace('/', "-"));
+    let template = env::temp_dir().join(name);
+    let lock = File::create(template.with_extension("lock")).expect("a lock file");
+    lock.lock().expect("locks");
+    if !template.exists() {
+        let draft = template.with_extension("draft");
+        // Of somebody who did not come to an end.
+        let _ = fs::remove_dir_all(&draft);
+        let made = unprivileged(&bin.join("initdb"), &draft)
+            .args(["--no-sync", "--auth=trust", "--username=hansang", "--encoding=UTF8"])
+            .args(["--locale=C", "--pgdata", "."])
+            .output()
+            .expect("initdb starts");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        fs::rename(&draft, &template).expect("renames");
+    }
+    template
+}
+
+/// The directory with `initdb` and `postgres`: on the path, or where Debian has them.
+fn server_binaries() -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut debian: Vec<_> = debian.map(|version| version.path().join("bin")).collect();
+    debian.sort();
+    env::split_paths(&path)
+        .chain(debian.into_iter().rev())
+        .find(|directory| directory.join("initdb").exists() && directory.join("postgres").exists())
+        .expect("the Postgres server is installed (Debian: apt-get install postgresql)")
+}
+
+/// A command in a directory that is its own. Not as root: Postgres refuses to.
+fn unprivileged(program: &Path, directory: &Path) -> Command {
+    fs::create_dir(directory).expect("the temporary directory is writable");
+    let mut command = Command::new(program);
+    command.current_dir(directory);
+    if let Some((uid, gid)) = other_user() {
+        chown(directory, Some(uid), Some(gid)).expect("root may");
+        command.uid(uid).gid(gid);
+    }
+    command
+}
+
+/// Whose the cluster is when we are root: of `postgres` or `nobody`.
+fn other_user() -> Option<(u32, u32)> {
+    if fs::metadata("/proc/self").expect("Linux").uid() != 0 {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let user = |name: &str| {
+        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut ids = line.split(':').skip(2).map(str::parse);
+        Some((ids.next()?.ok()?, ids.next()?.ok()?))
+    };
+    user("postgres").or_else(|| user("nobody"))
+}

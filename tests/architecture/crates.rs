@@ -1,0 +1,203 @@
+//! Which crate may import which, how large those are that all stand on, and which words they do not know.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+use super::{Path, code, complain, files, root, uses};
+
+/// What is below `crates/`, and how many lines each may have. Each imports only those before it.
+const LIBRARIES: &[(&str, usize)] = &[
+    ("schema", 100),
+    ("base", 1_200),
+    ("settings", 900),
+    ("telemetry", 1_500),
+    ("rpc", 2_900),
+    ("pg", 2_600),
+    ("identity", 1_000),
+    ("eventlog", 2_700),
+    ("server", 2_000),
+    (TESTKIT, 800),
+];
+
+/// For tests alone.
+const TESTKIT: &str = "testkit";
+
+/// Words of the shop. Roles are words of the access rules, and an order is also a sequence.
+const SHOP: &[&str] = &[
+    "breakfast",
+    "cart",
+    "coupon",
+    "coupons",
+    "deliveries",
+    "delivery",
+    "mealkit",
+    "mileage",
+    "mypage",
+    "payment",
+    "payments",
+    "product",
+    "products",
+    "stock",
+    "wallet",
+    "wallets",
+];
+
+/// What a crate is; it decides what the crate may import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Layer {
+    App,
+    Gateway,
+    Service,
+    Contracts,
+    /// Its place in [`LIBRARIES`].
+    Library(usize),
+}
+
+impl Layer {
+    fn of(folder: &str) -> Option<Self> {
+        match folder {
+            "app" => Some(Self::App),
+            "gateway" => Some(Self::Gateway),
+            "" => Some(Self::Contracts),
+            service if service.starts_with("services/") => Some(Self::Service),
+            library => {
+                let name = library.strip_prefix("crates/")?;
+                LIBRARIES.iter().position(|(known, _)| *known == name).map(Self::Library)
+            }
+        }
+    }
+
+    fn may_import(self, other: Self) -> bool {
+        match (self, other) {
+            (_, Self::Library(other)) if LIBRARIES[other].0 == TESTKIT => false,
+            (Self::App, other) => other != Self::App,
+            (Self::Gateway | Self::Service, other) => {
+                matches!(other, Self::Contracts | Self::Library(_))
+            }
+            (Self::Contracts, other) => matches!(other, Self::Library(_)),
+            (Self::Library(place), Self::Library(other)) => other < place,
+            (Self::Library(_), _) => false,
+        }
+    }
+}
+
+/// A crate of the workspace: its folder, and the crates of the workspace that it imports. Tests may
+/// import `testkit`.
+pub(super) struct Crate {
+    name: String,
+    pub(super) folder: String,
+    imports: Vec<String>,
+}
+
+pub(super) fn crates() -> Vec<Crate> {
+    let metadata = MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .expect("cargo knows the workspace");
+    let packages = metadata.workspace_packages();
+    let names: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let folder = |manifest: &Path| {
+        let folder = manifest.parent().expect("a manifest is in a folder");
+        let folder = folder.strip_prefix(metadata.workspace_root.as_std_path());
+        folder.expect("in the workspace").to_string_lossy().into_owned()
+    };
+    packages
+        .iter()
+        .map(|package| Crate {
+            name: package.name.to_string(),
+            folder: folder(package.manifest_path.as_std_path()),
+            imports: package
+                .dependencies
+                .iter()
+                .filter(|it| it.kind != DependencyKind::Development || it.name != TESTKIT)
+                .map(|dependency| dependency.name.clone())
+                .filter(|name| names.contains(name.as_str()) && *name != package.name.as_str())
+                .collect(),
+        })
+        .collect()
+}
+
+/// Who imports whom must not.
+fn wrong_imports(crates: &[Crate]) -> Vec<String> {
+    let layers: BTreeMap<&str, Option<Layer>> =
+        crates.iter().map(|c| (c.name.as_str(), Layer::of(&c.folder))).collect();
+    let mut wrong = Vec::new();
+    for Crate { name, folder, imports } in crates {
+        let Some(layer) = Layer::of(folder) else {
+            wrong.push(format!("{name}: no crate belongs in {folder}"));
+            continue;
+        };
+        for import in imports {
+            let imported = layers.get(import.as_str()).copied().flatten();
+            if !imported.is_some_and(|imported| layer.may_import(imported)) {
+                wrong.push(format!("{name} imports {import}"));
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn crates_import_only_what_is_below_them() {
+    complain("wrong imports", &wrong_imports(&crates()));
+}
+
+#[test]
+fn a_crate_that_imports_what_is_above_it_is_found_out() {
+    let member = |name: &str, folder: &str, imports: &[&str]| Crate {
+        name: name.to_owned(),
+        folder: folder.to_owned(),
+        imports: imports.iter().map(ToString::to_string).collect(),
+    };
+    let wrong = wrong_imports(&[
+        member("order", "services/order", &["pg", "payment", "testkit"]),
+        member("payment", "services/payment", &["pg"]),
+        member("rpc", "crates/rpc", &["base", "pg", "contracts"]),
+        member("pg", "crates/pg", &["base", "rpc"]),
+        member("base", "crates/base", &[]),
+        member("testkit", "crates/testkit", &[]),
+        member("contracts", "", &[]),
+        member("attic", "attic", &[]),
+    ]);
+    let expected = [
+        "order imports payment",
+        "order imports testkit",
+        "rpc imports pg",
+        "rpc imports contracts",
+        "attic: no crate belongs in attic",
+    ];
+    assert_eq!(wrong, expected);
+}
+
+/// The sources of a crate, without their tests.
+fn sources(name: &str) -> Vec<(String, String)> {
+    let sources = files(&root().join("crates").join(name).join("src"), "rs").into_iter();
+    let without_tests = |text: String| match text.split_once("\n#[cfg(test)]\nmod tests") {
+        Some((before, _)) => before.to_owned(),
+        None => text,
+    };
+    sources.map(|(file, text)| (file, without_tests(text))).collect()
+}
+
+#[test]
+fn what_all_stand_on_stays_small() {
+    let too_large = LIBRARIES.iter().filter_map(|(name, budget)| {
+        let sources = files(&root().join("crates").join(name).join("src"), "rs");
+        let lines: usize = sources.iter().map(|(_, text)| text.lines().count()).sum();
+        assert!(lines > 20, "{name} is elsewhere");
+        (lines > *budget).then(|| format!("{name} has {lines} lines of {budget}"))
+    });
+    complain("a crate has outgrown its budget", &too_large.collect::<Vec<_>>());
+}
+
+#[test]
+fn what_all_stand_on_knows_no_word_of_the_shop() {
+    let found = LIBRARIES.iter().flat_map(|(name, _)| sources(name)).flat_map(|(file, text)| {
+        let text = code(&text).to_lowercase();
+        uses(&text, SHOP).into_iter().map(move |word| format!("{file}: {word}")).collect::<Vec<_>>()
+    });
+    complain("a word of the shop", &found.collect::<Vec<_>>());
+    assert_eq!(uses("let wallet = order.wallet();", SHOP), ["wallet"]);
+}
