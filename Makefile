@@ -9,22 +9,25 @@ SHELL := bash
 
 # Passed on to the program: make demo ARGS=--exit
 ARGS ?=
+# The program, if it is built already: HANSANG=target/debug/hansang.
+HANSANG ?=
+BUILD = $(if $(HANSANG),,cargo build --workspace --bin hansang)
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: machine ## bring everything up and watch an order's life (ARGS=--exit leaves afterwards)
-	@cargo build --workspace --bin hansang
-	@exec target/debug/hansang demo $(ARGS)
+	@$(BUILD)
+	@exec $(or $(HANSANG),target/debug/hansang) demo $(ARGS)
 
 up: machine ## bring everything up (ARGS="--data-dir DIR --http ADDRESS --grpc ADDRESS")
-	@cargo build --workspace --bin hansang
-	@exec target/debug/hansang up $(ARGS)
+	@$(BUILD)
+	@exec $(or $(HANSANG),target/debug/hansang) up $(ARGS)
 
 test: TESTING := yes
 test: machine ## run all tests: domain, services, stories, architecture
 	@if cargo nextest --version >/dev/null 2>&1; then \
-	  cargo nextest run --workspace $(ARGS); \
+	  cargo nextest run --workspace $(ARGS) && cargo test --workspace --exclude contracts --doc --quiet; \
 	else \
 	  cargo test --workspace $(ARGS); \
 	fi
@@ -32,6 +35,8 @@ test: machine ## run all tests: domain, services, stories, architecture
 lint: machine lint-tools ## check format, lints and dependencies
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	@# As people get it: with no feature that only tests ask for.
+	@cargo check --workspace --bin hansang --quiet
 	@if cargo deny --version >/dev/null 2>&1; then \
 	  cargo deny --log-level error check; \
 	else \

@@ -13,6 +13,8 @@ use std::{
 
 #[path = "architecture/crates.rs"]
 mod crates;
+#[path = "architecture/policies.rs"]
+mod policies;
 
 use crates::crates;
 

@@ -2,8 +2,11 @@
 # For the checks that look at a deployment from outside, which source this: a running deployment on free ports,
 # in a directory of its own, with everything that was started beside it; all of it goes in the end.
 
-hansang=$PWD/target/debug/hansang
-cargo build --quiet --workspace --bin hansang
+if [ -z "${HANSANG:-}" ]; then
+    cargo build --quiet --workspace --bin hansang
+    HANSANG=$PWD/target/debug/hansang
+fi
+hansang=$HANSANG
 dir=$(mktemp -d -t "hansang-$(basename "$0" .sh)-XXXXXX")
 # Postgres's own user has to pass through.
 chmod 711 "$dir"

@@ -21,6 +21,8 @@ mod figures;
 mod html;
 mod order;
 mod page;
+#[cfg(test)]
+mod readings;
 
 use base::Error;
 use bytes::Bytes;

@@ -36,7 +36,7 @@ use self::session::Session;
 pub(super) use self::session::{arrived, kind};
 use super::{
     checkpoint::{self, Owner},
-    gauge, loss,
+    loss, metrics,
     parked::{self, Parked},
     replay,
     trace::Traced,
@@ -166,14 +166,14 @@ where
     async fn turn(&self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<(), Error> {
         let Owner { consumer, source } = self.owner;
         let name = format!("consumer {consumer} of {source}");
-        gauge::active(self.owner, false);
+        metrics::active(self.owner, false);
         let Some(lock) = stop.run_until_cancelled(self.database.lock(&name)).await else {
             return Ok(());
         };
         let lock = lock?;
-        gauge::active(self.owner, true);
+        metrics::active(self.owner, true);
         let ended = self.session(stop, backoff, &lock).await;
-        gauge::active(self.owner, false);
+        metrics::active(self.owner, false);
         drop(lock);
         if ended.is_err() {
             // Whatever is in this replica's way may not be in another's.
@@ -211,7 +211,7 @@ where
             };
             let ended = self.gather(&mut session, first, &mut stream).await.err();
             if let Some(oldest) = session.events.first() {
-                gauge::arrived(self.owner, oldest.occurred_at);
+                metrics::arrived(self.owner, oldest.occurred_at);
                 self.apply(&mut session).await?;
             }
             if let Some(error) = ended {
@@ -257,7 +257,7 @@ where
         if session.parked > 0 {
             replay::replay(&self.database, self.owner, &self.policy).await?;
             session.parked = parked::count(&self.database, self.owner).await?;
-            gauge::parked(self.owner, session.parked);
+            metrics::parked(self.owner, session.parked);
         }
         Ok(())
     }
@@ -266,7 +266,7 @@ where
         loss::resume_accepted(&self.database, self.owner).await?;
         let stored = checkpoint::load(&self.database, self.owner).await?;
         let parked = parked::count(&self.database, self.owner).await?;
-        gauge::parked(self.owner, parked);
+        metrics::parked(self.owner, parked);
         let seen = (0_i32..).zip(*stored).filter(|(_, mark)| mark.position > 0);
         let mut request = Request::new(SubscribeRequest {
             group: self.owner.consumer.to_owned(),
@@ -288,7 +288,7 @@ where
         let Some(Kind::Opened(opened)) = kind(&session::received(first)?)? else {
             return Err(Error::internal("the stream does not begin with Opened"));
         };
-        gauge::head(self.owner, opened.head);
+        metrics::head(self.owner, opened.head);
         let mut session = Session::new(stored, parked);
         self.take_over(&mut session, &opened).await?;
         Ok((session, stream))
@@ -313,7 +313,7 @@ where
             session.stored = marks;
         }
         session.lost = opened.lost.len();
-        gauge::lost(self.owner, session.lost);
+        metrics::lost(self.owner, session.lost);
         for lost in &opened.lost {
             let mark = session.stored[session::place(lost.partition)?];
             loss::note(&self.database, self.owner, mark, lost).await?;
@@ -338,7 +338,7 @@ where
         self.apply_somehow(session).instrument(traced.span()).await?;
         session.clear();
         let furthest = session.stored.iter().map(|mark| mark.position).max();
-        gauge::applied(self.owner, furthest.unwrap_or_default());
+        metrics::applied(self.owner, furthest.unwrap_or_default());
         Ok(())
     }
 
@@ -355,7 +355,7 @@ where
             }
         }
         let occurred = session.events.iter().map(|event| event.occurred_at);
-        gauge::batch(self.owner, begun.elapsed(), occurred);
+        metrics::batch(self.owner, begun.elapsed(), occurred);
         Ok(())
     }
 
@@ -419,7 +419,7 @@ where
             let aside = Parked { position, correlation_id, kind: &event.kind, message, error };
             parked::park(&mut tx, self.owner, &aside).await?;
             session.parked += 1;
-            gauge::parked(self.owner, session.parked);
+            metrics::parked(self.owner, session.parked);
         } else if let Some(error) = unreadable {
             return Err(error.clone());
         } else {

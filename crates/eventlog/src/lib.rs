@@ -6,14 +6,45 @@
 //! ```
 //!
 //! An event's payload is opaque here: `append` takes its bytes, a [`Policy`] gets it decoded.
+//!
+//! ```no_run
+//! use base::{Error, id::Uuid};
+//! use eventlog::{Arrived, Draft, Policy};
+//! use pg::{Database, Tx};
+//! # #[derive(Clone, PartialEq, prost::Message)]
+//! # struct Note {}
+//!
+//! // Here something happens, and is an event of the same transaction.
+//! async fn write(database: &Database, page: Uuid) -> Result<(), Error> {
+//!     let mut tx = database.begin().await?;
+//!     tx.execute("update page set version = 2 where id = $1", &[&page]).await?;
+//!     eventlog::append(&mut tx, &[Draft::new("PageWritten", page, 2, page, Vec::new())]).await?;
+//!     tx.commit().await
+//! }
+//!
+//! // Elsewhere it has an effect, once: the checkpoint moves in the same transaction.
+//! struct CountPages;
+//!
+//! impl Policy<Note> for CountPages {
+//!     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<Note>]) -> Result<(), Error> {
+//!         for event in batch {
+//!             tx.caused_by(event.cause());
+//!             tx.execute("update pages set count = count + 1", &[]).await?;
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//! ```
+//!
+//! It refuses to lose an event, to apply one twice, and to let one that cannot be applied stop the others.
 
 mod checkpoint;
 mod consumer;
 mod cursor;
 mod feed;
-mod gauge;
 mod log;
 pub mod loss;
+mod metrics;
 pub mod parked;
 mod replay;
 mod sequencer;
@@ -157,7 +188,7 @@ pub async fn append(tx: &mut Tx, drafts: &[Draft]) -> Result<(), Error> {
         tx.execute(APPEND, &columns).await?;
     }
     let (source, kinds) = (tx.service(), column(drafts, |draft| draft.kind));
-    tx.once_committed(move || gauge::appended(&source, &kinds));
+    tx.once_committed(move || metrics::appended(&source, &kinds));
     tx.mark_appended();
     Ok(())
 }

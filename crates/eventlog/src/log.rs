@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    gauge,
+    metrics,
     sequencer::{self, Place},
     v1::Envelope,
 };
@@ -209,7 +209,7 @@ impl Log {
     }
 
     fn ends_at(&self, position: i64) {
-        gauge::log_head(&self.database.service(), position);
+        metrics::log_head(&self.database.service(), position);
         self.database.log_ends_at(position);
     }
 

@@ -5,9 +5,9 @@
 //! (the caller's deadline passed), the connection is thrown away.
 
 mod connector;
-mod gauge;
 mod hosts;
 mod locks;
+mod metrics;
 mod silence;
 mod tls;
 
@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 pub use self::connector::Connector;
 pub use self::locks::{Lock, YIELD};
-use self::{gauge::Meter, locks::Locks, silence::Watch};
+use self::{locks::Locks, metrics::Meter, silence::Watch};
 
 /// What holds for each connection. Every statement of a service reads few rows by an index, at any
 /// size: so only such plans are left, whatever the statistics say, for foreign keys and triggers too,

@@ -13,7 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Semaphore;
 use tower::{Layer, Service};
 
-use super::{Answer, Call, Failure, Reply, Step, gauge};
+use super::{Answer, Call, Failure, Reply, Step, metrics};
 
 /// Puts [`Admission`] around a service.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub(super) struct AdmissionLayer {
 
 impl AdmissionLayer {
     pub(super) fn new(service: &'static str, concurrency: usize) -> Self {
-        let (places, active) = (Arc::new(Semaphore::new(concurrency)), gauge::active(service));
+        let (places, active) = (Arc::new(Semaphore::new(concurrency)), metrics::active(service));
         Self { service, places, active }
     }
 }
@@ -56,12 +56,12 @@ impl<S: Step> Service<Call> for Admission<S> {
 
     fn call(&mut self, call: Call) -> Answer {
         let Ok(place) = Arc::clone(&self.gate.places).try_acquire_owned() else {
-            gauge::refused(self.gate.service, "concurrency");
+            metrics::refused(self.gate.service, "concurrency");
             let why = "too many calls are under way";
             let failure = Failure::unreachable(self.gate.service, Duration::from_secs(1), why);
             return Box::pin(ready(Err(failure)));
         };
-        let active = gauge::One::of(&self.gate.active);
+        let active = metrics::One::of(&self.gate.active);
         let answer = self.inner.call(call);
         Box::pin(async move {
             let answer = answer.await;

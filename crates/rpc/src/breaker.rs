@@ -19,7 +19,7 @@ use tonic::metadata::MetadataValue;
 use tower::{Layer, Service};
 
 use super::{
-    Answer, Call, Class, Failure, Policy, Reply, Step, gauge,
+    Answer, Call, Class, Failure, Policy, Reply, Step, metrics,
     retry::PUSHBACK,
     window::{Went, Window},
 };
@@ -104,14 +104,14 @@ impl BreakerLayer {
     fn of<T>(&self, class: Class, change: impl FnOnce(&mut State) -> T) -> T {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         let state = states.entry(class).or_insert_with(|| {
-            gauge::breaker(self.service, class, 0);
+            metrics::breaker(self.service, class, 0);
             State::Closed(Box::default())
         });
         let before = state.number();
         let answer = change(state);
         let now = state.number();
         if before != now {
-            gauge::breaker(self.service, class, now);
+            metrics::breaker(self.service, class, now);
             let (service, class) = (self.service, class.name());
             match now {
                 2 => tracing::warn!(service, class, "circuit breaker open, refusing calls"),
@@ -164,7 +164,7 @@ impl BreakerLayer {
     }
 
     fn open(&self, rest: Duration) -> Failure {
-        gauge::refused(self.service, "breaker");
+        metrics::refused(self.service, "breaker");
         let mut failure = Failure::unreachable(self.service, rest, "its breaker is open");
         if let Failure::NeverRan(status) = &mut failure {
             status.metadata_mut().insert(PUSHBACK, MetadataValue::from(-1));

@@ -38,7 +38,7 @@ use tokio::{
 use tonic::body::Body;
 use tower::Service;
 
-use super::{BoxError, gauge};
+use super::{BoxError, metrics};
 
 /// What may be under way towards us, of one answer and of all.
 const STREAM_WINDOW: u32 = 2 << 20;
@@ -86,7 +86,7 @@ impl Connection {
         let heard = Arc::new(AtomicBool::new(false));
         let silence = keep_alive(pings, Arc::clone(&heard));
         let ended = tokio::spawn(async move {
-            gauge::connected(service);
+            metrics::connected(service);
             let lost = tokio::select! {
                 ended = drive(connection) => ended.err().map(BoxError::from),
                 silent = silence => Some(silent),
@@ -94,7 +94,7 @@ impl Connection {
             if let Some(error) = lost {
                 tracing::debug!(upstream = service, %address, %error, "connection lost");
             }
-            gauge::disconnected(service);
+            metrics::disconnected(service);
         });
         Ok((Self { send, authority, heard }, ended))
     }

@@ -16,6 +16,31 @@
 //! [`Peer`] is that stack for one upstream. Nothing here encodes or decodes a
 //! message but [`Peer::unary`]. A call that did not succeed is a [`Failure`],
 //! which says whether it can have had an effect.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use rpc::{Failure, Peer};
+//! use schema::Unary;
+//!
+//! # #[derive(Clone, PartialEq, prost::Message)]
+//! # struct Ping {}
+//! // As generated from a contract.
+//! const PING: Unary<Ping, Ping> = Unary::new("/test.v1.PingService/Ping", true);
+//!
+//! # async fn example() -> Result<(), base::Error> {
+//! let peer = Peer::new("ping", "http://ping:50051", None)?;
+//! match peer.unary(PING, &Ping {}, Duration::from_secs(1)).await {
+//!     Ok(Ping {}) => println!("done"),
+//!     Err(failure) if failure.never_ran() => println!("nothing has happened"),
+//!     Err(failure) if failure.is_unknown() => println!("in doubt"),
+//!     Err(failure) => println!("refused: {}", failure.status()),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It refuses to retry what may not run twice, and to hide that an outcome is unknown.
 
 mod admission;
 mod balance;
@@ -23,8 +48,8 @@ mod breaker;
 mod connection;
 mod deadline;
 mod failure;
-mod gauge;
 mod messages;
+mod metrics;
 pub mod outside;
 mod peer;
 mod pool;

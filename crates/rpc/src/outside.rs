@@ -81,17 +81,17 @@ async fn ask(endpoint: SocketAddr, services: &BTreeSet<&str>) -> Result<Seen, Er
             Err(status) => return Err(gone(status.message())),
         }
     }
-    Ok(Seen { readings: read(&metrics(channel).await?), serving })
+    Ok(Seen { readings: metrics(channel).await?, serving })
 }
 
-async fn metrics(mut channel: Channel) -> Result<String, Error> {
-    let request = Request::get("/metrics").header(header::ACCEPT, "application/openmetrics-text");
+async fn metrics(mut channel: Channel) -> Result<Vec<Reading>, Error> {
+    let request = Request::get("/metrics").header(header::ACCEPT, telemetry::PROTOBUF);
     let request = request.body(Body::empty()).map_err(|error| gone(error.to_string()))?;
     let channel = channel.ready().await.map_err(|error| gone(error.to_string()))?;
     let answer = channel.call(request).await.map_err(|error| gone(error.to_string()))?;
-    let text = Limited::new(answer.into_body(), LONGEST).collect().await;
-    let text = text.map_err(|error| gone(error.to_string()))?.to_bytes();
-    String::from_utf8(text.into()).map_err(|_| gone("its metrics are not text"))
+    let bytes = Limited::new(answer.into_body(), LONGEST).collect().await;
+    let bytes = bytes.map_err(|error| gone(error.to_string()))?.to_bytes();
+    read(&bytes).map_err(|error| gone(format!("its metrics cannot be read: {error}")))
 }
 
 fn gone(why: impl Into<String>) -> Error {

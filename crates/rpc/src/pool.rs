@@ -24,7 +24,7 @@ use tower::{
     load::{CompleteOnResponse, Load as _, PeakEwma, peak_ewma::Cost},
 };
 
-use super::{Answer, Call, Failure, connection::Connection, gauge, transport::Transport};
+use super::{Answer, Call, Failure, connection::Connection, metrics, transport::Transport};
 
 /// How long to wait for an endpoint to accept a connection.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -303,7 +303,7 @@ impl Keeper {
                     Err(_) => "it does not accept connections".to_owned(),
                 };
                 tracing::debug!(upstream = service, %endpoint, why, "not connected");
-                ejected.get_or_insert_with(|| gauge::ejected(service));
+                ejected.get_or_insert_with(|| metrics::ejected(service));
                 publish.send_modify(|view| view.failed(place, why));
                 // Sooner when a call finds nobody else.
                 if matches!(timeout(backoff.pause(), demand.changed()).await, Ok(Err(_))) {

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use tonic::metadata::MetadataValue;
 use tower::{Layer, Service};
 
-use super::{Answer, Call, Failure, Reply, Step, gauge};
+use super::{Answer, Call, Failure, Reply, Step, metrics};
 
 /// gRPC's own key: how long to wait before the next try, in milliseconds; below 0 means not to try.
 pub(super) const PUSHBACK: &str = "grpc-retry-pushback-ms";
@@ -36,7 +36,7 @@ struct Budget {
 
 impl Budget {
     fn new(service: &'static str, tokens: u32) -> Self {
-        gauge::known(service, tokens.into());
+        metrics::known(service, tokens.into());
         let most = i64::from(tokens) * 1000;
         Self { service, tokens: AtomicI64::new(most), most }
     }
@@ -44,7 +44,7 @@ impl Budget {
     fn succeeded(&self) {
         let add = |tokens: i64| (tokens < self.most).then(|| (tokens + 100).min(self.most));
         if let Ok(before) = self.tokens.try_update(Ordering::Relaxed, Ordering::Relaxed, add) {
-            gauge::tokens_left(self.service, (before + 100).min(self.most) / 1000);
+            metrics::tokens_left(self.service, (before + 100).min(self.most) / 1000);
         }
     }
 
@@ -52,8 +52,8 @@ impl Budget {
         let take = |tokens: i64| (tokens >= 1000).then_some(tokens - 1000);
         let taken = self.tokens.try_update(Ordering::Relaxed, Ordering::Relaxed, take);
         if let Ok(before) = taken {
-            gauge::retried(self.service);
-            gauge::tokens_left(self.service, before / 1000 - 1);
+            metrics::retried(self.service);
+            metrics::tokens_left(self.service, before / 1000 - 1);
         }
         taken.is_ok()
     }

@@ -75,12 +75,8 @@ where
 }
 
 fn metrics(asked: &http::HeaderMap) -> http::Response<Body> {
-    let (kind, text) = if telemetry::accepts_open_metrics(asked) {
-        ("application/openmetrics-text; version=1.0.0; charset=utf-8", telemetry::metrics())
-    } else {
-        ("text/plain; version=0.0.4; charset=utf-8", telemetry::plain_metrics())
-    };
-    let mut response = http::Response::new(Body::new(http_body_util::Full::from(text)));
+    let (kind, body) = telemetry::exposition(asked);
+    let mut response = http::Response::new(Body::new(http_body_util::Full::from(body)));
     response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
     response
 }

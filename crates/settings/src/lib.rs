@@ -9,6 +9,17 @@
 //! that service knows what may be there: `[service.<name>]`, or
 //! `HANSANG__SERVICE__<NAME>__<KEY>`. It reads it with
 //! [`Settings::own`].
+//!
+//! ```
+//! use settings::Settings;
+//!
+//! let env = [("HANSANG__DATABASE__POOL_SIZE".to_owned(), "4".to_owned())];
+//! let settings = Settings::load(None, env, [])?;
+//! assert_eq!(settings.database.pool_size, 4);
+//! # Ok::<(), base::Error>(())
+//! ```
+//!
+//! It refuses to act on any of it: whoever uses a setting reads it here.
 
 mod database;
 mod http;

@@ -5,6 +5,21 @@
 //! on. Metrics have one registry: `/metrics` shows it to Prometheus, [`readings`]
 //! to whoever is in the process, and a collector gets the same over OTLP, with the
 //! spans, when one is set. Nothing here makes anybody wait for a collector.
+//!
+//! ```
+//! use prometheus_client::encoding::EncodeLabelSet;
+//!
+//! #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+//! struct Kitchen {
+//!     dish: &'static str,
+//! }
+//!
+//! let served = telemetry::counters::<Kitchen>("served", "Dishes that were served.");
+//! served.get_or_create(&Kitchen { dish: "bibimbap" }).inc();
+//! assert!(telemetry::metrics().contains("bibimbap"));
+//! ```
+//!
+//! It refuses to make anybody wait for a collector, and to keep what nobody reads.
 
 pub mod calls;
 mod logs;
@@ -41,8 +56,8 @@ use uuid::Uuid;
 
 pub use self::{
     metrics::{
-        CALL_BUCKETS, Counters, Gauges, Histograms, Labels, Seconds, accepts_open_metrics,
-        counters, durations, gauges, histograms, metrics, plain_metrics, sample, seconds,
+        CALL_BUCKETS, Counters, Gauges, Histograms, Labels, PROTOBUF, Seconds, counters, durations,
+        exposition, gauges, histograms, metrics, sample, seconds,
     },
     reading::{Exemplar, Kind, Point, Reading, Value, read, readings},
     spans::{describe, inject, is_sampled, remote_context},

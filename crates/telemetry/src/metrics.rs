@@ -13,7 +13,10 @@ use std::{
 use http::{HeaderMap, header};
 use opentelemetry::trace::{SpanId, TraceId};
 use prometheus_client::{
-    encoding::{EncodeLabelSet, LabelSetEncoder},
+    encoding::{
+        EncodeLabelSet, LabelSetEncoder,
+        prometheus_protobuf::{self, prometheus_data_model::MetricFamily},
+    },
     metrics::{
         counter::Counter,
         exemplar::HistogramWithExemplars,
@@ -22,6 +25,7 @@ use prometheus_client::{
     },
     registry::{Metric, Registry, Unit},
 };
+use prost::Message;
 
 use super::spans;
 
@@ -183,22 +187,49 @@ pub fn metrics() -> String {
     text
 }
 
+/// All metrics as messages of Prometheus.
+pub(super) fn families() -> Vec<MetricFamily> {
+    let book = book();
+    book.samplers.iter().for_each(|look| look());
+    // It fails only where a label does, and none of ours does.
+    prometheus_protobuf::encode(&book.registry).unwrap_or_default()
+}
+
+/// The media type of metrics in protobuf, each message after its length.
+pub const PROTOBUF: &str =
+    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All metrics in the format that a request asks for, after its media type: the `OpenMetrics` text, which
+/// has exemplars, protobuf, or else the older text format.
+pub fn exposition(asked: &HeaderMap) -> (&'static str, Vec<u8>) {
+    if accepts(asked, "application/openmetrics-text") {
+        return (OPEN_METRICS, metrics().into_bytes());
+    }
+    if accepts(asked, "application/vnd.google.protobuf") {
+        let families = families();
+        return (
+            PROTOBUF,
+            families.iter().flat_map(Message::encode_length_delimited_to_vec).collect(),
+        );
+    }
+    (PLAIN, plain_metrics().into_bytes())
+}
+
+fn accepts(headers: &HeaderMap, kind: &str) -> bool {
+    let mut accepted = headers.get_all(header::ACCEPT).iter();
+    accepted.any(|kinds| kinds.to_str().is_ok_and(|kinds| kinds.contains(kind)))
+}
+
 /// What a metric is called in the conventions, by its name in Prometheus.
 pub(super) fn conventional(name: &str) -> Option<&'static str> {
     book().names.get(name).copied()
 }
 
-/// Whether a scraper takes the `OpenMetrics` format, which alone has exemplars.
-pub fn accepts_open_metrics(headers: &HeaderMap) -> bool {
-    let mut accepted = headers.get_all(header::ACCEPT).iter();
-    accepted.any(|kinds| {
-        kinds.to_str().is_ok_and(|kinds| kinds.contains("application/openmetrics-text"))
-    })
-}
-
 /// All metrics in the older text format of Prometheus: counters have their suffix in what is said
 /// of them too, and there are neither units nor exemplars.
-pub fn plain_metrics() -> String {
+pub(super) fn plain_metrics() -> String {
     let text = metrics();
     let counter = |name: &str| text.contains(&format!("# TYPE {name} counter\n"));
     let mut plain = String::with_capacity(text.len());

@@ -1,9 +1,14 @@
-//! The registry, read: what `/metrics` says, as values. It is read from that text,
-//! as the registry has no other door; so what is sent over OTLP and what a page in
-//! this process shows cannot differ from what Prometheus sees. Another process's
-//! text is read in the same way.
+//! The registry, read: its metrics as values, by way of the messages that Prometheus gets. So what is sent
+//! over OTLP and what a page in this process shows cannot differ from what Prometheus sees. Another
+//! process's messages are read in the same way.
 
-use super::metrics::{conventional, metrics};
+use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::{
+    Histogram, LabelPair, Metric, MetricFamily, MetricType,
+};
+use prost::{DecodeError, Message as _};
+use prost_types::Timestamp;
+
+use super::metrics::{conventional, families};
 
 /// One metric, as it is now.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,126 +95,83 @@ impl Reading {
 
 /// All metrics of this process as they are now.
 pub fn readings() -> Vec<Reading> {
-    read(&metrics())
+    families().into_iter().map(reading).collect()
 }
 
-/// What `/metrics` of a process says in the `OpenMetrics` format. A metric that this process does not
-/// have keeps the name that Prometheus knows.
-pub fn read(text: &str) -> Vec<Reading> {
-    let mut readings: Vec<(&str, Reading)> = Vec::new();
-    for line in text.lines() {
-        let said = line.strip_prefix("# ").and_then(|said| {
-            let mut words = said.splitn(3, ' ');
-            Some((words.next()?, words.next()?, words.next()?))
-        });
-        match (said, readings.last_mut()) {
-            (Some(("HELP", name, help)), _) => readings.push((name, begun(name, help))),
-            (Some(("TYPE", _, kind)), Some((_, reading))) => {
-                reading.kind = match kind {
-                    "counter" => Kind::Counter,
-                    "histogram" => Kind::Histogram,
-                    _ => Kind::Gauge,
-                };
-            }
-            (Some(("UNIT", _, unit)), Some((_, reading))) => unit.clone_into(&mut reading.unit),
-            (None, Some((name, reading))) => {
-                // Written by a registry like ours; what is not understood is left out.
-                let _ = take(name, reading, line);
-            }
-            _ => {}
-        }
+/// What `/metrics` of a process answers to whoever asks for [`PROTOBUF`](crate::PROTOBUF). A metric that this
+/// process does not have keeps the name that Prometheus knows.
+pub fn read(mut bytes: &[u8]) -> Result<Vec<Reading>, DecodeError> {
+    let mut readings = Vec::new();
+    while !bytes.is_empty() {
+        readings.push(reading(MetricFamily::decode_length_delimited(&mut bytes)?));
     }
-    readings.into_iter().map(|(_, reading)| reading).collect()
+    Ok(readings)
 }
 
-fn begun(name: &str, help: &str) -> Reading {
+fn reading(family: MetricFamily) -> Reading {
+    let kind = match family.r#type() {
+        MetricType::Counter => Kind::Counter,
+        MetricType::Histogram => Kind::Histogram,
+        _ => Kind::Gauge,
+    };
+    // Prometheus adds that to what only grows.
+    let name = family.name.strip_suffix("_total").filter(|_| kind == Kind::Counter);
+    let name = name.unwrap_or(&family.name);
     Reading {
-        name: conventional(name).map_or_else(|| name.to_owned(), str::to_owned),
-        help: help.trim_end_matches('.').to_owned(),
-        unit: String::new(),
-        kind: Kind::Gauge,
-        points: Vec::new(),
+        name: conventional(name).unwrap_or(name).to_owned(),
+        help: family.help.trim_end_matches('.').to_owned(),
+        unit: family.unit,
+        kind,
+        points: family.metric.into_iter().filter_map(point).collect(),
     }
 }
 
-/// Takes in one line: `name_suffix{label="value"} 1 # {trace_id="…"} 0.5 1234`.
-fn take(name: &str, reading: &mut Reading, line: &str) -> Option<()> {
-    let rest = line.strip_prefix(name)?;
-    let end = rest.find(['{', ' '])?;
-    let (suffix, rest) = rest.split_at(end);
-    let (mut labels, rest) = labels(rest)?;
-    let (value, example) = match rest.split_once(" # ") {
-        Some((value, example)) => (value, Some(example)),
-        None => (rest, None),
+fn point(metric: Metric) -> Option<Point> {
+    let value = match (metric.counter, metric.gauge, metric.histogram) {
+        (Some(counter), ..) => Value::Number(counter.value),
+        (_, Some(gauge), _) => Value::Number(gauge.value),
+        (.., Some(histogram)) => spread(histogram),
+        _ => return None,
     };
-    let value = value.trim();
-    if reading.kind != Kind::Histogram {
-        let value = Value::Number(value.parse().ok()?);
-        reading.points.push(Point { labels, value });
-        return Some(());
-    }
-    if suffix == "_sum" {
-        let sum = value.parse().ok()?;
-        let value = Value::Spread { sum, count: 0, buckets: Vec::new(), examples: Vec::new() };
-        reading.points.push(Point { labels, value });
-        return Some(());
-    }
-    let Value::Spread { count, buckets, examples, .. } = &mut reading.points.last_mut()?.value
-    else {
-        return None;
-    };
-    let number: u64 = value.parse().ok()?;
-    if suffix == "_count" {
-        *count = number;
-        return Some(());
-    }
-    let place = labels.iter().position(|(key, _)| key == "le")?;
-    let bound = labels.remove(place).1;
-    buckets.push((if bound == "+Inf" { f64::INFINITY } else { bound.parse().ok()? }, number));
-    if let Some(example) = example {
-        examples.push(exemplar(example)?);
-    }
-    Some(())
+    Some(Point { labels: labels(metric.label), value })
 }
 
-fn exemplar(text: &str) -> Option<Exemplar> {
-    let (labels, rest) = labels(text)?;
-    let mut numbers = rest.split_whitespace().map(|number| number.parse().ok());
-    Some(Exemplar { labels, value: numbers.next()??, time: numbers.next()?? })
+fn spread(histogram: Histogram) -> Value {
+    let (count, sum) = (histogram.sample_count, histogram.sample_sum);
+    let (mut buckets, mut examples) = (Vec::new(), Vec::new());
+    for bucket in histogram.bucket {
+        buckets.push((bucket.upper_bound, bucket.cumulative_count));
+        examples.extend(bucket.exemplar.map(|example| Exemplar {
+            labels: labels(example.label),
+            value: example.value,
+            time: example.timestamp.map_or(0.0, seconds),
+        }));
+    }
+    // It may be left out.
+    if buckets.last().is_none_or(|(bound, _)| bound.is_finite()) {
+        buckets.push((f64::INFINITY, count));
+    }
+    Value::Spread { sum, count, buckets, examples }
 }
 
-/// Labels, and what follows them.
-fn labels(text: &str) -> Option<(Vec<(String, String)>, &str)> {
-    let mut labels = Vec::new();
-    let Some(mut rest) = text.strip_prefix('{') else { return Some((labels, text)) };
-    loop {
-        rest = rest.trim_start_matches(',');
-        if let Some(rest) = rest.strip_prefix('}') {
-            return Some((labels, rest));
-        }
-        let (key, after) = rest.split_once("=\"")?;
-        let mut value = String::new();
-        let mut letters = after.char_indices();
-        rest = loop {
-            match letters.next()? {
-                (at, '"') => break &after[at + 1..],
-                (_, '\\') => value.push(match letters.next()?.1 {
-                    'n' => '\n',
-                    letter => letter,
-                }),
-                (_, letter) => value.push(letter),
-            }
-        };
-        labels.push((key.to_owned(), value));
-    }
+fn labels(pairs: Vec<LabelPair>) -> Vec<(String, String)> {
+    pairs.into_iter().map(|pair| (pair.name, pair.value)).collect()
+}
+
+/// Since 1970; exact to less than a microsecond.
+#[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
+fn seconds(time: Timestamp) -> f64 {
+    time.seconds as f64 + f64::from(time.nanos) / 1e9
 }
 
 #[cfg(test)]
 mod tests {
-    use prometheus_client::encoding::EncodeLabelSet;
+    use prometheus_client::encoding::{
+        EncodeLabelSet, prometheus_protobuf::prometheus_data_model as data,
+    };
 
     use super::*;
-    use crate::{counters, histograms, plain_metrics};
+    use crate::{counters, exposition, histograms, metrics::plain_metrics};
 
     #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
     struct Dish {
@@ -226,36 +188,54 @@ mod tests {
         for guests in [1.0, 3.0, 9.0] {
             sizes.observe(&of("rice"), guests);
         }
-        let readings = readings();
-        let find = |name| readings.iter().find(|reading| reading.name == name).expect("is there");
-        let eaten = find("kitchen.dishes.eaten");
-        assert_eq!((eaten.kind, eaten.help.as_str()), (Kind::Counter, "Dishes eaten"));
-        assert_eq!(eaten.points[0].label("dish_name"), odd.dish_name);
-        assert_eq!(eaten.points[0].value, Value::Number(3.0));
-        let buckets = vec![(2.0, 1), (4.0, 2), (f64::INFINITY, 3)];
-        let spread = Value::Spread { sum: 13.0, count: 3, buckets, examples: Vec::new() };
-        assert_eq!(find("kitchen.table.size").points[0].value, spread);
+        let mut asked = http::HeaderMap::new();
+        asked.insert(http::header::ACCEPT, http::HeaderValue::from_static(crate::PROTOBUF));
+        let (kind, bytes) = exposition(&asked);
+        assert_eq!(kind, crate::PROTOBUF);
+        for readings in [readings(), read(&bytes).expect("as it was written")] {
+            let find =
+                |name| readings.iter().find(|reading| reading.name == name).expect("is there");
+            let eaten = find("kitchen.dishes.eaten");
+            assert_eq!((eaten.kind, eaten.help.as_str()), (Kind::Counter, "Dishes eaten"));
+            assert_eq!(eaten.points[0].label("dish_name"), odd.dish_name);
+            assert_eq!(eaten.points[0].value, Value::Number(3.0));
+            let buckets = vec![(2.0, 1), (4.0, 2), (f64::INFINITY, 3)];
+            let spread = Value::Spread { sum: 13.0, count: 3, buckets, examples: Vec::new() };
+            assert_eq!(find("kitchen.table.size").points[0].value, spread);
+        }
+        assert!(read(b"# HELP a A.\n").is_err(), "text is not that");
     }
 
     #[test]
     fn a_metric_has_one_plain_name_wherever_it_comes_from() {
-        let text = "# HELP a_b_seconds A.\n# TYPE a_b_seconds gauge\n# UNIT a_b_seconds seconds\n\
-                    a_b_seconds 1\n# HELP c_d C.\n# TYPE c_d counter\nc_d_total 2\n# EOF\n";
-        let read = read(text);
-        let names: Vec<_> = read.iter().map(Reading::plain_name).collect();
-        assert_eq!(names, ["a_b", "c_d"]);
-        assert_eq!(read[1].points[0].value, Value::Number(2.0));
-        let own = Reading { name: "a.b".into(), unit: "seconds".into(), ..read[0].clone() };
-        assert_eq!(own.plain_name(), "a_b");
+        let of = |name: &str, unit: &str, kind| Reading {
+            name: name.to_owned(),
+            help: String::new(),
+            unit: unit.to_owned(),
+            kind,
+            points: Vec::new(),
+        };
+        assert_eq!(of("a_b_seconds", "seconds", Kind::Gauge).plain_name(), "a_b");
+        assert_eq!(of("a.b", "seconds", Kind::Gauge).plain_name(), "a_b");
+        assert_eq!(of("c_d", "", Kind::Counter).plain_name(), "c_d");
     }
 
     #[test]
     fn examples_are_read_and_older_scrapers_are_spared_them() {
-        let line = "t_bucket{le=\"1.0\",a=\"b\"} 2 # {trace_id=\"4b\",span_id=\"00\"} 0.5 17.25";
-        let text =
-            format!("# HELP t T.\n# TYPE t histogram\nt_sum{{a=\"b\"}} 1.5\n{line}\n# EOF\n");
-        let [reading] = &read(&text)[..] else { panic!("one metric") };
-        let Value::Spread { examples, .. } = &reading.points[0].value else { panic!("a spread") };
+        let pair = |name: &str| LabelPair { name: name.to_owned(), value: "4b".to_owned() };
+        let example = data::Exemplar {
+            label: vec![pair("trace_id")],
+            value: 0.5,
+            timestamp: Some(Timestamp { seconds: 17, nanos: 250_000_000 }),
+        };
+        let bucket = data::Bucket {
+            cumulative_count: 2,
+            upper_bound: 1.0,
+            exemplar: Some(example),
+            ..data::Bucket::default()
+        };
+        let histogram = Histogram { sample_count: 2, bucket: vec![bucket], ..Histogram::default() };
+        let Value::Spread { examples, .. } = spread(histogram) else { panic!("a spread") };
         assert_eq!(examples[0].labels[0], ("trace_id".to_owned(), "4b".to_owned()));
         assert!((examples[0].time - 17.25).abs() < f64::EPSILON);
 

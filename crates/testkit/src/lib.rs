@@ -4,6 +4,15 @@
 //!
 //! `HANSANG_TEST_DATABASE_URL` names another server instead, by a superuser's URL
 //! with `{database}` in it; what tests make there stays there.
+//!
+//! ```no_run
+//! # async fn example() {
+//! let made = testkit::database(&[("V1__page", "create table page (id uuid primary key)")]).await;
+//! assert_eq!(testkit::number(&made.database, "select count(*) from page").await, 0);
+//! # }
+//! ```
+//!
+//! It refuses to pretend: the Postgres is one, and so are the sockets.
 
 pub mod proxy;
 mod python;

@@ -156,14 +156,12 @@ fn processes(seen: BTreeMap<SocketAddr, Result<Seen, base::Error>>) -> Vec<Proce
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::readings::gauge;
 
     fn look_of(id: &str) -> Seen {
-        let text = format!(
-            "# HELP target_info Who.\n# TYPE target_info gauge\n\
-             target_info{{service_name=\"order\",service_instance_id=\"{id}\"}} 1\n# EOF\n"
-        );
         let serving = BTreeMap::from([("order".to_owned(), true), ("payment".to_owned(), false)]);
-        Seen { readings: telemetry::read(&text), serving }
+        let labels = [("service_name", "order"), ("service_instance_id", id)];
+        Seen { readings: vec![gauge("target_info", "", &labels, 1.0)], serving }
     }
 
     #[test]

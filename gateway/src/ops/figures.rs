@@ -292,45 +292,40 @@ fn value(point: &Point) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write as _;
-
-    use telemetry::read;
-
     use super::*;
-    use crate::ops::deployment::{Place, Process};
+    use crate::ops::{
+        deployment::{Place, Process},
+        readings::{durations, gauge},
+    };
 
-    fn process(text: &str) -> Process {
-        Process { name: "p".into(), version: "1".into(), readings: read(text) }
-    }
-
-    fn figures(texts: &[&str]) -> Figures {
+    fn figures(processes: &[Vec<Reading>]) -> Figures {
         let health = Health::Serving;
         let order = Place { service: "order".into(), endpoint: None, health };
-        let processes = texts.iter().map(|text| process(text)).collect();
+        let process = |readings: &Vec<Reading>| Process {
+            name: "p".into(),
+            version: "1".into(),
+            readings: readings.clone(),
+        };
+        let processes = processes.iter().map(process).collect();
         Figures::of(&Look { at: SystemTime::now(), services: vec![order], processes })
     }
 
     /// Ten calls of order that went well, and two that did not.
-    fn order() -> String {
-        let name = "rpc_server_call_duration_seconds";
-        let mut text = format!("# HELP {name} C.\n# TYPE {name} histogram\n");
-        writeln!(text, "# UNIT {name} seconds").expect("a string takes it");
-        for (code, [quick, slow, all]) in [("OK", [8, 10, 10]), ("UNAVAILABLE", [0, 0, 2])] {
-            let method = "hansang.order.v1.OrderService/GetOrder";
-            let labels = format!("rpc_method=\"{method}\",rpc_response_status_code=\"{code}\"");
-            writeln!(text, "{name}_sum{{{labels}}} 1.0\n{name}_count{{{labels}}} {all}")
-                .expect("a string takes it");
-            for (bound, up_to) in [("0.1", quick), ("0.2", slow), ("+Inf", all)] {
-                writeln!(text, "{name}_bucket{{le=\"{bound}\",{labels}}} {up_to}")
-                    .expect("a string takes it");
-            }
-        }
-        text
+    fn order() -> Vec<Reading> {
+        let method = ("rpc_method", "hansang.order.v1.OrderService/GetOrder");
+        let code = |code| [method, ("rpc_response_status_code", code)];
+        vec![durations(
+            "rpc_server_call_duration_seconds",
+            &[
+                (&code("OK"), &[(0.1, 8), (0.2, 10), (f64::INFINITY, 10)]),
+                (&code("UNAVAILABLE"), &[(0.1, 0), (0.2, 0), (f64::INFINITY, 2)]),
+            ],
+        )]
     }
 
     #[test]
     fn what_processes_count_is_added_up_with_its_failures() {
-        let calls = figures(&[&order(), &order()]).services[0].calls.clone().expect("calls");
+        let calls = figures(&[order(), order()]).services[0].calls.clone().expect("calls");
         assert_eq!((calls.count, calls.failed, calls.refused), (24, 4, 0));
         assert_eq!(calls.buckets, [(0.1, 16), (0.2, 20), (f64::INFINITY, 24)]);
         let median = calls.quantile(0.5).expect("a median");
@@ -342,18 +337,16 @@ mod tests {
 
     #[test]
     fn a_consumer_is_behind_the_head_that_the_log_itself_knows() {
-        let log = "# HELP hansang_log_head H.\n# TYPE hansang_log_head gauge\n\
-                   hansang_log_head{source=\"order\"} 12\n# EOF\n";
-        let consumer = "\
-# HELP hansang_consumer_head H.\n# TYPE hansang_consumer_head gauge
-hansang_consumer_head{consumer=\"payment\",source=\"order\"} 9
-# HELP hansang_consumer_position P.\n# TYPE hansang_consumer_position gauge
-hansang_consumer_position{consumer=\"payment\",source=\"order\"} 7
-# HELP hansang_consumer_lag_seconds L.\n# TYPE hansang_consumer_lag_seconds gauge
-# UNIT hansang_consumer_lag_seconds seconds
-hansang_consumer_lag_seconds{consumer=\"payment\",source=\"order\"} 1.5
-# HELP hansang_consumer_parked P.\n# TYPE hansang_consumer_parked gauge
-hansang_consumer_parked{consumer=\"payment\",source=\"order\"} 3\n# EOF\n";
+        let log = vec![gauge("hansang_log_head", "", &[("source", "order")], 12.0)];
+        let of = |name, unit, value| {
+            gauge(name, unit, &[("consumer", "payment"), ("source", "order")], value)
+        };
+        let consumer = vec![
+            of("hansang_consumer_head", "", 9.0),
+            of("hansang_consumer_position", "", 7.0),
+            of("hansang_consumer_lag_seconds", "seconds", 1.5),
+            of("hansang_consumer_parked", "", 3.0),
+        ];
         let figures = figures(&[log, consumer]);
         let who = ("payment".to_owned(), "order".to_owned());
         let payment = &figures.consumers[&who];

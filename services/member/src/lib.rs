@@ -12,11 +12,11 @@
 mod domain;
 mod password;
 mod policy;
-mod render;
 mod revocations;
 mod seed;
 mod service;
 mod store;
+mod wire;
 mod withdraw;
 
 use std::time::Duration;

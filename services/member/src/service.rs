@@ -15,8 +15,8 @@ use tonic::{Request, Response, Status};
 use crate::{
     domain::{self, DisplayName, Email, MemberId, Refusal, State},
     password::{Password, Passwords},
-    render::member as render,
     store::{self, Newcomer},
+    wire,
     withdraw::Withdraw,
 };
 
@@ -64,7 +64,7 @@ impl MemberService for Members {
         let id = MemberId(base::id::new());
         let roles = vec![Role::Member];
         let newcomer = Newcomer { id, email, display_name, password_hash, roles };
-        let register = async |tx: &mut Tx| Ok(render(&store::register(tx, &newcomer).await?));
+        let register = async |tx: &mut Tx| Ok(wire::member(&store::register(tx, &newcomer).await?));
         let reply = idempotency::once(&self.database, &command, id.0, register).await?;
         Ok(reply.created(|member| format!("/v1/members/{}", member.id))?)
     }
@@ -99,7 +99,7 @@ impl MemberService for Members {
         let (incoming, id) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         self.refuse_withdrawn(&incoming.caller).await?;
         let mut reader = self.database.read().await?;
-        Ok(Response::new(render(&store::get(&mut reader, MemberId(id)).await?)))
+        Ok(Response::new(wire::member(&store::get(&mut reader, MemberId(id)).await?)))
     }
 
     async fn withdraw_member(
@@ -137,7 +137,7 @@ impl MemberService for Members {
                 member.roles = domain::grant(mem::take(&mut member.roles), role);
             })
             .await?;
-            Ok(render(&member))
+            Ok(wire::member(&member))
         };
         Ok(idempotency::once(&self.database, &command, id.0, grant).await?.into())
     }

@@ -31,7 +31,7 @@ use rpc::{Failure, Peer};
 
 use crate::{
     domain::{Fact, MemberId},
-    render, store,
+    store, wire,
 };
 
 /// Withdraws members.
@@ -65,7 +65,7 @@ impl Withdraw {
             let (number, stored) = begun.await?;
             Ok(match number {
                 Some(number) => Begun::Attempt(Attempt { member, number }),
-                None => Begun::Already(render::member(&stored)),
+                None => Begun::Already(wire::member(&stored)),
             })
         };
         self.0.run(&command, member.0, begin).await
@@ -128,7 +128,7 @@ impl in_doubt::Call for Call {
         })
         .await?;
         Ok(match outcome {
-            Ok(_) => Settled::Done(render::member(&stored)),
+            Ok(_) => Settled::Done(wire::member(&stored)),
             Err(Failure::Refused(status)) => Settled::Undone(status.into()),
             Err(_) if definite => Settled::Undone(Error::unavailable(
                 "COUPON_UNAVAILABLE",

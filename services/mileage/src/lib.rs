@@ -10,12 +10,12 @@
 //! event comes first, or the call never, the entry is the same.
 
 mod domain;
-mod gauge;
+mod metrics;
 mod policy;
 mod service;
 mod settings;
 mod store;
-mod words;
+mod wire;
 
 use ::settings::Settings;
 use base::Error;

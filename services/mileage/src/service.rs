@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     domain::{Fact, MemberId, OrderId, Paid, PaymentId, Rate},
     store::{self, Filter, Learned, Stored},
-    words,
+    wire,
 };
 
 /// Answers calls about members' points.
@@ -92,7 +92,7 @@ fn render(stored: &Stored) -> pb::MileageEntry {
         order_id: entry.order.to_string(),
         member_id: entry.member.to_string(),
         points: entry.points.get(),
-        state: words::wire_state(entry.state).into(),
+        state: wire::state(entry.state).into(),
         create_time: Some(stored.create_time.into()),
     }
 }

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use crate::{
     domain::{Entry, EntryId, Fact, MemberId, OrderId, Outcome, PaymentId, Points, State},
-    gauge, words,
+    metrics, wire,
 };
 
 /// All that makes up an entry.
@@ -67,7 +67,7 @@ pub(crate) async fn learn(
         }
         stored.version += 1;
         let points = stored.entry.points;
-        tx.once_committed(move || gauge::changed(outcome, points));
+        tx.once_committed(move || metrics::changed(outcome, points));
         drafts.extend(told(stored, outcome).map(|draft| match &learned.cause {
             Some(cause) => draft.caused_by(cause.clone()),
             None => draft,
@@ -81,7 +81,7 @@ pub(crate) async fn learn(
 /// What others are told of an outcome, if anything.
 fn told(stored: &Stored, outcome: Outcome) -> Option<Draft> {
     let Stored { entry, version, .. } = stored;
-    let event = words::event(entry, outcome)?;
+    let event = wire::event(entry, outcome)?;
     Some(Draft::of(event, entry.id.0, *version, entry.order.0))
 }
 

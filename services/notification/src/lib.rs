@@ -14,7 +14,7 @@ mod mail;
 mod policy;
 mod service;
 mod store;
-mod words;
+mod wire;
 
 use base::Error;
 use contracts::notification::v1::{

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     domain::{Body, Template},
     store::{self, Notification, Worded},
-    words,
+    wire,
 };
 
 /// Answers calls about notifications and their templates.
@@ -93,7 +93,7 @@ fn etag(worded: &Worded) -> String {
 fn render(notification: &Notification) -> pb::Notification {
     pb::Notification {
         id: notification.id.to_string(),
-        audience: words::wire_audience(notification.audience).into(),
+        audience: wire::audience(notification.audience).into(),
         subject_id: notification.subject.to_string(),
         body: notification.body.clone(),
         create_time: Some(notification.create_time.into()),

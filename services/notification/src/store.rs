@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use crate::{
     domain::{Audience, Body, NotificationId, Occasion, Template},
-    words,
+    wire,
 };
 
 /// All that makes up a notification.
@@ -78,7 +78,7 @@ pub(crate) async fn send(tx: &mut Tx, heard: &[Heard]) -> Result<Vec<Notificatio
         .await?;
     let sent: Vec<_> = rows.iter().map(Notification::from_row).collect::<Result<_, _>>()?;
     let draft = |notification: &Notification| {
-        let (kind, payload) = words::sent(notification);
+        let (kind, payload) = wire::sent(notification);
         let id = notification.id.0;
         let draft = Draft::new(kind, id, 1, notification.subject, payload);
         match causes.get(&id) {

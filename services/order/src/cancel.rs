@@ -27,7 +27,7 @@ use server::Incoming;
 
 use crate::{
     domain::{MemberId, OrderId},
-    render, store,
+    store, wire,
 };
 
 /// Cancels orders.
@@ -60,7 +60,7 @@ impl Cancel {
         let begin = async |tx: &mut Tx| {
             let (number, stored) =
                 store::update(tx, order, incoming.scope.owner(), |stored, order| {
-                    incoming.check_etag(&render::etag(stored))?;
+                    incoming.check_etag(&wire::etag(stored))?;
                     Ok((order.begin_cancel()?, Vec::new()))
                 })
                 .await?;
@@ -68,7 +68,7 @@ impl Cancel {
                 Some(number) => {
                     Begun::Attempt(Attempt { order, member: stored.order.member, number })
                 }
-                None => Begun::Already(render::order(&stored)),
+                None => Begun::Already(wire::order(&stored)),
             })
         };
         self.0.run(&incoming.command(), order.0, begin).await
@@ -121,7 +121,7 @@ impl in_doubt::Call for Call {
         })
         .await?;
         Ok(match outcome {
-            Ok(_) => Settled::Done(render::order(&stored)),
+            Ok(_) => Settled::Done(wire::order(&stored)),
             Err(Failure::Refused(status)) => Settled::Undone(status.into()),
             Err(_) if definite => Settled::Undone(Error::unavailable(
                 "PAYMENT_UNAVAILABLE",

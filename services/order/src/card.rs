@@ -35,7 +35,7 @@ use rpc::{Failure, Peer};
 
 use crate::{
     domain::{MemberId, Order, OrderId, State},
-    render, store,
+    store, wire,
 };
 
 /// Places orders by card.
@@ -179,7 +179,7 @@ async fn placed(
     let placed =
         store::update(tx, attempt.order.id, None, |_, order| Ok(((), order.place(payment)?)));
     match placed.await {
-        Ok(((), stored)) => Ok(Settled::Done(render::order(&stored))),
+        Ok(((), stored)) => Ok(Settled::Done(wire::order(&stored))),
         // Given up meanwhile: the payment is cancelled, or is going to be.
         Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => {
             Ok(Settled::InDoubt(unavailable()))

@@ -15,12 +15,11 @@ mod cancel;
 mod card;
 mod catalogue;
 mod domain;
-mod gauge;
+mod metrics;
 mod policy;
-mod render;
 mod service;
 mod store;
-mod words;
+mod wire;
 mod worker;
 
 use base::Error;
@@ -47,7 +46,7 @@ fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     builder
         .serve(OrderServiceServer::new(service::Orders { database, catalogue, cancel, card }))
         .publish::<OrderEvent>()
-        .measure(gauge::measure)
+        .measure(metrics::measure)
         .work(worker)
         .follow(policy::Products)?
         .follow(policy::Payments)?

@@ -19,8 +19,8 @@ use crate::{
         self, CARD_TOKEN, Facts, LINES, Line, MemberId, Method, Order, OrderId, Pending, ProductId,
         QUANTITY, Refusal, TOTAL,
     },
-    render,
     store::{self, Offer},
+    wire,
 };
 
 /// Answers calls about orders.
@@ -76,7 +76,7 @@ impl OrderService for Orders {
             }
             Ok(order) => {
                 idempotency::once(&self.database, &command, order.id.0, async |tx| {
-                    Ok(render::order(&store::insert(tx, order).await?))
+                    Ok(wire::order(&store::insert(tx, order).await?))
                 })
                 .await
             }
@@ -93,7 +93,7 @@ impl OrderService for Orders {
         let id = OrderId::parse("orderId", &incoming.message.order_id)?;
         let mut reader = self.database.read().await?;
         let stored = store::get(&mut reader, id, incoming.scope.owner()).await?;
-        Ok(Response::new(render::order(&stored)))
+        Ok(Response::new(wire::order(&stored)))
     }
 
     async fn list_orders(
@@ -110,7 +110,7 @@ impl OrderService for Orders {
         };
         let mut reader = self.database.read().await?;
         let orders = store::list(&mut reader, incoming.scope.owner(), state, page).await?;
-        let orders = orders.iter().map(|stored| (stored.order.id.0, render::order(stored)));
+        let orders = orders.iter().map(|stored| (stored.order.id.0, wire::order(stored)));
         let (orders, next_page_token) = page.cut(orders);
         Ok(Response::new(ListOrdersResponse { orders, next_page_token }))
     }
@@ -132,11 +132,11 @@ impl OrderService for Orders {
         let id = OrderId::parse("orderId", &incoming.message.order_id)?;
         let confirm = async |tx: &mut Tx| {
             let ((), stored) = store::update(tx, id, incoming.scope.owner(), |stored, order| {
-                incoming.check_etag(&render::etag(stored))?;
+                incoming.check_etag(&wire::etag(stored))?;
                 Ok(((), order.confirm_receipt()?))
             })
             .await?;
-            Ok(render::order(&stored))
+            Ok(wire::order(&stored))
         };
         let command = incoming.command();
         Ok(idempotency::once(&self.database, &command, id.0, confirm).await?.into())

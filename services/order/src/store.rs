@@ -12,7 +12,7 @@ use crate::{
         CancelReason, Fact, Facts, Line, MemberId, Method, Milestones, Order, OrderId, Pending,
         ProductId, State,
     },
-    gauge, words,
+    metrics, wire,
 };
 
 /// All that makes up an order.
@@ -59,7 +59,7 @@ impl Stored {
             total: Money::krw(row.get("total_minor")),
             payment: row.get("payment_id"),
             facts,
-            told: words::state(row.get("told"), cancelled)?,
+            told: wire::stored_state(row.get("told"), cancelled)?,
         };
         Ok(Self {
             order,
@@ -73,11 +73,11 @@ impl Stored {
     fn tell(&mut self, tx: &mut Tx, milestones: &Milestones, cause: Option<&Cause>) -> Vec<Draft> {
         for state in milestones.iter().copied() {
             let (order, created) = (self.order.clone(), self.create_time);
-            tx.once_committed(move || gauge::reached(&order, state, created));
+            tx.once_committed(move || metrics::reached(&order, state, created));
         }
         let tell = |milestone: &State| {
             self.event_version += 1;
-            let event = words::event(&self.order, *milestone)?;
+            let event = wire::event(&self.order, *milestone)?;
             let id = self.order.id.0;
             let draft = Draft::of(event, id, self.event_version, id);
             Some(match cause {
@@ -113,7 +113,7 @@ pub(crate) async fn insert(tx: &mut Tx, order: Order) -> Result<Stored, Error> {
     let names: Vec<&str> = order.lines.iter().map(|line| line.display_name.as_str()).collect();
     let quantities: Vec<i32> = order.lines.iter().map(|line| line.quantity).collect();
     let prices: Vec<i64> = order.lines.iter().map(|line| line.unit_price.minor()).collect();
-    let state = words::state_name(order.state());
+    let state = wire::state_name(order.state());
     let event_version = i64::from(order.state() == State::Placed);
     let row = tx
         .query_opt(
@@ -209,10 +209,10 @@ pub(crate) async fn in_progress(
             "select s.state, (select count(*) from (
                select from orders o where o.state = s.state limit $2) as counted)
              from unnest($1::text[]) with ordinality as s (state, place) order by s.place",
-            &[&words::IN_PROGRESS.as_slice(), &most],
+            &[&wire::IN_PROGRESS.as_slice(), &most],
         )
         .await?;
-    Ok(words::IN_PROGRESS.into_iter().zip(rows.iter().map(|row| row.get(1))).collect())
+    Ok(wire::IN_PROGRESS.into_iter().zip(rows.iter().map(|row| row.get(1))).collect())
 }
 
 /// A fact about an order, and where it comes from.
@@ -283,8 +283,8 @@ async fn save(tx: &mut Tx, orders: &[Stored]) -> Result<(), Error> {
             &column(orders, |s| s.order.facts.cancel_attempts),
             &column(orders, |s| s.order.facts.cancelled.map(CancelReason::name)),
             &column(orders, |s| s.order.payment),
-            &column(orders, |s| words::state_name(s.order.state())),
-            &column(orders, |s| words::state_name(s.order.told)),
+            &column(orders, |s| wire::state_name(s.order.state())),
+            &column(orders, |s| wire::state_name(s.order.told)),
             &column(orders, |s| s.version),
             &column(orders, |s| s.event_version),
             &column(orders, |s| s.order.facts.pending.map(Pending::name)),

@@ -24,7 +24,7 @@ use crate::{
     acquirer::{Acquirer, Charge, Charged},
     domain::{ABANDONED, AMOUNT, Authorise as Next, CARD_TOKEN, MemberId, OrderId, Refusal, State},
     mileage::Mileage,
-    render, store, tasks,
+    store, tasks, wire,
 };
 
 /// Charges cards.
@@ -73,7 +73,7 @@ impl Authorise {
             .await?;
             let payment = stored.payment.id;
             Ok(match next {
-                Next::Charged => Begun::Already(render::payment(&stored)),
+                Next::Charged => Begun::Already(wire::payment(&stored)),
                 Next::Ask => {
                     let charge = Charge { payment, order, amount, token };
                     Begun::Attempt(Attempt { member, charge })
@@ -150,7 +150,7 @@ impl in_doubt::Call for Call {
         });
         let ((), stored) = settled.await?;
         Ok(match stored.payment.state {
-            State::Done => Settled::Done(render::payment(&stored)),
+            State::Done => Settled::Done(wire::payment(&stored)),
             State::Declined => Settled::Undone(Refusal::CardDeclined.into()),
             _ => Settled::Undone(Refusal::OrderCancelled.into()),
         })

@@ -33,10 +33,9 @@ use tonic::Status;
 use crate::{
     domain::{DEPOSITOR, Line, MemberId, OrderId, PaymentId},
     mileage::Mileage,
-    render,
     service::amount,
     store::{self, Stored},
-    tasks,
+    tasks, wire,
 };
 
 /// Confirms deposits.
@@ -88,7 +87,7 @@ impl Confirm {
         let (order, member) = store::find(&mut reader, id).await?;
         drop(reader);
         let begin = async |tx: &mut Tx| {
-            incoming.check_etag(&render::etag(&store::lock(tx, order, member).await?))?;
+            incoming.check_etag(&wire::etag(&store::lock(tx, order, member).await?))?;
             let now = pg::clock::now(tx).await?;
             let (number, stored) = store::update(tx, order, member, |payment, _| {
                 Ok((payment.confirm(amount, depositor, now)?, Vec::new()))
@@ -96,7 +95,7 @@ impl Confirm {
             .await?;
             Ok(match number {
                 Some(number) => Begun::Attempt(Attempt::new(number, stored)),
-                None => Begun::Already(render::payment(&stored)),
+                None => Begun::Already(wire::payment(&stored)),
             })
         };
         let reply = self.commands.run(&incoming.command(), order.0, begin).await?;
@@ -168,7 +167,7 @@ impl in_doubt::Call for Call {
         });
         let (definite, stored) = settled.await?;
         Ok(match outcome {
-            Ok(_) => Settled::Done(render::payment(&stored)),
+            Ok(_) => Settled::Done(wire::payment(&stored)),
             Err(Failure::Refused(status)) => Settled::Undone(status.into()),
             Err(_) if definite => Settled::Undone(Error::unavailable(
                 "PRODUCT_UNAVAILABLE",

@@ -13,14 +13,13 @@ mod acquirer;
 mod authorise;
 mod confirm;
 mod domain;
-mod gauge;
+mod metrics;
 mod mileage;
 mod policy;
-mod render;
 mod service;
 mod store;
 mod tasks;
-mod words;
+mod wire;
 mod worker;
 
 use std::time::Duration;

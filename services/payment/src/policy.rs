@@ -11,7 +11,7 @@ use pg::clock;
 use crate::{
     domain::{Line, MemberId, OrderId, Placed},
     store::{self, Want, Wish},
-    words,
+    wire,
 };
 
 pub(crate) struct Orders {
@@ -44,7 +44,7 @@ fn wish(arrived: &Arrived<OrderEvent>, deposit_due: SystemTime) -> Result<Option
         Some(Event::OrderPlaced(it)) => {
             let placed = Placed {
                 amount: Money::parse("total", it.total.as_ref().map(contracts::Money::parts))?,
-                method: words::method_from(it.payment_method())?,
+                method: wire::method_from(it.payment_method())?,
                 lines: it.lines.iter().map(line).collect::<Result<_, _>>()?,
                 deposit_due,
             };

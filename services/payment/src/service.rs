@@ -15,8 +15,8 @@ use crate::{
     authorise::Authorise,
     confirm::Confirm,
     domain::{MemberId, OrderId, PaymentId, State},
-    render,
     store::{self, Filter},
+    wire,
 };
 
 /// Answers calls about payments and wallets.
@@ -36,7 +36,7 @@ impl PaymentService for Payments {
         let id = PaymentId::parse("paymentId", &incoming.message.payment_id)?;
         let mut reader = self.database.read().await?;
         let stored = store::get(&mut reader, id, incoming.scope.owner()).await?;
-        Ok(Response::new(render::payment(&stored)))
+        Ok(Response::new(wire::payment(&stored)))
     }
 
     async fn list_payments(
@@ -57,7 +57,7 @@ impl PaymentService for Payments {
         let filter = Filter { owner: incoming.scope.owner(), order, state };
         let mut reader = self.database.read().await?;
         let payments = store::list(&mut reader, &filter, page).await?;
-        let payments = payments.iter().map(|stored| (stored.payment.id.0, render::payment(stored)));
+        let payments = payments.iter().map(|stored| (stored.payment.id.0, wire::payment(stored)));
         let (payments, next_page_token) = page.cut(payments);
         Ok(Response::new(ListPaymentsResponse { payments, next_page_token }))
     }
@@ -95,9 +95,7 @@ impl PaymentService for Payments {
         .await?;
         tx.commit().await?;
         let known = stored.payment.state != State::Refused;
-        Ok(Response::new(CancelPaymentResponse {
-            payment: known.then(|| render::payment(&stored)),
-        }))
+        Ok(Response::new(CancelPaymentResponse { payment: known.then(|| wire::payment(&stored)) }))
     }
 
     async fn get_wallet(
@@ -108,7 +106,7 @@ impl PaymentService for Payments {
         let member = MemberId(member);
         let mut reader = self.database.read().await?;
         let balance = store::balance(&mut reader, member).await?;
-        Ok(Response::new(render::wallet(member, balance)))
+        Ok(Response::new(wire::wallet(member, balance)))
     }
 
     async fn top_up_wallet(
@@ -121,7 +119,7 @@ impl PaymentService for Payments {
         let command = incoming.command();
         let top_up = async |tx: &mut Tx| {
             let balance = store::top_up(tx, member, amount).await?;
-            Ok(render::wallet(member, balance))
+            Ok(wire::wallet(member, balance))
         };
         Ok(idempotency::once(&self.database, &command, member.0, top_up).await?.into())
     }
@@ -134,7 +132,7 @@ impl PaymentService for Payments {
         let page = Page::parse(incoming.message.page_size, &incoming.message.page_token)?;
         let mut reader = self.database.read().await?;
         let entries = store::entries(&mut reader, MemberId(member), page).await?;
-        let entries = entries.iter().map(|entry| (entry.id, render::entry(entry)));
+        let entries = entries.iter().map(|entry| (entry.id, wire::entry(entry)));
         let (entries, next_page_token) = page.cut(entries);
         Ok(Response::new(ListWalletEntriesResponse { entries, next_page_token }))
     }

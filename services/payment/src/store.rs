@@ -15,8 +15,8 @@ use crate::{
     domain::{
         Line, MemberId, Method, OrderId, Outcome, Payment, PaymentId, Placed, State, Wallets,
     },
-    gauge::Counted,
-    tasks, words,
+    metrics::Counted,
+    tasks, wire,
 };
 pub(crate) use wallet::{Entry, balance, entries, top_up};
 
@@ -62,7 +62,7 @@ impl Stored {
 
     /// The event of an outcome, if others would want to know.
     fn tell(&mut self, outcome: &Outcome, cause: Option<&Cause>) -> Option<Draft> {
-        let event = words::event(&self.payment, outcome)?;
+        let event = wire::event(&self.payment, outcome)?;
         self.version += 1;
         let (id, order) = (self.payment.id.0, self.payment.order.0);
         let draft = Draft::of(event, id, self.version, order);

@@ -1,15 +1,14 @@
 //! What the page shows of a deployment, and what can be put into it from elsewhere.
 
-use std::{
-    fmt::Write as _,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
-use telemetry::read;
 
 use super::*;
-use crate::ops::deployment::{Health, Look, Place, Process};
+use crate::ops::{
+    deployment::{Health, Look, Place, Process},
+    readings::{durations, gauge, with_example},
+};
 
 /// What somebody would write who could have their way with a label, a refusal, an id.
 const EVIL: &str = "\"><script>alert('&')</script>";
@@ -17,28 +16,20 @@ const TAMED: &str = "&quot;&gt;&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&g
 
 /// A deployment in which everything that comes from elsewhere is evil.
 fn evil() -> Figures {
-    let label = EVIL.replace('"', "\\\"");
-    let mut text = String::new();
-    for (name, labels) in [
+    let gauges = [
         ("hansang_rpc_breaker_state", ["upstream", "class"]),
         ("hansang_consumer_parked", ["consumer", "source"]),
         ("hansang_order_in_progress", ["order_state", "x"]),
         ("hansang_task_waiting", ["service", "x"]),
-    ] {
-        let [one, other] = labels;
-        writeln!(text, "# HELP {name} H.\n# TYPE {name} gauge").expect("a string takes it");
-        writeln!(text, "{name}{{{one}=\"{label}\",{other}=\"{label}\"}} 2")
-            .expect("a string takes it");
-    }
-    let name = "http_server_request_duration";
-    let labels = format!("http_request_method=\"{label}\",http_route=\"{label}\"");
-    writeln!(text, "# HELP {name} H.\n# TYPE {name} histogram\n{name}_sum{{{labels}}} 1")
-        .expect("a string takes it");
-    writeln!(text, "{name}_count{{{labels}}} 1").expect("a string takes it");
-    writeln!(text, "{name}_bucket{{le=\"+Inf\",{labels}}} 1 # {{trace_id=\"{label}\"}} 0.5 7")
-        .expect("a string takes it");
+    ];
+    let mut readings: Vec<_> = gauges
+        .map(|(name, labels)| gauge(name, "", &labels.map(|label| (label, EVIL)), 2.0))
+        .into();
+    let route: &[(&str, &str)] = &[("http_request_method", EVIL), ("http_route", EVIL)];
+    let served = durations("http_server_request_duration", &[(route, &[(f64::INFINITY, 1)])]);
+    readings.push(with_example(served, EVIL));
     let (evil, version) = (EVIL.to_owned(), EVIL.to_owned());
-    let processes = vec![Process { name: evil, version, readings: read(&text) }];
+    let processes = vec![Process { name: evil, version, readings }];
     let health = Health::Away(EVIL.to_owned());
     let services = vec![Place { service: EVIL.to_owned(), endpoint: None, health }];
     Figures::of(&Look { at: SystemTime::UNIX_EPOCH + Duration::from_secs(9), services, processes })

@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use super::ledger::Ledger;
 use crate::{
     domain::{self, MemberId},
-    words,
+    wire,
 };
 
 /// Adds money to a wallet, which is made if need be. Answers the balance.
@@ -37,7 +37,7 @@ pub(crate) async fn top_up(tx: &mut Tx, member: MemberId, amount: Money) -> Resu
     let mut ledger = Ledger::default();
     ledger.push("TOP_UP", None, "WALLET", Some(member), amount.minor(), "SANDBOX");
     ledger.save(tx).await?;
-    let topped_up = Draft::of(words::topped_up(member, amount), member.0, version, member.0);
+    let topped_up = Draft::of(wire::topped_up(member, amount), member.0, version, member.0);
     eventlog::append(tx, &[topped_up]).await?;
     Ok(balance)
 }

@@ -1,5 +1,5 @@
-//! The words that an order goes by elsewhere: in events, and in the database,
-//! where states, methods and reasons have their names from the contract.
+//! How an order looks elsewhere: on the wire, in events, and in the database, where states, methods and
+//! reasons have their names from the contract.
 
 use base::Error;
 use contracts::order::v1::{
@@ -7,7 +7,37 @@ use contracts::order::v1::{
     OrderPlaced, OrderPrepared, order_event::Event,
 };
 
-use crate::domain::{CancelReason, Line, Method, Order, State};
+use crate::{
+    domain::{CancelReason, Line, Method, Order, State},
+    store::Stored,
+};
+
+/// An order on the wire.
+pub(crate) fn order(stored: &Stored) -> pb::Order {
+    let order = &stored.order;
+    let state = order.state();
+    let reason = match state {
+        State::Cancelled(reason) => reason.name(),
+        _ => "CANCEL_REASON_UNSPECIFIED",
+    };
+    pb::Order {
+        id: order.id.to_string(),
+        member_id: order.member.to_string(),
+        lines: lines(&order.lines),
+        total: Some(order.total.to_wire().into()),
+        payment_method: method(order.method).into(),
+        payment_id: order.payment.map(|id| id.to_string()).unwrap_or_default(),
+        state: state_of(state).into(),
+        cancel_reason: pb::order::CancelReason::from_str_name(reason).unwrap_or_default().into(),
+        create_time: Some(stored.create_time.into()),
+        etag: etag(stored),
+    }
+}
+
+/// Changes with every change of the order.
+pub(crate) fn etag(stored: &Stored) -> String {
+    stored.version.to_string()
+}
 
 /// The event of a milestone. CANCELLING is none.
 pub(crate) fn event(order: &Order, milestone: State) -> Option<Event> {
@@ -18,7 +48,7 @@ pub(crate) fn event(order: &Order, milestone: State) -> Option<Event> {
             member_id,
             lines: lines(&order.lines),
             total: Some(order.total.to_wire().into()),
-            payment_method: wire_method(order.method).into(),
+            payment_method: method(order.method).into(),
         }),
         State::AwaitingDeposit => {
             Event::OrderAwaitingDeposit(OrderAwaitingDeposit { order_id, member_id })
@@ -58,7 +88,7 @@ pub(crate) fn lines(lines: &[Line]) -> Vec<pb::OrderLine> {
 }
 
 /// A method on the wire.
-pub(crate) fn wire_method(method: Method) -> pb::PaymentMethod {
+pub(crate) fn method(method: Method) -> pb::PaymentMethod {
     match method {
         Method::Card => pb::PaymentMethod::Card,
         Method::Wallet => pb::PaymentMethod::Wallet,
@@ -67,7 +97,7 @@ pub(crate) fn wire_method(method: Method) -> pb::PaymentMethod {
 }
 
 /// A state on the wire.
-pub(crate) fn wire_state(state: State) -> pb::order::State {
+pub(crate) fn state_of(state: State) -> pb::order::State {
     match state {
         // Never seen.
         State::Pending | State::Aborting => pb::order::State::Unspecified,
@@ -99,12 +129,12 @@ pub(crate) fn state_name(state: State) -> &'static str {
     match state {
         State::Pending => "PENDING",
         State::Aborting => "ABORTING",
-        known => wire_state(known).as_str_name(),
+        known => state_of(known).as_str_name(),
     }
 }
 
 /// A stored state; CANCELLED takes its reason from its own column.
-pub(crate) fn state(name: &str, reason: Option<CancelReason>) -> Result<State, Error> {
+pub(crate) fn stored_state(name: &str, reason: Option<CancelReason>) -> Result<State, Error> {
     match (name, reason) {
         ("PENDING", _) => Ok(State::Pending),
         ("PLACED", _) => Ok(State::Placed),

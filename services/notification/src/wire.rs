@@ -13,7 +13,7 @@ use crate::{domain::Audience, store::Notification};
 pub(crate) fn sent(notification: &Notification) -> (&'static str, Vec<u8>) {
     let event = Event::NotificationSent(NotificationSent {
         notification_id: notification.id.to_string(),
-        audience: wire_audience(notification.audience).into(),
+        audience: audience(notification.audience).into(),
         subject_id: notification.subject.to_string(),
     });
     let name = match notification.audience {
@@ -24,7 +24,7 @@ pub(crate) fn sent(notification: &Notification) -> (&'static str, Vec<u8>) {
 }
 
 /// An audience on the wire.
-pub(crate) fn wire_audience(audience: Audience) -> Wire {
+pub(crate) fn audience(audience: Audience) -> Wire {
     match audience {
         Audience::Admin => Wire::Admin,
         Audience::Marketing => Wire::Marketing,

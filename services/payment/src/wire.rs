@@ -1,5 +1,5 @@
-//! The words that payments go by elsewhere: in events, and in the database,
-//! where states and methods have their names from the contract.
+//! How payments and wallets look elsewhere: on the wire, in events, and in the database, where states and
+//! methods have their names from the contract.
 
 use base::{Error, Money};
 use contracts::{
@@ -10,7 +10,50 @@ use contracts::{
     },
 };
 
-use crate::domain::{MemberId, Method, Outcome, Payment, State};
+use crate::{
+    domain::{MemberId, Method, Outcome, Payment, State},
+    store::{Entry, Stored},
+};
+
+/// A payment on the wire.
+pub(crate) fn payment(stored: &Stored) -> pb::Payment {
+    let payment = &stored.payment;
+    pb::Payment {
+        id: payment.id.to_string(),
+        order_id: payment.order.to_string(),
+        member_id: payment.member.to_string(),
+        method: method(payment.method).into(),
+        amount: Some(payment.amount.to_wire().into()),
+        state: state_of(payment.state).into(),
+        deposit_due_time: payment.deposit_due.map(Into::into),
+        deposit_reference: payment.deposit_due.map(|_| reference(payment)).unwrap_or_default(),
+        cancel_reason: payment.reason.clone(),
+        etag: etag(stored),
+        create_time: Some(stored.create_time.into()),
+    }
+}
+
+/// Changes with every change of a payment.
+pub(crate) fn etag(stored: &Stored) -> String {
+    stored.version.to_string()
+}
+
+/// A wallet on the wire.
+pub(crate) fn wallet(member: MemberId, balance: Money) -> pb::Wallet {
+    pb::Wallet { member_id: member.to_string(), balance: Some(balance.to_wire().into()) }
+}
+
+/// A wallet's movement on the wire.
+pub(crate) fn entry(entry: &Entry) -> pb::WalletEntry {
+    let kind = pb::wallet_entry::Kind::from_str_name(&entry.kind).unwrap_or_default();
+    pb::WalletEntry {
+        id: entry.id.to_string(),
+        kind: kind.into(),
+        amount: Some(entry.amount.to_wire().into()),
+        order_id: entry.order.map(|id| id.to_string()).unwrap_or_default(),
+        create_time: Some(entry.create_time.into()),
+    }
+}
 
 /// The event of an outcome; none for what others never knew.
 pub(crate) fn event(payment: &Payment, outcome: &Outcome) -> Option<Event> {
@@ -32,7 +75,7 @@ pub(crate) fn event(payment: &Payment, outcome: &Outcome) -> Option<Event> {
             order_id,
             member_id,
             amount,
-            method: wire_method(payment.method).into(),
+            method: method(payment.method).into(),
         }),
         // The order asked, and has its answer: it is not placed.
         Outcome::Declined if payment.method == Method::Card => return None,
@@ -68,7 +111,7 @@ pub(crate) fn topped_up(member: MemberId, amount: Money) -> Event {
 }
 
 /// A method on the wire.
-pub(crate) fn wire_method(method: Method) -> PaymentMethod {
+pub(crate) fn method(method: Method) -> PaymentMethod {
     match method {
         Method::Card => PaymentMethod::Card,
         Method::Wallet => PaymentMethod::Wallet,
@@ -77,7 +120,7 @@ pub(crate) fn wire_method(method: Method) -> PaymentMethod {
 }
 
 /// A state on the wire.
-pub(crate) fn wire_state(state: State) -> pb::payment::State {
+pub(crate) fn state_of(state: State) -> pb::payment::State {
     match state {
         // Never seen: the first is not stored, the second not shown.
         State::New | State::Refused => pb::payment::State::Unspecified,

@@ -8,7 +8,7 @@ use telemetry::{Counters, Gauges, Histograms};
 
 use crate::{
     domain::{Order, State},
-    store, words,
+    store, wire,
 };
 
 type One = [(&'static str, &'static str); 1];
@@ -38,7 +38,7 @@ static IN_PROGRESS: LazyLock<Gauges<One>> = LazyLock::new(|| {
 pub(crate) fn reached(order: &Order, state: State, created: SystemTime) {
     let method = ("payment_method", order.method.name());
     let took = created.elapsed().unwrap_or_default();
-    TOOK.took(&[method, ("order_state", words::state_name(state))], took);
+    TOOK.took(&[method, ("order_state", wire::state_name(state))], took);
     match state {
         State::Placed => {
             let won = u64::try_from(order.total.minor()).unwrap_or_default();

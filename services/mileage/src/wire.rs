@@ -30,7 +30,7 @@ pub(crate) fn event(entry: &Entry, outcome: Outcome) -> Option<Event> {
 }
 
 /// A state on the wire.
-pub(crate) fn wire_state(state: State) -> pb::mileage_entry::State {
+pub(crate) fn state(state: State) -> pb::mileage_entry::State {
     match state {
         // Never seen: the first is not stored, the second not shown.
         State::New | State::Refused => pb::mileage_entry::State::Unspecified,
