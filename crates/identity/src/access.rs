@@ -350,7 +350,7 @@ mod tests {
         "#;
         let dir = tempfile::tempdir().expect("dir");
         std::fs::write(dir.path().join("test.proto"), source).expect("write");
-        let options = concat!(env!("CARGO_MANIFEST_DIR"), "/../proto");
+        let options = concat!(env!("CARGO_MANIFEST_DIR"), "/../../proto");
         let mut compiler = protox::Compiler::new([dir.path(), options.as_ref()]).expect("compiler");
         compiler.include_imports(true).open_file("test.proto").expect("compiles");
         let set = compiler.encode_file_descriptor_set();
