@@ -44,7 +44,7 @@ lint: machine lint-tools ## check format, lints and dependencies
 	fi
 
 chaos: machine ## an auditor by the API alone, while everything goes wrong (SEED=, a fresh one; SECONDS=60)
-	@cargo build --workspace --bin hansang
+	@$(BUILD)
 	@cargo test --workspace --quiet --test chaos -- --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 api: TESTING := yes
