@@ -1,4 +1,4 @@
-//! `hansang up --split`: a process a service. One that is killed comes back; all
+//! `hansang up --split`: one process per service. One that is killed comes back; all
 //! end with the one that keeps them, however that ends. Runs the real program.
 
 use std::{

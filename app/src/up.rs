@@ -1,4 +1,4 @@
-//! `hansang up`: everything in one process, or in one a service, on a Postgres of
+//! `hansang up`: everything in one process, or in one per service, on a Postgres of
 //! its own unless it is given a server. Makes what is missing (cluster, keys,
 //! databases, logins) and keeps what is there.
 
@@ -41,7 +41,7 @@ pub(crate) struct Options {
     /// Where the services listen; with --split, the gateway's process alone [default: 127.0.0.1:50051]
     #[arg(long, value_name = "ADDRESS")]
     grpc: Option<SocketAddr>,
-    /// One process a service, and one for the gateway; what ends comes again
+    /// One process per service, and one for the gateway; one that ends is restarted
     #[arg(long)]
     split: bool,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Where it is measured: a deployment with a process a service, 20 products, a seller's
+//! Where it is measured: a deployment with one process per service, 20 products, a seller's
 //! token, and gateways of it; which core each may use.
 
 use std::{

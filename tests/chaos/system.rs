@@ -1,4 +1,4 @@
-//! The system under audit: a process a service and one for the gateway, two of those
+//! The system under audit: one process per service and one for the gateway, two of those
 //! that most depends on, each before its own way to Postgres. A keeper starts what
 //! has ended again, on the same ports, as Kubernetes would.
 

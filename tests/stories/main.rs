@@ -1,5 +1,5 @@
 //! The stories: what the shop promises, told over REST against real processes,
-//! one a service, on a real Postgres. Services are really killed. Nothing here
+//! one per service, on a real Postgres. Services are really killed. Nothing here
 //! looks inside a service, but for the ledger, which has to add up, and the event
 //! logs, which have to tell of each thing once.
 

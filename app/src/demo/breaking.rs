@@ -1,5 +1,5 @@
 //! Break it: mileage is killed, an order is cancelled meanwhile, and the points are
-//! taken back all the same. Needs a process a service.
+//! taken back all the same. Needs one process per service.
 
 use std::{fs, path::Path};
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Secret, SslMode};
 
-/// Postgres: one database and one role a service.
+/// Postgres: one database and one role per service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseSettings {

@@ -45,7 +45,7 @@ pub use self::{
 pub struct Settings {
     /// Postgres.
     pub database: DatabaseSettings,
-    /// The gRPC listener, one a process.
+    /// The gRPC listener, one per process.
     pub grpc: GrpcSettings,
     /// The gateway's REST listener.
     pub http: HttpSettings,
