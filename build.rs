@@ -1,5 +1,5 @@
 //! Compiles every `.proto` below `proto/` with protox: no protoc is needed. Beside the messages, each
-//! method and each event becomes what the crate `schema` says of it.
+//! method, each event and who may call what become what the crate `schema` says of them.
 
 use std::{
     env,
@@ -10,7 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use annotations::Annotations;
 use prost::Message as _;
+use prost_reflect::DescriptorPool;
 use prost_types::{
     DescriptorProto, FileDescriptorProto, MethodDescriptorProto, ServiceDescriptorProto,
     method_options::IdempotencyLevel,
@@ -46,7 +48,28 @@ fn main() -> Result<(), Box<dyn Error>> {
     for file in set.file.iter().filter(|file| file.package().starts_with("hansang.")) {
         describe(file, &out)?;
     }
+    fs::write(out.join("access.rs"), access(&compiler.descriptor_pool())?)?;
     Ok(())
+}
+
+/// `&[schema::Access { … }, …]`, of all methods of Hansang, by path.
+fn access(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
+    let annotations = Annotations::of(pool)?;
+    let mut rows = Vec::new();
+    let ours = pool.services().filter(|service| service.package_name().starts_with("hansang."));
+    for method in ours.flat_map(|service| service.methods().collect::<Vec<_>>()) {
+        let access = annotations.access(&method)?;
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        rows.push(format!(
+            "    ::schema::Access {{ method: {path:?}, roles: &{:?}, owner: {}, callers: &{:?}, on_behalf_of: {} }},\n",
+            access.roles,
+            access.owner.is_some(),
+            access.callers,
+            access.on_behalf_of.is_some(),
+        ));
+    }
+    rows.sort();
+    Ok(format!("&[\n{}]\n", rows.concat()))
 }
 
 /// Adds the methods and the events of a file to what was generated of its package.

@@ -23,6 +23,12 @@ pub use hansang::{
 /// `google.protobuf.FileDescriptorSet`.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
+/// All contracts, and who may call each of their methods.
+pub static API: schema::Api = schema::Api {
+    descriptors: DESCRIPTORS,
+    access: include!(concat!(env!("OUT_DIR"), "/access.rs")),
+};
+
 /// What `base::Money` needs to read and write money without knowing this crate.
 mod money {
     use super::Money;

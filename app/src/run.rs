@@ -150,7 +150,7 @@ impl Deployment {
         let stop = Stop::after(stop, settings.deadline.drain());
         let behind = Stop { told: stop.told.clone(), closing: CancellationToken::new() };
         let server =
-            Server::prepare(settings, &selection.services, gateway::DESCRIPTORS, behind.clone())
+            Server::prepare(settings, &selection.services, &contracts::API, behind.clone())
                 .await?
                 .refuse_revoked(settings, ISSUER.name)?;
         let gateway = if selection.gateway { Some(gateway::Gateway::new(settings)?) } else { None };

@@ -12,7 +12,7 @@ use prost_reflect::{
 
 use crate::{
     Result,
-    contracts::{Binding, Body},
+    binding::{Binding, Body},
     names::{ident, oneof, oneof_view, owned, variant, view},
     routes::masked,
 };

@@ -7,11 +7,12 @@
 
 use std::{env, error::Error, fs, path::Path};
 
+use annotations::Annotations;
 use prost_reflect::DescriptorPool;
 
-use crate::{contracts::Contracts, json::Used, routes::emit_route};
+use crate::{binding::bindings, json::Used, routes::emit_route};
 
-mod contracts;
+mod binding;
 mod json;
 mod names;
 mod routes;
@@ -41,13 +42,13 @@ fn main() -> Result<()> {
 /// Writes `routes.rs` and `messages.rs` for the contracts in a descriptor set.
 fn emit(descriptors: &Path, out: &Path) -> Result<()> {
     let pool = DescriptorPool::decode(fs::read(descriptors)?.as_slice())?;
-    let contracts = Contracts::new(&pool)?;
+    let annotations = Annotations::of(&pool)?;
     let mut used = Used::default();
     let mut routes = String::from("pub(crate) static ROUTES: &[Route] = &[\n");
     for service in pool.services() {
         for method in service.methods() {
-            for binding in contracts.bindings(&method)? {
-                emit_route(&mut routes, &contracts, &method, &binding)?;
+            for binding in bindings(&annotations, &method)? {
+                emit_route(&mut routes, &annotations, &method, &binding)?;
                 used.binding(&method, &binding);
             }
         }

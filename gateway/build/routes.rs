@@ -3,14 +3,12 @@
 
 use std::fmt::Write as _;
 
-use prost_reflect::{
-    Cardinality, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor,
-    prost_types::method_options::IdempotencyLevel,
-};
+use annotations::{Annotations, IdempotencyLevel, level};
+use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 
 use crate::{
     Result,
-    contracts::{Binding, Body, Contracts},
+    binding::{Binding, Body},
     json::{names, parts_of, raw, real_oneof, shown, slot, well_known},
     names::{ident, owned},
     template::Variable,
@@ -18,7 +16,7 @@ use crate::{
 
 pub(crate) fn emit_route(
     out: &mut String,
-    contracts: &Contracts,
+    annotations: &Annotations,
     method: &MethodDescriptor,
     binding: &Binding,
 ) -> Result<()> {
@@ -26,9 +24,8 @@ pub(crate) fn emit_route(
     let service = method.parent_service();
     let upstream = service.package_name().split('.').nth(1).ok_or("a package without a service")?;
     let called = format!("/{}/{}", service.full_name(), method.name());
-    let level = method.method_descriptor_proto().options.clone().unwrap_or_default();
-    let idempotent = level.idempotency_level() != IdempotencyLevel::IdempotencyUnknown;
-    let open = contracts.open(method);
+    let idempotent = level(method) != IdempotencyLevel::IdempotencyUnknown;
+    let open = annotations.access(method).is_ok_and(|access| access.is_open());
     let (segments, custom) = (&template.segments, &template.custom);
     let variables: Vec<_> = template.variables.iter().map(|v| (v.from, v.to)).collect();
     let media = |raw: bool| if raw { "Media::Any" } else { "Media::Json" };

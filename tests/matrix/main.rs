@@ -8,12 +8,13 @@ mod callers;
 mod dynamic;
 mod methods;
 
+use annotations::Access;
 use futures_util::{StreamExt as _, stream};
 use tonic::Code;
 
 use crate::{
     callers::{ActsFor, Who, World},
-    methods::{Access, Answer, Rpc, methods},
+    methods::{Answer, Rpc, methods},
 };
 
 /// What has to come back.
@@ -44,7 +45,7 @@ fn expected(access: &Access, who: &Who) -> Expected {
         Who::Person { .. } if owner => Expected::NotTheirs,
         Who::Service { name, acts_for } if access.callers.iter().any(|c| c == "*" || c == name) => {
             match acts_for {
-                _ if !access.on_behalf_of => Expected::Passes,
+                _ if access.on_behalf_of.is_none() => Expected::Passes,
                 ActsFor::Nobody => Expected::Denied,
                 ActsFor::Somebody => Expected::NotTheirs,
                 ActsFor::Owner => Expected::Passes,
@@ -95,7 +96,7 @@ fn everybody(access: &Access) -> Vec<Who> {
     let (allowed, others): (Vec<_>, Vec<_>) = services.partition(may);
     // One of those that may not, and all that may; of none, nothing is left to try.
     let services = others.into_iter().take(1).chain(allowed);
-    let acts_for: &[ActsFor] = if access.on_behalf_of {
+    let acts_for: &[ActsFor] = if access.on_behalf_of.is_some() {
         &[ActsFor::Nobody, ActsFor::Somebody, ActsFor::Owner]
     } else {
         &[ActsFor::Nobody]

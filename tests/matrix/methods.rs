@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use annotations::{Access, Annotations, Http, IdempotencyLevel, level};
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor,
-    Value, prost_types::method_options::IdempotencyLevel,
+    Value,
 };
 use tonic::Code;
 
@@ -22,16 +23,6 @@ pub(crate) struct Rpc {
     pub(crate) output: MessageDescriptor,
 }
 
-/// Who may call a method.
-#[derive(Default)]
-pub(crate) struct Access {
-    pub(crate) roles: Vec<String>,
-    pub(crate) owner: Option<String>,
-    pub(crate) callers: Vec<String>,
-    /// A service has to say for which member it calls.
-    pub(crate) on_behalf_of: bool,
-}
-
 /// What came back, over gRPC or REST: gRPC's code, and the message or the problem.
 pub(crate) struct Answer {
     pub(crate) code: Code,
@@ -44,64 +35,26 @@ pub(crate) type Known = BTreeMap<&'static str, Value>;
 /// Every method of the contracts.
 pub(crate) fn methods() -> Vec<Rpc> {
     let pool = DescriptorPool::decode(gateway::DESCRIPTORS).expect("the contracts");
-    pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()).map(rpc).collect()
+    let annotations = Annotations::of(&pool).expect("their options");
+    let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    methods.map(|method| rpc(&annotations, &method)).collect()
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for an iterator of values")]
-fn rpc(method: MethodDescriptor) -> Rpc {
-    let service = method.parent_service().full_name();
-    let options = method.method_descriptor_proto().options.clone().unwrap_or_default();
-    let access = option(&method, "hansang.api.v1.access").expect("an access option");
-    let rule = option(&method, "google.api.http");
-    let route = rule.map(|rule| {
-        let verb = ["get", "put", "post", "delete", "patch"].into_iter();
-        let verb = verb.map(|verb| (verb.to_uppercase(), text(&rule, verb)));
-        let (verb, path) = verb.into_iter().find(|(_, path)| !path.is_empty()).expect("a verb");
-        (verb, path, text(&rule, "body") == "*")
-    });
-    let level = options.idempotency_level();
+fn rpc(annotations: &Annotations, method: &MethodDescriptor) -> Rpc {
+    let routes = annotations.http(method).expect("a verb");
+    let route = routes
+        .into_iter()
+        .next()
+        .map(|Http { verb, path, body, .. }| (verb.to_owned(), path, body == "*"));
     Rpc {
-        path: format!("/{service}/{}", method.name()),
-        access: Access {
-            roles: list(&access, "roles").iter().map(|role| role_name(&access, role)).collect(),
-            owner: Some(text(&access, "owner")).filter(|owner| !owner.is_empty()),
-            callers: list(&access, "callers")
-                .iter()
-                .filter_map(|caller| caller.as_str().map(str::to_owned))
-                .collect(),
-            on_behalf_of: !text(&access, "on_behalf_of").is_empty(),
-        },
-        reads: level == IdempotencyLevel::NoSideEffects,
+        path: format!("/{}/{}", method.parent_service().full_name(), method.name()),
+        access: annotations.access(method).expect("an access option"),
+        reads: level(method) == IdempotencyLevel::NoSideEffects,
         streams: method.is_server_streaming(),
         route,
         input: method.input(),
         output: method.output(),
     }
-}
-
-fn option(method: &MethodDescriptor, name: &str) -> Option<DynamicMessage> {
-    let extension = method.parent_pool().get_extension_by_name(name).expect("an option");
-    let options = method.options();
-    let there = options.has_extension(&extension);
-    there.then(|| options.get_extension(&extension).as_message().expect("a message").clone())
-}
-
-fn list(message: &DynamicMessage, field: &str) -> Vec<Value> {
-    let value = message.get_field_by_name(field).expect("a field");
-    value.as_list().expect("a list").to_vec()
-}
-
-fn text(message: &DynamicMessage, field: &str) -> String {
-    let value = message.get_field_by_name(field).expect("a field");
-    value.as_str().expect("text").to_owned()
-}
-
-fn role_name(access: &DynamicMessage, role: &Value) -> String {
-    use prost_reflect::ReflectMessage as _;
-    let field = access.descriptor().get_field_by_name("roles").expect("a field");
-    let Kind::Enum(roles) = field.kind() else { panic!("roles are an enum") };
-    let number = role.as_enum_number().expect("a role");
-    roles.get_value(number).expect("a known role").name().to_owned()
 }
 
 impl Rpc {

@@ -1,7 +1,6 @@
 //! Who may call what, as the contracts say it: denied by default.
 //!
-//! The rules are read once, at start, from the `hansang.api.v1.access` options
-//! of the methods. The layer checks roles and callers before a handler runs; a
+//! The rules are generated from the contracts (see [`schema::Access`]). The layer checks roles and callers before a handler runs; a
 //! handler whose method names an owner finishes the check (see `incoming`). A
 //! revoked token opens nothing (see `revocation`), whatever the rules say.
 
@@ -13,7 +12,7 @@ use std::{
 
 use base::{Error, error::Kind};
 use futures_util::future::{Either, Ready, ready};
-use prost_reflect::{DescriptorPool, DynamicMessage, Value};
+use schema::Access;
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 use uuid::Uuid;
@@ -23,7 +22,8 @@ use crate::{
     revocation::Revoked,
 };
 
-const OPTION: &str = "hansang.api.v1.access";
+/// The role that everybody has, also without a token.
+const ANYONE: &str = "ANYONE";
 
 /// Who may call one method.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +33,7 @@ pub struct Rule {
     anyone: bool,
     roles: Vec<Role>,
     owner: bool,
-    callers: Vec<String>,
+    callers: &'static [&'static str],
     on_behalf_of: bool,
 }
 
@@ -72,35 +72,19 @@ impl Scope {
 pub struct Rules(Arc<HashMap<Arc<str>, Rule>>);
 
 impl Rules {
-    /// Reads the rules of the gRPC services in `served` from an encoded descriptor set. A
-    /// method that does not say who may call it is an error.
-    pub fn read(descriptors: &[u8], served: &[&str]) -> Result<Self, Error> {
-        let pool = DescriptorPool::decode(descriptors)
-            .map_err(|error| Error::internal(format!("contracts: {error}")))?;
-        let option = pool
-            .get_extension_by_name(OPTION)
-            .ok_or_else(|| Error::internal(format!("contracts: no option {OPTION}")))?;
+    /// The rules of the gRPC services in `served`. A service without any is an error: nothing that is
+    /// served is open by mistake.
+    pub fn of(access: &[Access], served: &[&str]) -> Result<Self, Error> {
         let mut rules = HashMap::new();
         for name in served {
-            let service = pool
-                .get_service_by_name(name)
-                .ok_or_else(|| Error::internal(format!("contracts: no service {name}")))?;
-            for method in service.methods() {
-                let path: Arc<str> = format!("/{name}/{}", method.name()).into();
-                let options = method.options();
-                let access = options.has_extension(&option).then(|| options.get_extension(&option));
-                let rule = access
-                    .as_deref()
-                    .and_then(Value::as_message)
-                    .and_then(|access| rule(Arc::clone(&path), access))
-                    .ok_or_else(|| {
-                        Error::new(
-                            Kind::Invalid,
-                            "NO_ACCESS_RULE",
-                            format!("{path} does not say who may call it (option {OPTION})"),
-                        )
-                    })?;
-                rules.insert(path, rule);
+            let before = rules.len();
+            for access in access.iter().filter(|access| service_of(access.method) == Some(name)) {
+                let rule = Rule::of(access)?;
+                rules.insert(Arc::clone(&rule.method), rule);
+            }
+            if rules.len() == before {
+                let detail = format!("no contract says who may call {name}");
+                return Err(Error::new(Kind::Invalid, "NO_ACCESS_RULE", detail));
             }
         }
         Ok(Self(Arc::new(rules)))
@@ -115,25 +99,9 @@ impl Rules {
     }
 }
 
-fn rule(method: Arc<str>, access: &DynamicMessage) -> Option<Rule> {
-    let mut rule = Rule { method, ..Rule::default() };
-    for role in access.get_field_by_name("roles")?.as_list()? {
-        match role.as_enum_number()? {
-            1 => rule.anyone = true,
-            2 => rule.roles.push(Role::Member),
-            3 => rule.roles.push(Role::Seller),
-            4 => rule.roles.push(Role::Admin),
-            _ => return None,
-        }
-    }
-    rule.owner = !access.get_field_by_name("owner")?.as_str()?.is_empty();
-    for caller in access.get_field_by_name("callers")?.as_list()? {
-        rule.callers.push(caller.as_str()?.to_owned());
-    }
-    rule.on_behalf_of = !access.get_field_by_name("on_behalf_of")?.as_str()?.is_empty();
-    let says_something =
-        rule.anyone || rule.owner || !rule.roles.is_empty() || !rule.callers.is_empty();
-    says_something.then_some(rule)
+/// The gRPC service that a path is of.
+fn service_of(path: &str) -> Option<&str> {
+    path.strip_prefix('/')?.split_once('/').map(|(service, _)| service)
 }
 
 fn for_nobody() -> Error {
@@ -142,6 +110,18 @@ fn for_nobody() -> Error {
 }
 
 impl Rule {
+    fn of(access: &Access) -> Result<Self, Error> {
+        let roles = access.roles.iter().filter(|role| **role != ANYONE);
+        Ok(Self {
+            method: access.method.into(),
+            anyone: access.roles.contains(&ANYONE),
+            roles: roles.map(|role| role.parse()).collect::<Result<_, _>>()?,
+            owner: access.owner,
+            callers: access.callers,
+            on_behalf_of: access.on_behalf_of,
+        })
+    }
+
     fn check(&self, caller: Caller) -> Result<Pass, Error> {
         let scope = match &caller {
             _ if self.anyone => Scope::All,
@@ -153,7 +133,7 @@ impl Rule {
             }
             Caller::Member { id, .. } if self.owner => Scope::Own(*id),
             Caller::Service { name, on_behalf_of }
-                if self.callers.iter().any(|c| c == "*" || c == name) =>
+                if self.callers.iter().any(|c| *c == "*" || c == name) =>
             {
                 match on_behalf_of {
                     _ if !self.on_behalf_of => Scope::All,
@@ -210,8 +190,7 @@ impl AccessLayer {
     }
 
     fn is_issuers(&self, path: &str) -> bool {
-        let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
-        service.is_some_and(|(service, _)| self.issuer.contains(&service))
+        service_of(path).is_some_and(|service| self.issuer.contains(&service))
     }
 }
 
@@ -279,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_service_that_acts_for_a_member_sees_what_is_theirs() {
-        let rule = Rule { callers: vec!["one".into()], on_behalf_of: true, ..Rule::default() };
+        let rule = Rule { callers: &["one"], on_behalf_of: true, ..Rule::default() };
         let id = Uuid::now_v7();
         let scope = |caller| rule.check(caller).map(|pass| pass.scope).map_err(|e| e.kind());
         assert_eq!(scope(service("one", Some(id))), Ok(Scope::Own(id)));
@@ -301,7 +280,7 @@ mod tests {
 
     #[test]
     fn only_named_services_may_call_an_internal_method() {
-        let rule = Rule { callers: vec!["one".into()], ..Rule::default() };
+        let rule = Rule { callers: &["one"], ..Rule::default() };
         assert!(rule.check(service("one", None)).is_ok());
         assert!(rule.check(Caller::Operator("me".into())).is_ok());
         assert!(rule.check(service("two", None)).is_err());
@@ -336,28 +315,26 @@ mod tests {
     }
 
     #[test]
-    fn a_method_that_says_nothing_is_an_error() {
-        let source = r#"
-            syntax = "proto3";
-            package test.v1;
-            import "hansang/api/v1/options.proto";
-            message Nothing {}
-            service Said { rpc Call(Nothing) returns (Nothing) {
-                option (hansang.api.v1.access) = {roles: [ANYONE]}; } }
-            service Unsaid { rpc Call(Nothing) returns (Nothing); }
-            service Empty { rpc Call(Nothing) returns (Nothing) {
-                option (hansang.api.v1.access) = {}; } }
-        "#;
-        let dir = tempfile::tempdir().expect("dir");
-        std::fs::write(dir.path().join("test.proto"), source).expect("write");
-        let options = concat!(env!("CARGO_MANIFEST_DIR"), "/../../proto");
-        let mut compiler = protox::Compiler::new([dir.path(), options.as_ref()]).expect("compiler");
-        compiler.include_imports(true).open_file("test.proto").expect("compiles");
-        let set = compiler.encode_file_descriptor_set();
-        assert!(Rules::read(&set, &["test.v1.Said"]).is_ok());
-        for silent in ["test.v1.Unsaid", "test.v1.Empty"] {
-            let error = Rules::read(&set, &[silent]).expect_err("refused");
-            assert_eq!(error.reason(), "NO_ACCESS_RULE");
-        }
+    fn a_service_without_rules_and_an_unknown_role_are_errors() {
+        let access = |method, roles| Access {
+            method,
+            roles,
+            owner: false,
+            callers: &[],
+            on_behalf_of: false,
+        };
+        let said = [
+            access("/test.v1.Open/Get", &["ANYONE"]),
+            access("/test.v1.Closed/Get", &["MEMBER", "ADMIN"]),
+            access("/test.v1.Odd/Get", &["NOBODY"]),
+        ];
+        let rules = Rules::of(&said, &["test.v1.Open", "test.v1.Closed"]).expect("rules");
+        let check = |path| rules.check(path, Caller::Anonymous).map(|pass| pass.is_some());
+        assert_eq!(check("/test.v1.Open/Get").ok(), Some(true));
+        assert_eq!(check("/test.v1.Closed/Get").map_err(|e| e.kind()), Err(Kind::Unauthenticated));
+        assert_eq!(check("/test.v1.Odd/Get").ok(), Some(false));
+        let error = Rules::of(&said, &["test.v1.Unsaid"]).expect_err("refused");
+        assert_eq!(error.reason(), "NO_ACCESS_RULE");
+        assert!(Rules::of(&said, &["test.v1.Odd"]).is_err());
     }
 }

@@ -6,6 +6,7 @@
 //! public keys are a JWK set (RFC 7517).
 
 use std::{
+    str::FromStr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -60,6 +61,25 @@ pub enum Role {
     Seller,
     /// Runs the shop.
     Admin,
+}
+
+impl Role {
+    const NAMES: [(Self, &'static str); 3] =
+        [(Self::Member, "MEMBER"), (Self::Seller, "SELLER"), (Self::Admin, "ADMIN")];
+
+    /// As contracts, tokens and databases have it.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(role, _)| *role == self).map_or("", |(_, name)| name)
+    }
+}
+
+impl FromStr for Role {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let role = Self::NAMES.iter().find(|(_, known)| *known == name).map(|(role, _)| *role);
+        role.ok_or_else(|| Error::internal(format!("no role {name}")))
+    }
 }
 
 #[derive(Serialize, Deserialize)]

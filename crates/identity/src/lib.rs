@@ -4,8 +4,8 @@
 //! ```
 //! use identity::access::Rules;
 //!
-//! // A method that does not say who may call it keeps a server from starting.
-//! assert!(Rules::read(&[], &["test.v1.PingService"]).is_err());
+//! // A service of which nothing says who may call it keeps a server from starting.
+//! assert!(Rules::of(&[], &["test.v1.PingService"]).is_err());
 //! ```
 //!
 //! It refuses to keep users, and whatever no rule allows.

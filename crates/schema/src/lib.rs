@@ -1,6 +1,6 @@
-//! What is known of a contract beside its messages: the methods that can be called, and the events
-//! that can be followed. A build script generates both beside the messages, so that a name that is
-//! not in the contract does not compile.
+//! What is known of a contract beside its messages: the methods that can be called, who may call them,
+//! and the events that can be followed. A build script generates all of it beside the messages, so
+//! that a name that is not in the contract does not compile.
 //!
 //! ```
 //! use schema::Unary;
@@ -34,6 +34,30 @@ impl<Q, R> Unary<Q, R> {
     pub const fn new(path: &'static str, idempotent: bool) -> Self {
         Self { path, idempotent, types: PhantomData }
     }
+}
+
+/// All contracts of a deployment: what its servers have to know of them.
+#[derive(Debug)]
+pub struct Api {
+    /// An encoded `google.protobuf.FileDescriptorSet`, with options and comments.
+    pub descriptors: &'static [u8],
+    /// Who may call each method, in the order of their paths.
+    pub access: &'static [Access],
+}
+
+/// Who may call one method: whoever is named by one of the first three.
+#[derive(Clone, Copy, Debug)]
+pub struct Access {
+    /// Its path, `/hansang.order.v1.OrderService/PlaceOrder`.
+    pub method: &'static str,
+    /// Members with one of these roles, as the contract has them; `ANYONE` is everybody.
+    pub roles: &'static [&'static str],
+    /// The owner of the resource.
+    pub owner: bool,
+    /// Services, by name; `*` is every service.
+    pub callers: &'static [&'static str],
+    /// A service has to say for whom it calls, and sees only what is theirs.
+    pub on_behalf_of: bool,
 }
 
 /// The message in which a service's events travel: `OrderEvent`.

@@ -17,6 +17,7 @@ use identity::{
 };
 use pg::{Database, migrate};
 use rpc::{Limits, Peer};
+use schema::Api;
 use settings::Settings;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -66,11 +67,11 @@ impl Part {
 }
 
 impl Server {
-    /// Gets everything ready. `descriptors` is the contracts' encoded descriptor set.
+    /// Gets everything ready; `api` is all that the deployment serves, here or elsewhere.
     pub async fn prepare(
         settings: &Settings,
         services: &[&'static Service],
-        descriptors: &'static [u8],
+        api: &'static Api,
         stop: Stop,
     ) -> Result<Self, Error> {
         #[cfg(feature = "testing")]
@@ -103,8 +104,8 @@ impl Server {
             routes.add_service(clock);
             served.push(ClockServiceServer::<()>::NAME);
         }
-        let rules = Rules::read(descriptors, &served)?;
-        add_reflection(&mut routes, descriptors, &served)?;
+        let rules = Rules::of(api.access, &served)?;
+        add_reflection(&mut routes, api.descriptors, &served)?;
         Ok(Self {
             routes: routes.routes().prepare(),
             access: AccessLayer::new(rules, verifier),

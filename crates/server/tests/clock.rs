@@ -9,6 +9,7 @@ use pg::{
     Database,
     task::{self, Due, Handler, Outcome, Task},
 };
+use schema::{Access, Api};
 use server::{
     Service, ServiceBuilder,
     clock::v1::{AdvanceRequest, clock_service_client::ClockServiceClient},
@@ -38,6 +39,21 @@ static KITCHEN: Service = Service {
     },
 };
 
+/// As the contracts have it.
+const ACCESS: &[Access] = &[
+    access("/hansang.clock.v1.ClockService/Advance", &["ADMIN"], &[]),
+    access("/hansang.event.v1.LogLossService/ListLogLosses", &[], &["operator"]),
+    access("/hansang.event.v1.ParkedEvents/List", &[], &["operator"]),
+];
+
+const fn access(
+    method: &'static str,
+    roles: &'static [&'static str],
+    callers: &'static [&'static str],
+) -> Access {
+    Access { method, roles, owner: false, callers, on_behalf_of: false }
+}
+
 async fn kitchen(clock: bool) -> Stage {
     let mut compiler =
         protox::Compiler::new([concat!(env!("CARGO_MANIFEST_DIR"), "/../../proto")]).unwrap();
@@ -47,9 +63,10 @@ async fn kitchen(clock: bool) -> Stage {
         "hansang/event/v1/parked_service.proto",
     ];
     compiler.include_imports(true).open_files(served).unwrap();
-    let contracts = compiler.encode_file_descriptor_set().leak();
+    let descriptors = compiler.encode_file_descriptor_set().leak();
+    let api = Box::leak(Box::new(Api { descriptors, access: ACCESS }));
     let change = |settings: &mut settings::Settings| settings.testing.clock = clock;
-    Stage::open_with(&[&KITCHEN], contracts, change).await.unwrap()
+    Stage::open_with(&[&KITCHEN], api, change).await.unwrap()
 }
 
 async fn advance(stage: &Stage, caller: As, by: Duration) -> Result<(), Status> {

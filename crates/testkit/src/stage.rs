@@ -8,6 +8,7 @@ use base::{Error, Stop};
 use identity::auth::{self, Identity, Issuer, Role};
 use pg::Database;
 use rpc::IDEMPOTENCY_KEY;
+use schema::Api;
 use server::{Server, Service};
 use settings::{AuthSettings, Secret, Settings};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -67,8 +68,8 @@ impl Stage {
     ///
     /// # Panics
     /// When they do not start.
-    pub async fn open(services: &[&'static Service], descriptors: &'static [u8]) -> Self {
-        Self::open_with(services, descriptors, |_| {}).await.expect("the services start")
+    pub async fn open(services: &[&'static Service], api: &'static Api) -> Self {
+        Self::open_with(services, api, |_| {}).await.expect("the services start")
     }
 
     /// The same; tokens that `issuer` has revoked are refused.
@@ -77,10 +78,10 @@ impl Stage {
     /// When they do not start.
     pub async fn open_with_issuer(
         services: &[&'static Service],
-        descriptors: &'static [u8],
+        api: &'static Api,
         issuer: &'static str,
     ) -> Self {
-        let stage = Self::start(services, descriptors, |_| {}, Some(issuer));
+        let stage = Self::start(services, api, |_| {}, Some(issuer));
         stage.await.expect("the services start")
     }
 
@@ -90,15 +91,15 @@ impl Stage {
     /// When there is no Postgres.
     pub async fn open_with(
         services: &[&'static Service],
-        descriptors: &'static [u8],
+        api: &'static Api,
         change: impl FnOnce(&mut Settings),
     ) -> Result<Self, Error> {
-        Self::start(services, descriptors, change, None).await
+        Self::start(services, api, change, None).await
     }
 
     async fn start(
         services: &[&'static Service],
-        descriptors: &'static [u8],
+        api: &'static Api,
         change: impl FnOnce(&mut Settings),
         issuer: Option<&'static str>,
     ) -> Result<Self, Error> {
@@ -113,7 +114,7 @@ impl Stage {
         let stop = CancellationToken::new();
         change(&mut settings);
         let ending = Stop::after(stop.clone(), settings.deadline.drain());
-        let mut server = Server::prepare(&settings, services, descriptors, ending).await?;
+        let mut server = Server::prepare(&settings, services, api, ending).await?;
         if let Some(issuer) = issuer {
             server = server.refuse_revoked(&settings, issuer)?;
         }

@@ -1,20 +1,16 @@
 //! What the contracts say of a method: its routes, who may call it, and the
 //! comments. Reads descriptors; decides nothing.
 
+use annotations::{Access, Annotations, Http, IdempotencyLevel, level};
 use base::Error;
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, EnumDescriptor, ExtensionDescriptor, FieldDescriptor,
-    FileDescriptor, MethodDescriptor, ReflectMessage as _, ServiceDescriptor, Value,
-    prost_types::method_options::IdempotencyLevel,
+    DescriptorPool, FieldDescriptor, FileDescriptor, MethodDescriptor, ServiceDescriptor,
 };
 
-const VERBS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
-
-/// The options that are read.
+/// The contracts, with what their options say.
 pub(super) struct Contracts<'a> {
     pool: &'a DescriptorPool,
-    http: ExtensionDescriptor,
-    access: ExtensionDescriptor,
+    annotations: Annotations,
 }
 
 /// One way to call a method over REST.
@@ -36,37 +32,9 @@ pub(super) struct Route {
     pub(super) access: Access,
 }
 
-/// Who may call.
-pub(super) struct Access {
-    roles: Vec<String>,
-    owner: bool,
-}
-
-impl Access {
-    /// True when a call needs no token.
-    pub(super) fn open(&self) -> bool {
-        self.roles.iter().any(|role| role == "anyone")
-    }
-
-    /// For people.
-    pub(super) fn sentence(&self) -> String {
-        let mut who = self.roles.clone();
-        who.extend(self.owner.then(|| "the owner".to_owned()));
-        format!("*May call:* {}.", who.join(", "))
-    }
-}
-
 impl<'a> Contracts<'a> {
     pub(super) fn new(pool: &'a DescriptorPool) -> Result<Self, Error> {
-        let option = |name: &str| {
-            let found = pool.get_extension_by_name(name);
-            found.ok_or_else(|| Error::internal(format!("contracts: no option {name}")))
-        };
-        Ok(Self {
-            pool,
-            http: option("google.api.http")?,
-            access: option("hansang.api.v1.access")?,
-        })
+        Ok(Self { pool, annotations: Annotations::of(pool).map_err(|error| wrong(&error))? })
     }
 
     /// All routes, a service after the other.
@@ -75,66 +43,41 @@ impl<'a> Contracts<'a> {
         services.sort_by(|one, other| one.full_name().cmp(other.full_name()));
         let mut routes = Vec::new();
         for method in services.iter().flat_map(ServiceDescriptor::methods) {
-            for (index, rule) in self.rules(&method).iter().enumerate() {
+            let rules = self.annotations.http(&method).map_err(|error| wrong(&error))?;
+            for (index, rule) in rules.into_iter().enumerate() {
                 routes.push(self.route(&method, index, rule)?);
             }
         }
         Ok(routes)
     }
 
-    fn rules(&self, method: &MethodDescriptor) -> Vec<DynamicMessage> {
-        let options = method.options();
-        if !options.has_extension(&self.http) {
-            return Vec::new();
-        }
-        let Some(rule) = options.get_extension(&self.http).as_message().cloned() else {
-            return Vec::new();
-        };
-        let more = list(&rule, "additional_bindings");
-        let more: Vec<_> = more.iter().filter_map(|rule| rule.as_message().cloned()).collect();
-        [vec![rule], more].concat()
-    }
-
-    fn route(
-        &self,
-        method: &MethodDescriptor,
-        index: usize,
-        rule: &DynamicMessage,
-    ) -> Result<Route, Error> {
+    fn route(&self, method: &MethodDescriptor, index: usize, rule: Http) -> Result<Route, Error> {
         let unmapped = |what: &str| Error::internal(format!("{}: {what}", method.full_name()));
-        let verb = VERBS.into_iter().find(|verb| !text(rule, verb).is_empty());
-        let verb = verb.ok_or_else(|| unmapped("no verb that OpenAPI knows"))?;
         let (path, parameters) =
-            path(method, &text(rule, verb)).ok_or_else(|| unmapped("a path without its field"))?;
-        let options = method.method_descriptor_proto().options.clone().unwrap_or_default();
+            path(method, &rule.path).ok_or_else(|| unmapped("a path without its field"))?;
         Ok(Route {
             method: method.clone(),
-            verb: verb.to_owned(),
+            verb: rule.verb.to_lowercase(),
             path,
             parameters,
-            body: text(rule, "body"),
-            response_body: text(rule, "response_body"),
+            body: rule.body,
+            response_body: rule.response_body,
             index,
-            level: options.idempotency_level(),
-            access: self.access(method),
+            level: level(method),
+            access: self.annotations.access(method).map_err(|error| wrong(&error))?,
         })
     }
+}
 
-    fn access(&self, method: &MethodDescriptor) -> Access {
-        let options = method.options();
-        let access = options.get_extension(&self.access);
-        let Some(access) = access.as_message() else {
-            return Access { roles: Vec::new(), owner: false };
-        };
-        let names = access.descriptor().get_field_by_name("roles");
-        let names = names.and_then(|roles| roles.kind().as_enum().cloned());
-        let roles = list(access, "roles");
-        let roles = roles.iter().filter_map(|role| enum_name(names.as_ref()?, role));
-        Access {
-            roles: roles.map(|role| role.to_lowercase()).collect(),
-            owner: !text(access, "owner").is_empty(),
-        }
-    }
+fn wrong(error: &annotations::Error) -> Error {
+    Error::internal(format!("contracts: {error}"))
+}
+
+/// Who may call, for people.
+pub(super) fn sentence(access: &Access) -> String {
+    let mut who: Vec<_> = access.roles.iter().map(|role| role.to_lowercase()).collect();
+    who.extend(access.owner.as_ref().map(|_| "the owner".to_owned()));
+    format!("*May call:* {}.", who.join(", "))
 }
 
 impl Route {
@@ -182,20 +125,6 @@ fn path(
         parameters.push((name, field?));
     }
     Some((path, parameters))
-}
-
-fn list(message: &DynamicMessage, field: &str) -> Vec<Value> {
-    let value = message.get_field_by_name(field);
-    value.and_then(|value| value.as_list().map(<[Value]>::to_vec)).unwrap_or_default()
-}
-
-fn text(message: &DynamicMessage, field: &str) -> String {
-    let value = message.get_field_by_name(field);
-    value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-fn enum_name(kind: &EnumDescriptor, value: &Value) -> Option<String> {
-    Some(kind.get_value(value.as_enum_number()?)?.name().to_owned())
 }
 
 /// `OrderService` is `Order`.

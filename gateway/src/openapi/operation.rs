@@ -14,7 +14,7 @@ use utoipa::openapi::{
 };
 
 use super::{
-    contract::{Route, comment},
+    contract::{Route, comment, sentence},
     schema::Schemas,
 };
 
@@ -61,7 +61,7 @@ pub(super) fn operation(
     problems: &mut Problems,
 ) -> Operation {
     let about = comment(&route.method.parent_file(), route.method.path());
-    let about = about.into_iter().chain([route.access.sentence()]).collect::<Vec<_>>();
+    let about = about.into_iter().chain([sentence(&route.access)]).collect::<Vec<_>>();
     let mut operation = OperationBuilder::new()
         .operation_id(Some(route.id()))
         .tag(super::contract::title(route.method.parent_service()))
@@ -69,7 +69,7 @@ pub(super) fn operation(
         .description(Some(about.join("\n\n")))
         .parameters(Some(parameters(route, schemas)))
         .request_body(body(route, schemas));
-    if route.access.open() {
+    if route.access.is_open() {
         // No requirement at all, instead of the document's.
         operation = operation.securities(Some([] as [SecurityRequirement; 0]));
     }
@@ -103,7 +103,7 @@ fn summary(name: &str) -> String {
 fn statuses(route: &Route) -> Vec<u16> {
     let (commands, body) = (route.commands(), !route.body.is_empty());
     let may = |status: &u16| match status {
-        403 => !route.access.open(),
+        403 => !route.access.is_open(),
         404 => !route.parameters.is_empty(),
         408 | 413 | 415 => body,
         409 | 422 => commands,

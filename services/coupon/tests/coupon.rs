@@ -46,7 +46,7 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Self {
-        let stage = Stage::open(&[&coupon::SERVICE, &MEMBER], contracts::DESCRIPTORS).await;
+        let stage = Stage::open(&[&coupon::SERVICE, &MEMBER], &contracts::API).await;
         let coupons = CouponServiceClient::new(stage.channel());
         let (database, members) = (stage.database("coupon"), stage.database("member"));
         Self { stage, coupons, database, members, published: AtomicI64::new(0) }

@@ -56,7 +56,7 @@ impl Shop {
             *keep.lock().expect("free") = Some((proxy, members));
         };
         let services = [&coupon::SERVICE, &MEMBER];
-        let stage = Stage::open_with(&services, contracts::DESCRIPTORS, change).await;
+        let stage = Stage::open_with(&services, &contracts::API, change).await;
         let (proxy, members) = kept.lock().expect("free").take().expect("changed");
         Self { stage: stage.expect("the services start"), proxy, members }
     }

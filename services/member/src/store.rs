@@ -40,7 +40,7 @@ impl Member {
             email: row.get("email"),
             display_name: row.get("display_name"),
             password_hash: row.get("password_hash"),
-            roles: roles.into_iter().map(role).collect::<Result<_, _>>()?,
+            roles: roles.into_iter().map(str::parse).collect::<Result<_, _>>()?,
             membership: Membership {
                 state: state(row.get("state"), row.get("withdrawal_attempts"))?,
                 flags: Flags {
@@ -255,21 +255,7 @@ pub(crate) async fn withdrawn(
 }
 
 fn role_names(roles: &[Role]) -> Vec<&'static str> {
-    let name = |role: &Role| match role {
-        Role::Member => "MEMBER",
-        Role::Seller => "SELLER",
-        Role::Admin => "ADMIN",
-    };
-    roles.iter().map(name).collect()
-}
-
-fn role(name: &str) -> Result<Role, Error> {
-    match name {
-        "MEMBER" => Ok(Role::Member),
-        "SELLER" => Ok(Role::Seller),
-        "ADMIN" => Ok(Role::Admin),
-        other => Err(Error::internal(format!("member role {other}"))),
-    }
+    roles.iter().map(|role| role.name()).collect()
 }
 
 /// A state as the database has it, and its attempts.

@@ -115,7 +115,7 @@ struct Shop {
 impl Shop {
     async fn open() -> Self {
         let services = [&member::SERVICE, &COUPON, &NOTIFICATION];
-        let stage = Stage::open(&services, contracts::DESCRIPTORS).await;
+        let stage = Stage::open(&services, &contracts::API).await;
         let members = MemberServiceClient::new(stage.channel());
         Self { stage, members }
     }

@@ -71,8 +71,8 @@ struct Shop {
 impl Shop {
     async fn open() -> Self {
         let services = [&member::SERVICE, &COUPON, &NOTIFICATION];
-        let descriptors = contracts::DESCRIPTORS;
-        let stage = Stage::open_with_issuer(&services, descriptors, "member").await;
+        let api = &contracts::API;
+        let stage = Stage::open_with_issuer(&services, api, "member").await;
         let members = MemberServiceClient::new(stage.channel());
         Self { stage, members }
     }

@@ -78,7 +78,7 @@ impl Shop {
         let told = Settings::load(None, env, [])?;
         let services = &[&mileage::SERVICE, &PAYMENT];
         let change = |settings: &mut Settings| settings.service = told.service;
-        let stage = Stage::open_with(services, contracts::DESCRIPTORS, change).await?;
+        let stage = Stage::open_with(services, &contracts::API, change).await?;
         Ok(Self {
             mileage: MileageServiceClient::new(stage.channel()),
             database: stage.database("mileage"),

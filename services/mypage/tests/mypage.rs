@@ -79,7 +79,7 @@ impl Shop {
             &ORDER,
             &PAYMENT,
         ];
-        let stage = Stage::open(&services, contracts::DESCRIPTORS).await;
+        let stage = Stage::open(&services, &contracts::API).await;
         let pages = MyPageServiceClient::new(stage.channel());
         Self { stage, pages, member: base::id::new(), published: AtomicI64::new(0) }
     }

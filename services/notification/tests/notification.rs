@@ -71,7 +71,7 @@ impl Shop {
     async fn open_with(settings: serde_json::Value) -> Result<Self, Error> {
         let services = [&notification::SERVICE, &MEMBER, &PAYMENT];
         let section = serde_json::from_value(settings).expect("a section");
-        let stage = Stage::open_with(&services, contracts::DESCRIPTORS, |settings| {
+        let stage = Stage::open_with(&services, &contracts::API, |settings| {
             settings.service.insert("notification".into(), section);
         })
         .await?;

@@ -202,7 +202,7 @@ impl Shop {
 
     async fn open_with(change: impl FnOnce(&mut settings::Settings)) -> Self {
         let services = [&order::SERVICE, &PRODUCT, &PAYMENT, &DELIVERY, &MEMBER];
-        let stage = Stage::open_with(&services, contracts::DESCRIPTORS, change).await;
+        let stage = Stage::open_with(&services, &contracts::API, change).await;
         let stage = stage.expect("the services start");
         let orders = OrderServiceClient::new(stage.channel());
         let shop = Self { stage, orders, member: base::id::new(), product: base::id::new() };

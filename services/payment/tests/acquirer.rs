@@ -134,7 +134,7 @@ impl Shop {
     async fn open() -> Self {
         let (url, books) = acquirer().await;
         let services = [&payment::SERVICE, &ORDER];
-        let stage = Stage::open_with(&services, contracts::DESCRIPTORS, |settings| {
+        let stage = Stage::open_with(&services, &contracts::API, |settings| {
             let acquirer = json!({ "url": url, "secret_key": "test_sk_secret" });
             let section = json!({ "acquirer": acquirer });
             let section = serde_json::from_value(section).expect("a section");

@@ -47,7 +47,7 @@ impl Shop {
 
     async fn open_with(balance: i64, change: impl FnOnce(&mut Settings)) -> Self {
         let services = [&payment::SERVICE, &ORDER, &PRODUCT, &MILEAGE];
-        let stage = Stage::open_with(&services, contracts::DESCRIPTORS, change).await;
+        let stage = Stage::open_with(&services, &contracts::API, change).await;
         let stage = stage.expect("the services start");
         let payments = PaymentServiceClient::new(stage.channel());
         let published = AtomicI64::new(0);

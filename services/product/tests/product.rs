@@ -35,7 +35,7 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Self {
-        let stage = Stage::open(&[&product::SERVICE, &ORDER], contracts::DESCRIPTORS).await;
+        let stage = Stage::open(&[&product::SERVICE, &ORDER], &contracts::API).await;
         let products = ProductServiceClient::new(stage.channel());
         Self { stage, products, seller: As::Seller(base::id::new()) }
     }

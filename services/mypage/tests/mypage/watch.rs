@@ -195,7 +195,7 @@ async fn a_watch_ends_with_its_service_and_says_to_come_again() {
 
 #[tokio::test]
 async fn a_watch_lasts_no_longer_than_a_token() {
-    let stage = Stage::open_with(&[&mypage::SERVICE], contracts::DESCRIPTORS, |settings| {
+    let stage = Stage::open_with(&[&mypage::SERVICE], &contracts::API, |settings| {
         settings.auth.token_ttl_s = 1;
     });
     let stage = stage.await.expect("starts");
