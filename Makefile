@@ -52,9 +52,9 @@ api: machine ## hold the REST API against its OpenAPI document, with schemathesi
 	@tests/schemathesis.sh $(ARGS)
 
 # Without a sanitizer the pinned compiler will do: there is no unsafe code to watch.
-fuzz: machine ## look for input that makes the gateway panic (SECONDS=60 for each target)
+fuzz: machine ## look for input that makes the transcoder panic (SECONDS=60 for each target)
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked --quiet cargo-fuzz
-	@cd gateway && for target in request response; do \
+	@cd crates/transcoder-testkit && for target in request response; do \
 	  cargo fuzz run --sanitizer none $$target -- -max_total_time=$(or $(SECONDS),60) -print_final_stats=1 \
 	    || exit 1; \
 	done

@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// `&[schema::Access { … }, …]`, of all methods of Hansang, by path.
 fn access(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
-    let annotations = Annotations::of(pool)?;
+    let annotations = Annotations::of(pool);
     let mut rows = Vec::new();
     let ours = pool.services().filter(|service| service.package_name().starts_with("hansang."));
     for method in ours.flat_map(|service| service.methods().collect::<Vec<_>>()) {

@@ -20,10 +20,11 @@ use http::request::Parts;
 use identity::auth::Caller;
 use prometheus_client::encoding::EncodeLabelSet;
 use telemetry::Counters;
+use transcoder::Route;
 
 use crate::{
+    ROUTES,
     policies::{Policies, Policy, Priority, Rates},
-    route::{ROUTES, Route},
 };
 
 /// Where a request's connection comes from; an extension of the request.
@@ -155,7 +156,7 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::oracle::route;
+    use crate::route;
 
     fn from(address: &str, forwarded: &str) -> Parts {
         let mut request = Request::new(());

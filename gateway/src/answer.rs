@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::{Status, body::Body};
 use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use transcoder::{Input, Media, Miss, Route};
 
 use crate::{
     Gateway,
@@ -22,9 +23,7 @@ use crate::{
     deadline, grpc, headers, observe, openapi,
     policies::Policies,
     problem,
-    route::{Media, Miss, Route},
     stream::{self, Form, Frames},
-    transcode::Input,
 };
 
 pub(crate) const LONGEST_BODY: usize = 1024 * 1024;

@@ -14,12 +14,12 @@ use tonic::{Status, body::Body, metadata::MetadataMap, server::Grpc};
 use tonic_web::GrpcWebLayer;
 use tower::{Layer as _, Service as _, service_fn};
 use tracing::Instrument as _;
+use transcoder::Route;
 
 use crate::{
     Gateway,
     answer::{self, LONGEST_BODY},
     observe,
-    route::Route,
     stream::until_closing,
 };
 

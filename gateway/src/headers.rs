@@ -7,13 +7,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use tonic::metadata::MetadataMap;
+use transcoder::{Media, Route, write::Body};
 use uuid::Uuid;
 
-use crate::{
-    accept, problem,
-    route::{Media, Route},
-    write::Body,
-};
+use crate::{accept, problem};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(rpc::IDEMPOTENCY_KEY);
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -137,7 +134,7 @@ fn known(sent: &HeaderMap, etag: &HeaderValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::route;
+    use crate::route;
 
     fn sent(headers: &[(&'static str, &'static str)]) -> HeaderMap {
         let pairs = headers.iter();

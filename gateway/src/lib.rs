@@ -7,7 +7,7 @@
 //! 1. `serve` takes the connection, with limits on its headers.
 //! 2. `answer` sees to the rest: it answers `/healthz`, `/openapi.json`, `/docs`, `/ops`
 //!    and `/.well-known/jwks.json` itself, and opens the trace's span.
-//! 3. `route` finds the row for verb and path: 404, or 405 with `Allow`; `policies`
+//! 3. `transcoder` finds the row for verb and path: 404, or 405 with `Allow`; `policies`
 //!    has what an operator says of its method. `admission` lets the request in, or
 //!    not: 429, 503. `deadline` sets the one that holds for all that follows.
 //! 4. The token is verified: 401 if it is not valid, or missing where the contract
@@ -16,10 +16,9 @@
 //! 5. `headers` picks what goes on besides the message: the token, the
 //!    `Idempotency-Key` (minted where there is none, so that step 7 may retry),
 //!    `If-Match`, the trace. All else ends here.
-//! 6. `transcode` makes the request's bytes of body, path and query, strictly;
-//!    `read` knows the body's JSON, `slot` the text in the others.
+//! 6. `transcoder` makes the request's bytes of body, path and query, strictly.
 //! 7. `rpc` makes the call: deadline, retry, breaker, balance.
-//! 8. `write` makes JSON of the response's bytes; `headers` adds `201` with
+//! 8. `transcoder` makes JSON of the response's bytes; `headers` adds `201` with
 //!    `Location` and `Idempotency-Replayed` where the service said so. Of a server
 //!    stream `stream` makes what the client accepts, message by message.
 //! 9. Whatever goes wrong becomes a `problem`; `observe` counts it all.
@@ -33,42 +32,17 @@ mod admission;
 mod answer;
 mod cors;
 mod deadline;
-#[cfg(any(test, feature = "fuzzing"))]
-pub mod fuzzing;
 mod grpc;
 mod headers;
-#[cfg(any(test, feature = "fuzzing"))]
-mod library;
+#[cfg(test)]
+mod mapping;
 mod observe;
 mod openapi;
 mod ops;
-#[cfg(test)]
-mod oracle;
 mod policies;
 mod problem;
-#[cfg_attr(
-    not(any(test, feature = "fuzzing")),
-    allow(dead_code, reason = "Hansang's contracts use not all of it")
-)]
-mod read;
-mod route;
 mod serve;
-#[cfg_attr(
-    not(any(test, feature = "fuzzing")),
-    allow(dead_code, reason = "Hansang's contracts use not all of it")
-)]
-mod slot;
 mod stream;
-#[cfg_attr(
-    not(any(test, feature = "fuzzing")),
-    allow(dead_code, reason = "Hansang's contracts use not all of it")
-)]
-mod transcode;
-#[cfg_attr(
-    not(any(test, feature = "fuzzing")),
-    allow(dead_code, reason = "Hansang's contracts use not all of it")
-)]
-mod write;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -80,13 +54,9 @@ use settings::Settings;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
+use transcoder::{Route, Router};
 
-use crate::{
-    admission::Admission,
-    ops::Ops,
-    policies::Policies,
-    route::{ROUTES, Route, Router},
-};
+use crate::{admission::Admission, ops::Ops, policies::Policies};
 
 /// The contracts as an encoded descriptor set, for those who put the gateway and services together.
 pub use contracts::DESCRIPTORS;
@@ -102,6 +72,19 @@ pub use contracts::DESCRIPTORS;
 )]
 mod messages {
     include!(concat!(env!("OUT_DIR"), "/messages.rs"));
+}
+
+#[allow(unreachable_patterns, unreachable_pub, clippy::pedantic, reason = "emitted")]
+mod rows {
+    include!(concat!(env!("OUT_DIR"), "/routes.rs"));
+}
+
+use rows::ROUTES;
+
+/// The route of a method, by the end of its path.
+#[cfg(test)]
+fn route(method: &str) -> &'static Route {
+    ROUTES.iter().find(|route| route.method.ends_with(method)).expect("a route")
 }
 
 /// The gateway, ready to serve.

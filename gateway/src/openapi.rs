@@ -46,7 +46,7 @@ pub(crate) fn document(descriptors: &[u8]) -> Result<Bytes, Error> {
 fn open_api(descriptors: &[u8]) -> Result<OpenApi, Error> {
     let pool = DescriptorPool::decode(descriptors)
         .map_err(|error| Error::internal(format!("contracts: {error}")))?;
-    let contracts = Contracts::new(&pool)?;
+    let contracts = Contracts::new(&pool);
     let routes = contracts.routes()?;
     let mut schemas = Schemas::new(&routes);
     let mut problems = Problems::default();

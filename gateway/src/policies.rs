@@ -22,7 +22,9 @@ use telemetry::Counters;
 use tokio::{sync::watch, time::interval};
 use uuid::Uuid;
 
-use crate::route::{ROUTES, Route};
+use transcoder::Route;
+
+use crate::ROUTES;
 
 const BUILT_IN: &str = include_str!("../policies.toml");
 /// How often the file is looked at, and counts that have run out are forgotten.
@@ -322,7 +324,7 @@ fn count(outcome: &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::route;
+    use crate::route;
 
     fn read(text: &str) -> Policies {
         Policies::read(text).expect("is right")

@@ -20,7 +20,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body};
 
-use crate::{accept, problem, route::Route};
+use transcoder::Route;
+
+use crate::{accept, problem};
 
 /// The field of a request that a client's `Last-Event-ID` is for.
 const LAST_EVENT_ID: &str = "lastEventId";
@@ -263,7 +265,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::oracle;
+    use crate::{mapping::ORACLE, route};
 
     #[test]
     fn the_client_chooses_the_form() {
@@ -292,10 +294,10 @@ mod tests {
 
     /// What is written of two messages and then this.
     fn written(form: Form, last: Option<Result<Bytes, Status>>) -> String {
-        let route = oracle::route("/WatchMyPage");
+        let route = route("/WatchMyPage");
         let message = |id: &str| {
             let message = json!({"eventId": id, "order": {"orderId": "o", "stateLabel": "배송중"}});
-            Some(Ok(Bytes::from(oracle::response(route, &message))))
+            Some(Ok(Bytes::from(ORACLE.response(route, &message))))
         };
         let mut frames = Frames::new(form, route, "/v1/mypage/m:watch", None);
         let mut out = Vec::new();
@@ -324,7 +326,7 @@ mod tests {
         let part = array(Some(Err(away())));
         assert_eq!((ids(&part), part.len()), (vec!["1", "2"], 3));
         assert_eq!(part[2]["error"]["status"], 503);
-        let mut empty = Frames::new(Form::Array, oracle::route("/WatchMyPage"), "/", None);
+        let mut empty = Frames::new(Form::Array, route("/WatchMyPage"), "/", None);
         assert_eq!(empty.write(None), b"[]\n");
     }
 
@@ -357,7 +359,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn silent_events_are_kept_alive() {
-        let frames = Frames::new(Form::Events, oracle::route("/WatchMyPage"), "/", None);
+        let frames = Frames::new(Form::Events, route("/WatchMyPage"), "/", None);
         let silent = stream::pending().boxed();
         let begun = tokio::time::Instant::now();
         let mut body = response(silent, frames).await.expect("opens").into_body();

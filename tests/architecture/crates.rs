@@ -18,11 +18,14 @@ const LIBRARIES: &[(&str, usize)] = &[
     ("identity", 1_000),
     ("eventlog", 2_700),
     ("server", 2_000),
-    (TESTKIT, 800),
+    ("transcoder", 1_400),
+    ("transcoder-build", 900),
+    ("testkit", 800),
+    ("transcoder-testkit", 300),
 ];
 
 /// For tests alone.
-const TESTKIT: &str = "testkit";
+const TESTKITS: [&str; 2] = ["testkit", "transcoder-testkit"];
 
 /// Words of the shop. Roles are words of the access rules, and an order is also a sequence.
 const SHOP: &[&str] = &[
@@ -71,7 +74,7 @@ impl Layer {
 
     fn may_import(self, other: Self) -> bool {
         match (self, other) {
-            (_, Self::Library(other)) if LIBRARIES[other].0 == TESTKIT => false,
+            (_, Self::Library(other)) if TESTKITS.contains(&LIBRARIES[other].0) => false,
             (Self::App, other) => other != Self::App,
             (Self::Gateway | Self::Service, other) => {
                 matches!(other, Self::Contracts | Self::Library(_))
@@ -84,7 +87,7 @@ impl Layer {
 }
 
 /// A crate of the workspace: its folder, and the crates of the workspace that it imports. Tests may
-/// import `testkit`.
+/// import what is for tests.
 pub(super) struct Crate {
     name: String,
     pub(super) folder: String,
@@ -112,7 +115,9 @@ pub(super) fn crates() -> Vec<Crate> {
             imports: package
                 .dependencies
                 .iter()
-                .filter(|it| it.kind != DependencyKind::Development || it.name != TESTKIT)
+                .filter(|it| {
+                    it.kind != DependencyKind::Development || !TESTKITS.contains(&&*it.name)
+                })
                 .map(|dependency| dependency.name.clone())
                 .filter(|name| names.contains(name.as_str()) && *name != package.name.as_str())
                 .collect(),

@@ -35,7 +35,7 @@ pub(crate) type Known = BTreeMap<&'static str, Value>;
 /// Every method of the contracts.
 pub(crate) fn methods() -> Vec<Rpc> {
     let pool = DescriptorPool::decode(gateway::DESCRIPTORS).expect("the contracts");
-    let annotations = Annotations::of(&pool).expect("their options");
+    let annotations = Annotations::of(&pool);
     let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
     methods.map(|method| rpc(&annotations, &method)).collect()
 }

@@ -7,9 +7,11 @@
 //! use annotations::Annotations;
 //! use prost_reflect::DescriptorPool;
 //!
-//! // No contract has neither option: a method of such a pool says nothing.
-//! let error = Annotations::of(&DescriptorPool::new()).err();
-//! assert_eq!(error.map(|error| error.to_string()).as_deref(), Some("no option google.api.http"));
+//! let pool = DescriptorPool::global();
+//! let annotations = Annotations::of(&pool);
+//! for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+//!     println!("{}: {:?}", method.full_name(), annotations.access(&method));
+//! }
 //! ```
 //!
 //! It decides nothing: neither whether a caller may call, nor which request a path belongs to.
@@ -33,9 +35,6 @@ const VERBS: [(&str, &str); 5] =
 /// What is wrong with a contract.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The descriptors do not know the option.
-    #[error("no option {0}")]
-    Unknown(&'static str),
     /// Nobody may call this method: it does not carry the option, or an empty one.
     #[error("{0} does not say who may call it (option {ACCESS})")]
     NoAccess(String),
@@ -47,8 +46,8 @@ pub enum Error {
 /// The options that are read.
 #[derive(Clone, Debug)]
 pub struct Annotations {
-    http: ExtensionDescriptor,
-    access: ExtensionDescriptor,
+    http: Option<ExtensionDescriptor>,
+    access: Option<ExtensionDescriptor>,
 }
 
 /// Who may call a method. At least one of the first three says something.
@@ -78,16 +77,16 @@ pub struct Http {
 }
 
 impl Annotations {
-    /// The options, as these descriptors have them.
-    pub fn of(pool: &DescriptorPool) -> Result<Self, Error> {
-        let option = |name| pool.get_extension_by_name(name).ok_or(Error::Unknown(name));
-        Ok(Self { http: option(HTTP)?, access: option(ACCESS)? })
+    /// The options, as these descriptors have them. Where they do not, no method says anything.
+    pub fn of(pool: &DescriptorPool) -> Self {
+        let option = |name| pool.get_extension_by_name(name);
+        Self { http: option(HTTP), access: option(ACCESS) }
     }
 
     /// Who may call a method.
     pub fn access(&self, method: &MethodDescriptor) -> Result<Access, Error> {
         let none = || Error::NoAccess(method.full_name().to_owned());
-        let access = message(method, &self.access).ok_or_else(none)?;
+        let access = message(method, self.access.as_ref()).ok_or_else(none)?;
         let access = Access {
             roles: roles(&access),
             owner: Some(text(&access, "owner")).filter(|owner| !owner.is_empty()),
@@ -103,7 +102,7 @@ impl Annotations {
 
     /// The ways to call a method over REST, in the contract's order; most internal methods have none.
     pub fn http(&self, method: &MethodDescriptor) -> Result<Vec<Http>, Error> {
-        let Some(first) = message(method, &self.http) else { return Ok(Vec::new()) };
+        let Some(first) = message(method, self.http.as_ref()) else { return Ok(Vec::new()) };
         let more = list(&first, "additional_bindings");
         let more = more.iter().filter_map(Value::as_message);
         std::iter::once(&first).chain(more).map(|rule| http(method, rule)).collect()
@@ -132,8 +131,11 @@ fn http(method: &MethodDescriptor, rule: &DynamicMessage) -> Result<Http, Error>
     Ok(Http { verb, path, body: text(rule, "body"), response_body: text(rule, "response_body") })
 }
 
-fn message(method: &MethodDescriptor, option: &ExtensionDescriptor) -> Option<DynamicMessage> {
-    let options = method.options();
+fn message(
+    method: &MethodDescriptor,
+    option: Option<&ExtensionDescriptor>,
+) -> Option<DynamicMessage> {
+    let (option, options) = (option?, method.options());
     let there = options.has_extension(option);
     there.then(|| options.get_extension(option).as_message().cloned()).flatten()
 }
@@ -197,7 +199,7 @@ mod tests {
                 option (hansang.api.v1.access) = {{roles: [ANYONE]}}; \
                 option (google.api.http) = {{get: \"/v1/pages\"}}; }}"
             ));
-            let annotations = Annotations::of(&pool).expect("the options");
+            let annotations = Annotations::of(&pool);
             let error = annotations.access(&method(&pool)).expect_err("nobody may call it");
             assert_eq!(error, Error::NoAccess("test.v1.Pages.Get".to_owned()));
         }
@@ -215,7 +217,7 @@ mod tests {
                     additional_bindings {put: "/v1/turned" body: "id" response_body: "id"}
                 }; }"#,
         );
-        let (annotations, turn) = (Annotations::of(&pool).expect("the options"), method(&pool));
+        let (annotations, turn) = (Annotations::of(&pool), method(&pool));
         let access = annotations.access(&turn).expect("it says who");
         assert!(!access.is_open());
         assert_eq!(access.roles, ["SELLER", "ADMIN"]);
@@ -243,7 +245,7 @@ mod tests {
                 option (hansang.api.v1.access) = {roles: [ANYONE]};
                 option (google.api.http) = {custom: {kind: "HEAD" path: "/v1/pages"}}; }"#,
         );
-        let annotations = Annotations::of(&pool).expect("the options");
+        let annotations = Annotations::of(&pool);
         assert_eq!(
             annotations.http(&method(&pool)),
             Err(Error::NoVerb("test.v1.Pages.Get".to_owned()))

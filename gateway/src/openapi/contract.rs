@@ -33,8 +33,8 @@ pub(super) struct Route {
 }
 
 impl<'a> Contracts<'a> {
-    pub(super) fn new(pool: &'a DescriptorPool) -> Result<Self, Error> {
-        Ok(Self { pool, annotations: Annotations::of(pool).map_err(|error| wrong(&error))? })
+    pub(super) fn new(pool: &'a DescriptorPool) -> Self {
+        Self { pool, annotations: Annotations::of(pool) }
     }
 
     /// All routes, a service after the other.

@@ -7,7 +7,7 @@ use contracts::DESCRIPTORS;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::route::ROUTES;
+use crate::ROUTES;
 
 fn read() -> Value {
     serde_json::from_slice(&document(DESCRIPTORS).expect("a document")).expect("JSON")

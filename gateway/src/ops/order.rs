@@ -10,7 +10,9 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::door::Viewer;
-use crate::{Gateway, answer, problem, route::Miss, transcode::Input};
+use transcoder::{Input, Miss};
+
+use crate::{Gateway, answer, problem};
 
 /// An order.
 pub(super) struct History {

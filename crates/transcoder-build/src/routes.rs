@@ -103,7 +103,7 @@ fn request(method: &MethodDescriptor, binding: &Binding) -> Result<String> {
         let Variable { from, to, .. } = binding.template.variables[index];
         let read = if to == from + 1 { "path" } else { "path_of_many" };
         let json = fields.iter().map(FieldDescriptor::json_name).collect::<Vec<_>>().join(".");
-        let taken = format!("Error::violation({json:?}, slot::TAKEN)");
+        let taken = format!("::base::Error::violation({json:?}, slot::TAKEN)");
         let place =
             fields.iter().fold("message".into(), |base: String, field| slot(&base, field, &taken));
         writeln!(out, "            input.{read}({index}, {json:?}, {place})?;")?;

@@ -4,5 +4,5 @@
 
 libfuzzer_sys::fuzz_target!(|answered: (u16, &[u8])| {
     let (route, bytes) = answered;
-    gateway::fuzzing::response(route, bytes);
+    transcoder_testkit::fuzzing::response(route, bytes);
 });

@@ -19,23 +19,25 @@ use buffa_types::google::protobuf::__buffa::view::{
 use http::HeaderValue;
 
 /// Something that has a JSON form.
-pub(crate) trait Json {
+pub trait Json {
     /// Appends the JSON.
     fn write(&self, out: &mut Body);
 }
 
 /// A response's body.
-pub(crate) struct Body {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) content_type: HeaderValue,
+pub struct Body {
+    /// The body.
+    pub bytes: Vec<u8>,
+    /// What it is.
+    pub content_type: HeaderValue,
     /// The resource's entity tag, quoted.
-    pub(crate) etag: Option<HeaderValue>,
+    pub etag: Option<HeaderValue>,
     /// Why there is no JSON for what came.
     failure: Option<String>,
 }
 
 /// A response message as a body, which `render` makes of the message's view.
-pub(crate) fn body<M: HasMessageView>(
+pub fn body<M: HasMessageView>(
     bytes: &[u8],
     render: for<'v, 'a> fn(&'v M::View<'a>, &mut Body),
 ) -> Result<Body, Error> {
@@ -57,12 +59,12 @@ pub(crate) fn body<M: HasMessageView>(
 
 impl Body {
     /// Is this value.
-    pub(crate) fn field<T: Json + ?Sized>(&mut self, value: &T) {
+    pub fn field<T: Json + ?Sized>(&mut self, value: &T) {
         value.write(self);
     }
 
     /// Is this value, or `null`.
-    pub(crate) fn present<T: Json + ?Sized>(&mut self, value: Option<&T>) {
+    pub fn present<T: Json + ?Sized>(&mut self, value: Option<&T>) {
         match value {
             Some(value) => value.write(self),
             None => self.bytes.extend_from_slice(b"null"),
@@ -70,7 +72,7 @@ impl Body {
     }
 
     /// Is these bytes, of the type that the service says.
-    pub(crate) fn bytes(&mut self, content_type: &str, bytes: &[u8]) {
+    pub fn bytes(&mut self, content_type: &str, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
         self.content_type = HeaderValue::from_str(content_type)
             .ok()
@@ -79,7 +81,7 @@ impl Body {
     }
 
     /// Is of the resource's version with this tag; empty is none.
-    pub(crate) fn tag(&mut self, etag: &str) {
+    pub fn tag(&mut self, etag: &str) {
         let quotable = !etag.is_empty() && etag.bytes().all(|b| b.is_ascii_graphic() && b != b'"');
         self.etag = quotable.then(|| HeaderValue::try_from(format!("\"{etag}\"")).ok()).flatten();
     }
@@ -96,7 +98,7 @@ impl Body {
 }
 
 /// The id of a stream's message.
-pub(crate) fn event_id<M>(
+pub fn event_id<M>(
     bytes: &[u8],
     id: impl for<'v, 'a> Fn(&'v M::View<'a>) -> &'v str,
 ) -> Option<String>
@@ -107,30 +109,34 @@ where
 }
 
 /// Writes an object, field by field. A key comes with its quotes and colon.
-pub(crate) struct Object<'a> {
+pub struct Object<'a> {
     out: &'a mut Body,
     next: u8,
 }
 
 impl<'a> Object<'a> {
-    pub(crate) fn new(out: &'a mut Body) -> Self {
+    /// Begins one.
+    pub fn new(out: &'a mut Body) -> Self {
         Self { out, next: b'{' }
     }
 
-    pub(crate) fn field<T: Json + ?Sized>(&mut self, key: &'static str, value: &T) {
+    /// Appends a field.
+    pub fn field<T: Json + ?Sized>(&mut self, key: &'static str, value: &T) {
         self.out.bytes.push(self.next);
         self.next = b',';
         self.out.bytes.extend_from_slice(key.as_bytes());
         value.write(self.out);
     }
 
-    pub(crate) fn present<T: Json + ?Sized>(&mut self, key: &'static str, value: Option<&T>) {
+    /// Appends a field that may be absent.
+    pub fn present<T: Json + ?Sized>(&mut self, key: &'static str, value: Option<&T>) {
         if let Some(value) = value {
             self.field(key, value);
         }
     }
 
-    pub(crate) fn end(self) {
+    /// Ends it.
+    pub fn end(self) {
         if self.next == b'{' {
             self.out.bytes.push(b'{');
         }
@@ -256,76 +262,5 @@ impl<K: Json + Hash + Eq, T: Json> Json for MapView<'_, K, T> {
             out.bytes.push(b'{');
         }
         out.bytes.push(b'}');
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use crate::oracle;
-
-    fn written(method: &str, response: &Value) -> (Value, String) {
-        let route = oracle::route(method);
-        let bytes = oracle::response(route, response);
-        let body = (route.response)(&bytes).expect("writes");
-        let text = String::from_utf8(body.bytes).expect("UTF-8");
-        let value: Value = serde_json::from_str(&text).expect("JSON");
-        assert_eq!(value, oracle::json(route, &bytes), "{method}");
-        (value, text)
-    }
-
-    #[test]
-    fn responses_are_what_the_oracle_makes_of_them() {
-        let order = json!({
-            "id": "o1", "memberId": "m1", "state": "DELIVERING", "paymentMethod": "WALLET",
-            "lines": [
-                {"productId": "p1", "displayName": "차 \" \\ \u{1} \u{2028} <b>", "quantity": 10,
-                 "unitPrice": {"currencyCode": "KRW", "units": "1000"}},
-                {"productId": "p2"},
-            ],
-            "total": {"currencyCode": "KRW", "units": "-9007199254740993", "nanos": -5},
-            "createTime": "2026-01-02T03:04:05.006Z", "etag": "e",
-        });
-        written("/GetOrder", &order);
-        written("/ListOrders", &json!({"orders": [order, {}], "nextPageToken": "n"}));
-        for at in [
-            "1969-12-31T23:59:59.5Z",
-            "2026-01-02T03:04:05Z",
-            "2026-01-02T03:04:05.000001Z",
-            "2026-01-02T03:04:05.123456789Z",
-            "0001-01-01T00:00:00Z",
-            "9999-12-31T23:59:59Z",
-        ] {
-            let (value, _) = written("/GetProduct", &json!({"createTime": at}));
-            assert!(value["createTime"].as_str().is_some_and(|at| at.ends_with('Z')));
-        }
-        let view = json!({"orderId": "o1", "history": [{"state": "PLACED", "label": "주문접수"}]});
-        written("/GetMyOrder", &view);
-        written("/GetMyPage", &json!({"orderCount": "9223372036854775807"}));
-    }
-
-    #[test]
-    fn fields_at_their_default_are_written_and_unset_messages_are_not() {
-        let (_, text) = written("/GetProduct", &json!({}));
-        assert_eq!(text, r#"{"id":"","displayName":"","stock":0,"etag":""}"#);
-        let (_, text) = written("/GetMember", &json!({}));
-        assert!(text.contains(r#""state":"STATE_UNSPECIFIED","couponIssued":false"#), "{text}");
-        let (_, text) = written("/ListOrders", &json!({}));
-        assert_eq!(text, r#"{"orders":[],"nextPageToken":""}"#);
-        let (_, text) = written("/GetMileage", &json!({}));
-        assert_eq!(text, r#"{"memberId":"","balance":"0"}"#);
-    }
-
-    #[test]
-    fn an_enum_number_without_a_name_is_written_as_a_number() {
-        let (value, _) = written("/GetOrder", &json!({"state": 77}));
-        assert_eq!(value["state"], 77);
-    }
-
-    #[test]
-    fn bytes_that_are_no_message_are_the_upstreams_fault() {
-        let error = (oracle::route("/GetOrder").response)(&[0xff]).err().expect("no message");
-        assert_eq!(error.kind(), base::error::Kind::Internal);
     }
 }

@@ -5,18 +5,18 @@ use buffa::Message as _;
 use buffa_types::google::protobuf::{FloatValue, Timestamp, Value as AnyValue};
 use serde_json::{Value, json};
 
-use super::messages::test::library::v1::Kinds;
-use crate::{oracle, route::Media};
+use transcoder::Media;
+use transcoder_testkit::{ORACLE, messages::test::library::v1::Kinds, route};
 
 fn written(method: &str, bytes: &[u8]) -> Value {
-    let body = (oracle::route(method).response)(bytes).expect("writes");
+    let body = (route(method).response)(bytes).expect("writes");
     assert_eq!(body.content_type, "application/json");
     serde_json::from_slice(&body.bytes).expect("JSON")
 }
 
 #[test]
 fn every_kind_is_written_as_the_oracle_writes_it() {
-    let route = oracle::route("/EchoKinds");
+    let route = route("/EchoKinds");
     let kinds = [
         json!({}),
         json!({"doubleField": 0.1, "floatField": 0.1, "doubles": [1.0, -0.0, 1e300, 5e-324, 1e21]}),
@@ -49,8 +49,8 @@ fn every_kind_is_written_as_the_oracle_writes_it() {
         json!({"chosenValue": null}),
     ];
     for kind in kinds {
-        let bytes = oracle::response(route, &kind);
-        assert_eq!(written("/EchoKinds", &bytes), oracle::json(route, &bytes), "{kind}");
+        let bytes = ORACLE.response(route, &kind);
+        assert_eq!(written("/EchoKinds", &bytes), ORACLE.json(route, &bytes), "{kind}");
     }
 }
 
@@ -66,9 +66,9 @@ fn a_wrapped_number_can_be_none() {
 
 #[test]
 fn of_a_maps_key_that_came_twice_the_last_counts() {
-    let route = oracle::route("/EchoKinds");
-    let mut bytes = oracle::response(route, &json!({"byString": {"a": "1", "b": "2"}}));
-    bytes.extend(oracle::response(route, &json!({"byString": {"a": "3"}})));
+    let route = route("/EchoKinds");
+    let mut bytes = ORACLE.response(route, &json!({"byString": {"a": "1", "b": "2"}}));
+    bytes.extend(ORACLE.response(route, &json!({"byString": {"a": "3"}})));
     assert_eq!(written("/EchoKinds", &bytes)["byString"], json!({"a": "3", "b": "2"}));
 }
 
@@ -80,20 +80,20 @@ fn what_has_no_json_is_the_upstreams_fault() {
         Kinds { value: AnyValue::from(f64::NAN).into(), ..Default::default() },
     ];
     for kind in kinds {
-        let answer = (oracle::route("/EchoKinds").response)(&kind.encode_to_vec());
+        let answer = (route("/EchoKinds").response)(&kind.encode_to_vec());
         assert_eq!(answer.err().expect("refused").kind(), Kind::Internal);
     }
 }
 
 #[test]
 fn a_field_of_the_response_can_be_the_body() {
-    let route = oracle::route("/ListBooks");
-    let bytes = oracle::response(route, &json!({"books": [{"title": "t"}, {}]}));
+    let route = route("/ListBooks");
+    let bytes = ORACLE.response(route, &json!({"books": [{"title": "t"}, {}]}));
     let books = written("/ListBooks", &bytes);
     assert_eq!((books[0]["title"].as_str(), books[1]["title"].as_str()), (Some("t"), Some("")));
     assert_eq!(written("/ListBooks", &[]), json!([]));
-    let route = oracle::route("/UpdateBook");
-    let bytes = oracle::response(route, &json!({"book": {"title": "t", "etag": "e1"}}));
+    let route = transcoder_testkit::route("/UpdateBook");
+    let bytes = ORACLE.response(route, &json!({"book": {"title": "t", "etag": "e1"}}));
     assert_eq!(written("/UpdateBook", &bytes)["title"], "t");
     assert_eq!((route.response)(&bytes).expect("writes").etag.expect("a tag"), "\"e1\"");
     assert_eq!(written("/UpdateBook", &[]), Value::Null);
@@ -106,23 +106,23 @@ fn bytes_of_any_type_are_answered_as_they_are() {
         ("/Print", json!({"contentType": "image/png", "data": "iVBORw=="})),
         ("/PutCover", json!({"file": {"contentType": "image/png", "data": "iVBORw=="}})),
     ] {
-        let route = oracle::route(method);
+        let route = route(method);
         assert_eq!((route.takes, route.gives), (Media::Any, Media::Any));
-        let body = (route.response)(&oracle::response(route, &file)).expect("bytes");
+        let body = (route.response)(&ORACLE.response(route, &file)).expect("bytes");
         assert_eq!(
             (body.content_type.as_bytes(), &*body.bytes),
             (&b"image/png"[..], &b"\x89PNG"[..])
         );
     }
-    let untyped = (oracle::route("/Print").response)(&[]).expect("bytes");
+    let untyped = (route("/Print").response)(&[]).expect("bytes");
     assert_eq!(untyped.content_type, "application/octet-stream");
 }
 
 #[test]
 fn a_tag_is_quoted_and_one_that_cannot_be_is_left_out() {
-    let route = oracle::route("/GetBook");
+    let route = route("/GetBook");
     let tag = |etag: &str| {
-        let bytes = oracle::response(route, &json!({"etag": etag}));
+        let bytes = ORACLE.response(route, &json!({"etag": etag}));
         let tag = (route.response)(&bytes).expect("writes").etag;
         tag.map(|tag| tag.to_str().expect("ascii").to_owned())
     };

@@ -1,5 +1,5 @@
 //! Requests: what a client sent, to protobuf bytes. A row's `request` (emitted by
-//! the build) puts a message together from an [`Input`]: first the body, then the
+//! `transcoder-build`) puts a message together from an [`Input`]: first the body, then the
 //! query, then the path. They may say the same, but not different things.
 //!
 //! Strict on purpose: a field, a query key or a value that cannot be taken is
@@ -22,20 +22,20 @@ use crate::{
 const DEEPEST: usize = 32;
 
 /// The parts of a request that make up the message.
-pub(crate) struct Input<'a> {
+pub struct Input<'a> {
     /// The values of the path's parameters, in order, as sent.
-    pub(crate) path: &'a [&'a str],
+    pub path: &'a [&'a str],
     /// What follows the `?`, as sent.
-    pub(crate) query: &'a str,
+    pub query: &'a str,
     /// The body; empty is as if nothing were in it.
-    pub(crate) body: &'a [u8],
+    pub body: &'a [u8],
     /// The body's `Content-Type`, as sent.
-    pub(crate) content_type: &'a str,
+    pub content_type: &'a str,
 }
 
 impl Input<'_> {
     /// Reads the body: the message, or one of its fields.
-    pub(crate) fn body<R: Read + Default>(&self, target: &mut R) -> Result<(), Error> {
+    pub fn body<R: Read + Default>(&self, target: &mut R) -> Result<(), Error> {
         if self.body.is_empty() {
             return Ok(());
         }
@@ -59,12 +59,12 @@ impl Input<'_> {
     }
 
     /// The body as it is, and what type it has.
-    pub(crate) fn bytes(&self) -> (String, Vec<u8>) {
+    pub fn bytes(&self) -> (String, Vec<u8>) {
         (self.content_type.to_owned(), self.body.to_vec())
     }
 
     /// For a method that takes no body.
-    pub(crate) fn no_body(&self) -> Result<(), Error> {
+    pub fn no_body(&self) -> Result<(), Error> {
         if self.body.is_empty() {
             return Ok(());
         }
@@ -73,7 +73,7 @@ impl Input<'_> {
 
     /// Puts the value of a path's parameter that is one segment into its field. A body or a query
     /// that says something else is refused.
-    pub(crate) fn path<S>(&self, index: usize, field: &str, slot: &mut S) -> Result<(), Error>
+    pub fn path<S>(&self, index: usize, field: &str, slot: &mut S) -> Result<(), Error>
     where
         S: Slot + Default + PartialEq,
     {
@@ -82,12 +82,7 @@ impl Input<'_> {
 
     /// The same for a parameter that spans segments: a slash is between two, `%2F` is within one,
     /// and stays so that they can be told apart.
-    pub(crate) fn path_of_many<S>(
-        &self,
-        index: usize,
-        field: &str,
-        slot: &mut S,
-    ) -> Result<(), Error>
+    pub fn path_of_many<S>(&self, index: usize, field: &str, slot: &mut S) -> Result<(), Error>
     where
         S: Slot + Default + PartialEq,
     {
@@ -129,7 +124,7 @@ impl Input<'_> {
 
     /// Puts the query's values into the fields that their keys name: `filter.state`. `without`
     /// names the field that the body is.
-    pub(crate) fn query<M: Fields>(&self, message: &mut M, without: &[&str]) -> Result<(), Error> {
+    pub fn query<M: Fields>(&self, message: &mut M, without: &[&str]) -> Result<(), Error> {
         let mut seen: Vec<String> = Vec::new();
         for (key, value) in form_urlencoded::parse(self.query.as_bytes()) {
             let failed = |why| Error::violation(key.as_ref(), why);
@@ -153,7 +148,7 @@ impl Input<'_> {
     }
 
     /// For a method whose body holds all that is not in the path.
-    pub(crate) fn no_query(&self) -> Result<(), Error> {
+    pub fn no_query(&self) -> Result<(), Error> {
         match form_urlencoded::parse(self.query.as_bytes()).next() {
             Some((key, _)) => Err(Error::violation(key, slot::UNKNOWN)),
             None => Ok(()),
@@ -162,7 +157,7 @@ impl Input<'_> {
 
     /// Makes the field mask of a PATCH of what is in the body, when the client sent none. `fixed`
     /// is what the path says: that is not to be changed.
-    pub(crate) fn mask<P: ProtoBox<FieldMask>>(
+    pub fn mask<P: ProtoBox<FieldMask>>(
         &self,
         mask: &mut MessageField<FieldMask, P>,
         parts: &[Part],
@@ -181,10 +176,13 @@ impl Input<'_> {
 }
 
 /// A field's names, and those of the fields within: where a field mask can go.
-pub(crate) struct Part {
-    pub(crate) json: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) parts: fn() -> &'static [Part],
+pub struct Part {
+    /// As in JSON, `displayName`.
+    pub json: &'static str,
+    /// As in the contract, `display_name`.
+    pub name: &'static str,
+    /// Those within; empty where a mask goes no deeper.
+    pub parts: fn() -> &'static [Part],
 }
 
 /// Adds the paths of the fields that are in a message's JSON.
@@ -218,131 +216,4 @@ fn unreadable(field: String, error: &serde_json::Error) -> Error {
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
     let field = if field == "." { String::new() } else { field };
     Error::violation(field, text)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-    use tonic_types::StatusExt as _;
-
-    use super::*;
-    use crate::oracle;
-
-    fn input<'a>(path: &'a [&'a str], query: &'a str, body: &'a str) -> Input<'a> {
-        Input { path, query, body: body.as_bytes(), content_type: "" }
-    }
-
-    fn refusal(method: &str, input: &Input<'_>) -> (String, Vec<String>) {
-        let error = (oracle::route(method).request)(input).expect_err("refused");
-        assert_eq!(error.kind(), Kind::Invalid);
-        let reason = error.reason().to_owned();
-        let bad = tonic::Status::from(error).get_details_bad_request();
-        let fields = bad.into_iter().flat_map(|bad| bad.field_violations);
-        (reason, fields.map(|violation| violation.field).collect())
-    }
-
-    fn field(method: &str, input: &Input<'_>) -> String {
-        let (reason, mut fields) = refusal(method, input);
-        assert_eq!((reason.as_str(), fields.len()), ("INVALID_FIELD", 1));
-        fields.remove(0)
-    }
-
-    #[test]
-    fn bodies_become_what_the_oracle_makes_of_them() {
-        let bodies = [
-            "",
-            "{}",
-            r#"{"paymentMethod": "WALLET", "lines": [{"productId": "p", "quantity": 10}]}"#,
-            r#"{"payment_method": 2, "lines": [{"product_id": "p", "quantity": "10"}, {}]}"#,
-            r#"{"paymentMethod": null, "lines": null, "cardToken": null, "expectedTotal": null}"#,
-            r#"{"expectedTotal": {"currencyCode": "KRW", "units": "9007199254740993"}}"#,
-            r#"{"expectedTotal": {"currencyCode": "KRW", "units": 10000, "nanos": 0}}"#,
-            r#"{"paymentMethod": 77, "cardToken": "주문 \u00e9 \" \\ \n"}"#,
-            r#"{"expectedTotal": {}}"#,
-            r#"{"lines": [{"quantity": 1e2}, {"quantity": 2.0}, {"quantity": -1}]}"#,
-        ];
-        let route = oracle::route("/PlaceOrder");
-        for body in bodies {
-            let bytes = (route.request)(&input(&[], "", body)).expect(body);
-            let json = serde_json::from_str(body).unwrap_or_else(|_| json!({}));
-            assert_eq!(oracle::decode(route, &bytes), oracle::request(route, &json), "{body}");
-        }
-    }
-
-    #[test]
-    fn an_optional_field_is_there_when_it_was_sent() {
-        let route = oracle::route("/UpdateProduct");
-        for body in [json!({}), json!({"displayName": ""}), json!({"displayName": "tea"})] {
-            let text = body.to_string();
-            let bytes = (route.request)(&input(&["p1"], "", &text)).expect("fits");
-            let mut whole = body.clone();
-            whole["productId"] = "p1".into();
-            assert_eq!(oracle::decode(route, &bytes), oracle::request(route, &whole), "{text}");
-        }
-    }
-
-    #[test]
-    fn path_and_query_become_fields() {
-        let route = oracle::route("/ListWalletEntries");
-        let sent = input(&["m%2F1"], "pageSize=20&pageToken=a%20b%2Bc+d", "");
-        let bytes = (route.request)(&sent).expect("fits");
-        let same = json!({"memberId": "m/1", "pageSize": 20, "pageToken": "a b+c d"});
-        assert_eq!(oracle::decode(route, &bytes), oracle::request(route, &same));
-
-        let route = oracle::route("/ListOrders");
-        for query in ["state=PLACED", "state=1"] {
-            let bytes = (route.request)(&input(&[], query, "")).expect("fits");
-            let same = json!({"state": "PLACED"});
-            assert_eq!(oracle::decode(route, &bytes), oracle::request(route, &same));
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_taken_is_refused_with_its_path() {
-        let cases = [
-            (r#"{"paymentMethod": "WALLET", "coupon": 1}"#, "coupon"),
-            (r#"{"lines": [{"productId": "p"}, {"colour": "red"}]}"#, "lines[1].colour"),
-            (r#"{"lines": [{"productId": 7}]}"#, "lines[0].productId"),
-            (r#"{"lines": [{"quantity": "ten"}]}"#, "lines[0].quantity"),
-            (r#"{"lines": [{"quantity": 2147483648}]}"#, "lines[0].quantity"),
-            (r#"{"lines": [{"quantity": 1.5}]}"#, "lines[0].quantity"),
-            (r#"{"lines": {}}"#, "lines"),
-            (r#"{"lines": [["p", 1]]}"#, "lines[0]"),
-            (r#"{"lines": [null]}"#, "lines[0]"),
-            (r#"{"expectedTotal": []}"#, "expectedTotal"),
-            (r#"{"card_token": "a", "cardToken": "b"}"#, "cardToken"),
-            (r#"{"paymentMethod": "BARTER"}"#, "paymentMethod"),
-            (r#"{"expectedTotal": {"units": "1.5"}}"#, "expectedTotal.units"),
-            (r#"{"cardToken": "a", "cardToken": "b"}"#, "cardToken"),
-        ];
-        for (body, path) in cases {
-            assert_eq!(field("/PlaceOrder", &input(&[], "", body)), path, "{body}");
-        }
-        assert_eq!(field("/ListOrders", &input(&[], "state=LOST", "")), "state");
-        assert_eq!(field("/ListOrders", &input(&[], "pageSize=1&pageSize=2", "")), "pageSize");
-        assert_eq!(field("/ListOrders", &input(&[], "colour=red", "")), "colour");
-        assert_eq!(field("/GetOrder", &input(&["o1"], "orderId=o2", "")), "orderId");
-        assert_eq!(field("/PlaceOrder", &input(&[], "cardToken=t", "")), "cardToken");
-        assert_eq!(field("/CancelOrder", &input(&["o1"], "", r#"{"orderId": "o2"}"#)), "orderId");
-        assert_eq!(field("/GetOrder", &input(&["%ff"], "", "")), "orderId");
-    }
-
-    #[test]
-    fn a_body_may_repeat_the_path() {
-        let route = oracle::route("/CancelOrder");
-        let bytes = (route.request)(&input(&["o1"], "", r#"{"orderId": "o1"}"#)).expect("fits");
-        let same = json!({"orderId": "o1"});
-        assert_eq!(oracle::decode(route, &bytes), oracle::request(route, &same));
-    }
-
-    #[test]
-    fn what_is_not_json_is_said_so() {
-        for body in ["{", "{} x", "{'a': 1}", "nope", "\u{0}"] {
-            assert_eq!(refusal("/PlaceOrder", &input(&[], "", body)).0, "MALFORMED_JSON", "{body}");
-        }
-        for body in ["[]", r#"["WALLET"]"#, "1", "\"a\"", "null"] {
-            assert_eq!(refusal("/PlaceOrder", &input(&[], "", body)).0, "INVALID_FIELD", "{body}");
-        }
-        assert_eq!(refusal("/GetOrder", &input(&["o1"], "", "{}")).0, "UNEXPECTED_BODY");
-    }
 }

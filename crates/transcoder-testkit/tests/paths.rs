@@ -3,12 +3,8 @@
 use http::Method as Verb;
 use serde_json::{Value, json};
 
-use super::ROUTES;
-use crate::{
-    oracle,
-    route::{Miss, Router},
-    transcode::Input,
-};
+use transcoder::{Input, Miss, Router};
+use transcoder_testkit::{ORACLE, ROUTES, set};
 
 /// What a request becomes: the method's name and the message.
 fn sent(verb: &Verb, path: &str, body: &str) -> Result<(&'static str, Value), String> {
@@ -20,7 +16,7 @@ fn sent(verb: &Verb, path: &str, body: &str) -> Result<(&'static str, Value), St
     let bytes = (route.request)(&input)
         .map_err(|error| error.to_string().trim_start_matches("INVALID_FIELD: ").to_owned())?;
     let name = route.method.rsplit('/').next().expect("a name");
-    Ok((name, oracle::set(&oracle::decode(route, &bytes))))
+    Ok((name, set(&ORACLE.decode(route, &bytes))))
 }
 
 fn get(path: &str) -> Result<(&'static str, Value), String> {

@@ -17,12 +17,12 @@ use serde::{
 use crate::read::Fields;
 
 /// There is no such field.
-pub(crate) const UNKNOWN: &str = "unknown query parameter";
+pub const UNKNOWN: &str = "unknown query parameter";
 /// A oneof holds one member.
-pub(crate) const TAKEN: &str = "must not be given together with another of its oneof";
+pub const TAKEN: &str = "must not be given together with another of its oneof";
 
 /// A field that can be filled from text.
-pub(crate) trait Slot: 'static {
+pub trait Slot: 'static {
     /// Takes the value, or says what would be right.
     fn fill(&mut self, text: &str) -> Result<(), &'static str>;
 
@@ -38,7 +38,7 @@ pub(crate) trait Slot: 'static {
 }
 
 /// Refuses what Postgres cannot hold.
-pub(crate) fn storable(text: &str) -> Result<(), &'static str> {
+pub fn storable(text: &str) -> Result<(), &'static str> {
     if text.contains('\0') { Err("must not contain U+0000") } else { Ok(()) }
 }
 

@@ -254,7 +254,7 @@ pub(crate) fn shown(writer: &str, key: &str, base: &str, field: &FieldDescriptor
 
 /// Writes the names that a field mask has for a message.
 fn emit_parts(out: &mut String, message: &MessageDescriptor) -> Result<()> {
-    writeln!(out, "static {}: &[crate::transcode::Part] = &[", parts_of(message))?;
+    writeln!(out, "static {}: &[::transcoder::request::Part] = &[", parts_of(message))?;
     for field in message.fields() {
         let parts = match field.kind() {
             Kind::Message(kind) if !field.is_list() && !field.is_map() && !well_known(&kind) => {
@@ -265,7 +265,7 @@ fn emit_parts(out: &mut String, message: &MessageDescriptor) -> Result<()> {
         let (json, name) = (field.json_name(), field.name());
         writeln!(
             out,
-            "    crate::transcode::Part {{ json: {json:?}, name: {name:?}, parts: || {parts} }},"
+            "    ::transcoder::request::Part {{ json: {json:?}, name: {name:?}, parts: || {parts} }},"
         )?;
     }
     out.push_str("];\n");

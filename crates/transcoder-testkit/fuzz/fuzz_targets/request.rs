@@ -4,5 +4,5 @@
 
 libfuzzer_sys::fuzz_target!(|sent: (&str, u16, Vec<&str>, &str, &[u8])| {
     let (path, route, values, query, body) = sent;
-    gateway::fuzzing::request(path, route, &values, query, body);
+    transcoder_testkit::fuzzing::request(path, route, &values, query, body);
 });

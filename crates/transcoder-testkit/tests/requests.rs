@@ -1,7 +1,8 @@
 //! Bodies of every kind, held against the oracle: both make the same message of
 //! one, or both refuse it. The last tables have those where they differ, and why.
 
-use crate::{oracle, transcode::Input};
+use transcoder::Input;
+use transcoder_testkit::{ORACLE, route, set};
 
 /// What this gateway makes of a body, by the oracle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,12 +18,12 @@ enum Verdict {
 use Verdict::{Laxer, Same, Stricter};
 
 fn verdict(body: &str) -> Verdict {
-    let route = oracle::route("/EchoKinds");
+    let route = route("/EchoKinds");
     let input = Input { path: &[], query: "", body: body.as_bytes(), content_type: "" };
-    match ((route.request)(&input), oracle::parse(route, body)) {
+    match ((route.request)(&input), ORACLE.parse(route, body)) {
         (Ok(bytes), Ok(message)) => {
-            let read = oracle::decode(route, &bytes);
-            assert_eq!(oracle::set(&read), oracle::set(&message), "{body}");
+            let read = ORACLE.decode(route, &bytes);
+            assert_eq!(set(&read), set(&message), "{body}");
             Same
         }
         (Err(_), Err(_)) => Same,

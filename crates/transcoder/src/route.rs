@@ -1,70 +1,59 @@
 //! Which method a request is for. The rows come from the contracts, by way of
-//! the build; nothing is routed by hand.
+//! `transcoder-build`; nothing is routed by hand.
 
 use std::collections::HashMap;
 
 use base::{Error, error::Kind};
 use http::Method as Verb;
 
-use crate::{transcode::Input, write::Body};
+use crate::{request::Input, write::Body};
 
 /// One way to call a method over REST.
-pub(crate) struct Route {
+pub struct Route {
     /// `POST`.
-    pub(crate) verb: Verb,
+    pub verb: Verb,
     /// `/v1/orders/{order_id}:cancel`, as in the contract.
-    pub(crate) path: &'static str,
+    pub path: &'static str,
     /// The path's segments: literals, `*` and `**`.
-    pub(crate) segments: &'static [&'static str],
+    pub segments: &'static [&'static str],
     /// The custom verb after the colon: `cancel`; or empty.
-    pub(crate) custom: &'static str,
+    pub custom: &'static str,
     /// The segments that each variable spans, from the first to before the last.
-    pub(crate) variables: &'static [(usize, usize)],
-    /// The service that has the method: `order`.
-    pub(crate) service: &'static str,
-    /// `/hansang.order.v1.OrderService/CancelOrder`.
-    pub(crate) method: &'static str,
+    pub variables: &'static [(usize, usize)],
+    /// The service that has the method, the second part of its package: `order`.
+    pub service: &'static str,
+    /// Its path over gRPC, `/hansang.order.v1.OrderService/CancelOrder`.
+    pub method: &'static str,
     /// Calling it twice does no more than calling it once.
-    pub(crate) idempotent: bool,
+    pub idempotent: bool,
     /// Needs no token.
-    pub(crate) open: bool,
+    pub open: bool,
     /// Of a method that answers with a stream: the id of a message, from its bytes.
-    pub(crate) event_id: Option<EventId>,
-    /// What the body is that it takes, and the one that it answers with.
-    pub(crate) takes: Media,
-    pub(crate) gives: Media,
+    pub event_id: Option<EventId>,
+    /// What the body is that it takes.
+    pub takes: Media,
+    /// What the body is that it answers with.
+    pub gives: Media,
     /// From what was sent to the request's bytes.
-    pub(crate) request: fn(&Input<'_>) -> Result<Vec<u8>, Error>,
+    pub request: fn(&Input<'_>) -> Result<Vec<u8>, Error>,
     /// From the response's bytes to the body.
-    pub(crate) response: fn(&[u8]) -> Result<Body, Error>,
+    pub response: fn(&[u8]) -> Result<Body, Error>,
 }
 
 /// Reads the id of a message, if it is one.
-type EventId = fn(&[u8]) -> Option<String>;
+pub type EventId = fn(&[u8]) -> Option<String>;
 
 /// What a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Media {
+pub enum Media {
+    /// JSON.
     Json,
     /// Of any type, as it is.
     Any,
 }
 
-pub(crate) use rows::ROUTES;
-
-#[allow(unreachable_patterns, clippy::pedantic, reason = "emitted")]
-mod rows {
-    use super::{Media, Route};
-    use crate::{
-        messages, read, slot,
-        write::{self, Body, Json, Object},
-    };
-
-    include!(concat!(env!("OUT_DIR"), "/routes.rs"));
-}
-
 /// Finds routes: a tree of segments for each verb.
-pub(crate) struct Router(HashMap<Verb, Node>);
+pub struct Router(HashMap<Verb, Node>);
 
 /// What can follow the segments so far.
 #[derive(Default)]
@@ -78,7 +67,7 @@ struct Node {
 
 /// Why there is no route.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Miss {
+pub enum Miss {
     /// The path is not known.
     NotFound,
     /// The path is known, with these verbs.
@@ -87,7 +76,7 @@ pub(crate) enum Miss {
 
 impl Router {
     /// A router of all routes. Two that cannot be told apart are an error.
-    pub(crate) fn new(routes: &'static [Route]) -> Result<Self, Error> {
+    pub fn new(routes: &'static [Route]) -> Result<Self, Error> {
         let mut verbs: HashMap<Verb, Node> = HashMap::new();
         for route in routes {
             let leaves = verbs.entry(route.verb.clone()).or_default().leaves(route.segments);
@@ -101,7 +90,7 @@ impl Router {
     }
 
     /// The route of a request, and the values of its path's variables, as sent.
-    pub(crate) fn find<'p>(
+    pub fn find<'p>(
         &self,
         verb: &Verb,
         path: &'p str,
@@ -174,61 +163,4 @@ fn value<'p>(path: &'p str, segments: &[&str], (from, to): (usize, usize)) -> &'
     let end = if to < segments.len() { length(&segments[..to]) } else { path.len() };
     // After the first slash, and before the one that follows.
     path.get(start + 1..end).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-    use crate::oracle::route;
-
-    fn find<'p>(verb: &Verb, path: &'p str) -> Result<(&'static str, Vec<&'p str>), Miss> {
-        let router = Router::new(ROUTES).expect("no conflicts");
-        router.find(verb, path).map(|(route, path)| (route.method, path))
-    }
-
-    #[test]
-    fn each_route_finds_itself() {
-        let router = Router::new(ROUTES).expect("no conflicts");
-        let mut seen = HashSet::new();
-        for route in ROUTES {
-            assert!(seen.insert((&route.verb, route.path)), "twice: {} {}", route.verb, route.path);
-            let path = route.path.replace(['{', '}'], "");
-            let (found, _) = router.find(&route.verb, &path).expect("found");
-            assert_eq!(found.method, route.method);
-        }
-    }
-
-    #[test]
-    fn verbs_after_a_colon_are_told_apart() {
-        let cancel = find(&Verb::POST, "/v1/orders/o1:cancel").expect("found");
-        assert_eq!(cancel, ("/hansang.order.v1.OrderService/CancelOrder", vec!["o1"]));
-        let receipt = find(&Verb::POST, "/v1/orders/o1:confirmReceipt").expect("found");
-        assert_eq!(receipt, ("/hansang.order.v1.OrderService/ConfirmReceipt", vec!["o1"]));
-        let top_up = find(&Verb::POST, "/v1/members/m1/wallet:topUp").expect("found");
-        assert_eq!(top_up.1, ["m1"]);
-        let view = find(&Verb::HEAD, "/v1/mypage/m1/orders/o1").expect("found");
-        assert_eq!(view, ("/hansang.mypage.v1.MyPageService/GetMyOrder", vec!["m1", "o1"]));
-    }
-
-    #[test]
-    fn a_known_path_says_what_it_takes() {
-        let allow = |verbs: &str| Err(Miss::NotAllowed(verbs.into()));
-        assert_eq!(find(&Verb::DELETE, "/v1/orders"), allow("GET, HEAD, OPTIONS, POST"));
-        assert_eq!(find(&Verb::POST, "/v1/orders/o1:eat"), allow("GET, HEAD, OPTIONS"));
-        assert_eq!(find(&Verb::GET, "/v1/orders/o1:cancel"), allow("OPTIONS, POST"));
-        assert_eq!(find(&Verb::PATCH, "/v1/products/p1:restock"), allow("OPTIONS, POST"));
-        assert_eq!(find(&Verb::GET, "/v1/nothing"), Err(Miss::NotFound));
-        assert_eq!(find(&Verb::GET, "/"), Err(Miss::NotFound));
-    }
-
-    #[test]
-    fn the_options_are_read() {
-        assert!(route("/GetProduct").open && route("/CreateSession").open);
-        assert!(!route("/PlaceOrder").open);
-        assert!(route("/CancelOrder").idempotent && route("/GetOrder").idempotent);
-        assert!(!route("/PlaceOrder").idempotent);
-        assert_eq!(route("/GetWallet").service, "payment");
-    }
 }

@@ -22,7 +22,7 @@ use serde::de::{
 use crate::slot::{self, Slot};
 
 /// Something that can be read from JSON, in place.
-pub(crate) trait Read {
+pub trait Read {
     /// Takes the value.
     fn read<'de, D: Deserializer<'de>>(&mut self, json: D) -> Result<(), D::Error>;
 
@@ -33,7 +33,7 @@ pub(crate) trait Read {
 }
 
 /// A message: knows its fields by their JSON names and by their own.
-pub(crate) trait Fields: 'static {
+pub trait Fields: 'static {
     /// Reads the value of the field that `key` names.
     fn field<'de, A: MapAccess<'de>>(
         &mut self,
@@ -46,14 +46,14 @@ pub(crate) trait Fields: 'static {
 }
 
 /// An object that is being read.
-pub(crate) struct Object<A> {
+pub struct Object<A> {
     entries: A,
     seen: Vec<u32>,
 }
 
 impl<'de, A: MapAccess<'de>> Object<A> {
     /// Reads the value of the field with this number. `null` leaves it as it is.
-    pub(crate) fn value<R: Read>(&mut self, number: u32, field: &mut R) -> Result<(), A::Error> {
+    pub fn value<R: Read>(&mut self, number: u32, field: &mut R) -> Result<(), A::Error> {
         if self.seen.contains(&number) {
             return self.entries.next_value_seed(Refused(TWICE));
         }
@@ -62,7 +62,7 @@ impl<'de, A: MapAccess<'de>> Object<A> {
     }
 
     /// Reads the value of a oneof's member. `null` leaves the oneof as it is.
-    pub(crate) fn member<R: Read + Default, O>(
+    pub fn member<R: Read + Default, O>(
         &mut self,
         number: u32,
         oneof: &mut Option<O>,
@@ -80,7 +80,7 @@ impl<'de, A: MapAccess<'de>> Object<A> {
     }
 
     /// Refuses the value of a field that does not exist.
-    pub(crate) fn unknown(&mut self) -> Result<(), A::Error> {
+    pub fn unknown(&mut self) -> Result<(), A::Error> {
         self.entries.next_value_seed(Refused("unknown field"))
     }
 }
@@ -255,6 +255,7 @@ impl<'de, K: Slot + Default + Hash + Eq, R: Read + Default> Visitor<'de> for Ent
     }
 }
 
+#[expect(clippy::implicit_hasher, reason = "buffa's maps have this one")]
 impl<K: Slot + Default + Hash + Eq, R: Read + Default> Read for buffa::Map<K, R> {
     fn read<'de, D: Deserializer<'de>>(&mut self, json: D) -> Result<(), D::Error> {
         json.deserialize_map(Entries(self))
