@@ -10,7 +10,6 @@ use std::{
 };
 
 use app::{
-    embedded,
     keys::Keys,
     logins::{self, Login},
     provision::{self, Entry},
@@ -53,7 +52,7 @@ impl Ground {
     /// Databases and roles of its own on a server, as `up` makes them; keys and logins in `dir`.
     pub(crate) async fn lay(admin: &Config, prefix: &str, dir: &Path, logs: &str) -> Self {
         let names = SERVICES.iter().map(|service| service.name);
-        let admin = embedded::admin(admin.clone()).expect("a server on a socket");
+        let admin = embedded_postgres::admin(admin.clone()).expect("a server on a socket");
         let database_url =
             provision::provision(&admin, prefix, names, &Entry::Socket).await.expect("databases");
         let logs = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(logs);

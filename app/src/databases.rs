@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result};
 use pg::Connector;
 use settings::{DatabaseSettings, Secret};
 
+use embedded_postgres::Embedded;
+
 use crate::{
     data_dir::write_private,
-    embedded::{self, Embedded},
     logins,
     provision::{self, Entry, PREFIX},
     run::SERVICES,
@@ -61,8 +62,8 @@ impl Databases {
     pub(crate) fn find(settings: &DatabaseSettings, data_dir: &Path) -> Result<String> {
         let given = settings.url.expose();
         if given == DatabaseSettings::default().url.expose() {
-            let admin = embedded::running(data_dir)?;
-            let admin = embedded::admin(admin)?;
+            let admin = embedded_postgres::running(data_dir)?;
+            let admin = embedded_postgres::admin(admin)?;
             return Ok(provision::url_template(&admin, PREFIX, &Entry::Socket));
         }
         if given.contains("{service}") {

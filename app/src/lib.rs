@@ -7,7 +7,6 @@ pub(crate) mod console;
 pub mod data_dir;
 mod databases;
 mod demo;
-pub mod embedded;
 mod healthcheck;
 pub mod keys;
 pub mod load;

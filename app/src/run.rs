@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, bail};
 use base::Stop;
+use gateway::Gateway;
+use ops::Ops;
 use server::{Server, Service};
 use settings::{PeerSettings, Settings};
 use tokio::net::TcpListener;
@@ -131,7 +133,8 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
 /// Parts that are ready to run.
 pub struct Deployment {
     server: Server,
-    gateway: Option<gateway::Gateway>,
+    /// And the pages beside it.
+    gateway: Option<(Gateway, Ops)>,
     listeners: Listeners,
     /// Of the gateway: it goes first, since what it has under way needs the services.
     stop: Stop,
@@ -153,7 +156,13 @@ impl Deployment {
             Server::prepare(settings, &selection.services, &contracts::API, behind.clone())
                 .await?
                 .refuse_revoked(settings, ISSUER.name)?;
-        let gateway = if selection.gateway { Some(gateway::Gateway::new(settings)?) } else { None };
+        let gateway = if selection.gateway {
+            let gateway = Gateway::new(settings)?;
+            let ops = Ops::new(settings, gateway.services())?;
+            Some((gateway, ops))
+        } else {
+            None
+        };
         Ok(Self { server, gateway, listeners, stop, behind })
     }
 
@@ -167,7 +176,9 @@ impl Deployment {
         };
         let gateway = async {
             match (gateway, listeners.http) {
-                (Some(gateway), Some(listener)) => gateway.serve(listener, stop.clone()).await,
+                (Some((gateway, ops)), Some(listener)) => {
+                    gateway.serve(listener, stop.clone(), |api| ops.pages(api)).await;
+                }
                 _ => stop.closing.cancelled().await,
             }
             behind.closing.cancel();

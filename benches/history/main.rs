@@ -23,7 +23,7 @@ mod whole;
 
 use std::{env, fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
-use app::embedded::Embedded;
+use embedded_postgres::Embedded;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::Client;
 

@@ -11,7 +11,8 @@ use std::{
     time::Duration,
 };
 
-use app::{embedded::Embedded, provision, run::SERVICES};
+use app::{provision, run::SERVICES};
+use embedded_postgres::Embedded;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tokio_postgres::NoTls;

@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use app::{embedded, rest::Rest};
+use app::rest::Rest;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
@@ -38,7 +38,7 @@ async fn main() {
     // Postgres's own user has to pass through.
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
     let (up, anyone, _) = up::start(dir.path()).await;
-    let postgres = embedded::running(dir.path()).expect("it runs");
+    let postgres = embedded_postgres::running(dir.path()).expect("it runs");
     let products = shop::products(&anyone, dir.path(), PRODUCTS).await;
     let members = shop::members(&anyone, "member", MEMBERS).await;
     let pages = connect(&postgres, "hansang_mypage").await;

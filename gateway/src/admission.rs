@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use axum::extract::ConnectInfo;
 use base::{Error, error::Kind};
 use governor::clock::{Clock as _, DefaultClock};
 use http::request::Parts;
@@ -26,10 +27,6 @@ use crate::{
     ROUTES,
     policies::{Policies, Policy, Priority, Rates},
 };
-
-/// Where a request's connection comes from; an extension of the request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Remote(pub(crate) SocketAddr);
 
 /// Counts what is under way.
 pub(crate) struct Admission {
@@ -89,7 +86,8 @@ impl Admission {
     /// The client's address: the connection's, or what the outermost proxy that can be believed
     /// says of its own.
     fn client(&self, parts: &Parts) -> Option<IpAddr> {
-        let connection = parts.extensions.get::<Remote>().map(|remote| remote.0.ip());
+        let connection =
+            parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|remote| remote.0.ip());
         if self.proxies == 0 {
             return connection;
         }
@@ -160,7 +158,9 @@ mod tests {
 
     fn from(address: &str, forwarded: &str) -> Parts {
         let mut request = Request::new(());
-        request.extensions_mut().insert(Remote((address.parse::<IpAddr>().expect("ip"), 1).into()));
+        request
+            .extensions_mut()
+            .insert(ConnectInfo(SocketAddr::from((address.parse::<IpAddr>().expect("ip"), 1))));
         if !forwarded.is_empty() {
             let value = forwarded.parse().expect("ascii");
             request.headers_mut().insert("x-forwarded-for", value);

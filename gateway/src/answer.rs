@@ -21,6 +21,7 @@ use crate::{
     Gateway,
     admission::{self, Place},
     deadline, grpc, headers, observe, openapi,
+    pages::Pages,
     policies::Policies,
     problem,
     stream::{self, Form, Frames},
@@ -48,20 +49,17 @@ impl From<Error> for Failed {
 
 impl Gateway {
     /// Answers a request; whatever happens, there is a response.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn answer(&self, pages: &Pages, request: Request<Incoming>) -> Response<Body> {
         if grpc::is_grpc(request.headers()) {
-            return self.grpc(request).await;
+            return self.grpc(request.map(Body::new)).await;
         }
         let (parts, body) = request.into_parts();
         if let Some(response) = self.own(&parts) {
             return response.map(Body::new);
         }
-        if let Some(response) = self.ops(&parts).await {
-            return response.map(Body::new);
-        }
         let (begun, _active) = (Instant::now(), observe::Active::one());
         let found = self.router.find(&parts.method, parts.uri.path());
-        let route = found.as_ref().map_or("", |(route, _)| route.path);
+        let mut route = found.as_ref().map_or("", |(route, _)| route.path);
         let span = span(&parts.headers, route);
         async {
             let answer = match &found {
@@ -70,10 +68,15 @@ impl Gateway {
                         AssertUnwindSafe(self.call(route, path, &parts, body)).catch_unwind();
                     call.await.unwrap_or_else(|_| Err(Error::internal("the gateway failed").into()))
                 }
+                Err(Miss::NotFound) => {
+                    let (page, answer) = pages.answer(parts.clone(), body).await;
+                    route = page;
+                    answer.map_err(Failed::from)
+                }
                 Err(Miss::NotAllowed(allow)) if parts.method == Method::OPTIONS => {
                     Ok(headers::options(allow).map(Body::new))
                 }
-                Err(miss) => Err(not_found(miss)),
+                Err(Miss::NotAllowed(allow)) => Err(not_allowed(allow)),
             };
             let response = answer.unwrap_or_else(|failed| refuse(&parts, &failed).map(Body::new));
             let status = response.status().as_u16();
@@ -202,17 +205,10 @@ pub(crate) fn span(headers: &HeaderMap, route: &str) -> Span {
     span
 }
 
-fn not_found(miss: &Miss) -> Failed {
-    match miss {
-        Miss::NotFound => {
-            Error::new(Kind::NotFound, "NO_SUCH_PATH", "there is nothing at this path").into()
-        }
-        Miss::NotAllowed(allow) => {
-            let detail = format!("this path takes {allow}");
-            let error = Error::new(Kind::Invalid, problem::METHOD_NOT_ALLOWED, detail);
-            Failed { allow: Some(allow.clone()), ..error.into() }
-        }
-    }
+fn not_allowed(allow: &str) -> Failed {
+    let detail = format!("this path takes {allow}");
+    let error = Error::new(Kind::Invalid, problem::METHOD_NOT_ALLOWED, detail);
+    Failed { allow: Some(allow.to_owned()), ..error.into() }
 }
 
 /// The whole body. One that is not empty must be JSON, unless the route takes any.

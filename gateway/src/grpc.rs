@@ -7,7 +7,6 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
-use hyper::body::Incoming;
 use rpc::{Failure, Raw, Reply};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Status, body::Body, metadata::MetadataMap, server::Grpc};
@@ -31,7 +30,7 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
 
 impl Gateway {
     /// Answers a gRPC or gRPC-Web request.
-    pub(crate) async fn grpc(&self, request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn grpc(&self, request: Request<Body>) -> Response<Body> {
         let (begun, _active) = (Instant::now(), observe::Active::one());
         let route = self.methods.get(request.uri().path()).copied();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());

@@ -5,8 +5,8 @@
 //! A request's path, one module per step:
 //!
 //! 1. `serve` takes the connection, with limits on its headers.
-//! 2. `answer` sees to the rest: it answers `/healthz`, `/openapi.json`, `/docs`, `/ops`
-//!    and `/.well-known/jwks.json` itself, and opens the trace's span.
+//! 2. `answer` sees to the rest: it answers `/healthz`, `/openapi.json`, `/docs` and
+//!    `/.well-known/jwks.json` itself, and opens the trace's span. What has no route goes to `pages`.
 //! 3. `transcoder` finds the row for verb and path: 404, or 405 with `Allow`; `policies`
 //!    has what an operator says of its method. `admission` lets the request in, or
 //!    not: 429, 503. `deadline` sets the one that holds for all that follows.
@@ -38,7 +38,7 @@ mod headers;
 mod mapping;
 mod observe;
 mod openapi;
-mod ops;
+mod pages;
 mod policies;
 mod problem;
 mod serve;
@@ -46,6 +46,7 @@ mod stream;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use axum::Router;
 use base::{Error, Stop};
 use bytes::Bytes;
 use identity::auth::Verifier;
@@ -54,12 +55,13 @@ use settings::Settings;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
-use transcoder::{Route, Router};
+use transcoder::Route;
 
-use crate::{admission::Admission, ops::Ops, policies::Policies};
+use crate::{admission::Admission, pages::Pages, policies::Policies};
 
 /// The contracts as an encoded descriptor set, for those who put the gateway and services together.
 pub use contracts::DESCRIPTORS;
+pub use pages::Api;
 
 /// buffa's types of the messages that travel over REST.
 #[expect(
@@ -89,7 +91,7 @@ fn route(method: &str) -> &'static Route {
 
 /// The gateway, ready to serve.
 pub struct Gateway {
-    router: Router,
+    router: transcoder::Router,
     /// The rows of gRPC: one a method.
     methods: HashMap<&'static str, &'static Route>,
     peers: HashMap<&'static str, Peer>,
@@ -99,7 +101,6 @@ pub struct Gateway {
     jwks: Bytes,
     cors: Option<CorsLayer>,
     openapi: Bytes,
-    ops: Ops,
     deadline: Duration,
     shutdown: Duration,
     stop: Stop,
@@ -123,9 +124,8 @@ impl Gateway {
             keys => keys.to_owned(),
         };
         Ok(Self {
-            router: Router::new(ROUTES)?,
+            router: transcoder::Router::new(ROUTES)?,
             methods: ROUTES.iter().map(|route| (route.method, route)).collect(),
-            ops: Ops::new(settings, peers.keys().copied()),
             peers,
             policies: policies::follow(&settings.http.policies)?,
             admission: Admission::new(settings.http.proxies),
@@ -139,10 +139,19 @@ impl Gateway {
         })
     }
 
+    /// The services that it calls.
+    pub fn services(&self) -> impl Iterator<Item = &'static str> {
+        self.peers.keys().copied()
+    }
+
     /// Serves until told to stop; then finishes what is under way, but not for longer than the
-    /// shutdown deadline.
-    pub async fn serve(self, listener: TcpListener, stop: Stop) {
-        serve::serve(Self { stop, ..self }, listener).await;
+    /// shutdown deadline. `pages` are what is beside the API: they get its other paths, and call the
+    /// services through it. A response of theirs that has a [`tonic::Status`] among its extensions
+    /// becomes its problem.
+    pub async fn serve(self, listener: TcpListener, stop: Stop, pages: impl FnOnce(Api) -> Router) {
+        let gateway = Arc::new(Self { stop, ..self });
+        let pages = Pages::of(pages(Api(Arc::clone(&gateway))));
+        serve::serve(gateway, pages, listener).await;
     }
 
     fn peer(&self, route: &Route) -> Result<&Peer, Error> {

@@ -119,12 +119,6 @@ pub(crate) fn response(
     response
 }
 
-/// A refusal in a line for people: `NOT_FOUND: there is no such order`.
-pub(crate) fn said(status: &Status) -> String {
-    let (name, _) = look_up(status.code(), "");
-    format!("{name}: {}", status.message())
-}
-
 fn look_up(code: Code, reason: &str) -> (&'static str, StatusCode) {
     let (_, name, http) = CODES.into_iter().find(|(candidate, ..)| *candidate == code).unwrap_or((
         Code::Unknown,

@@ -3,6 +3,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use axum::extract::ConnectInfo;
 use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -19,7 +20,7 @@ use tower_http::{
 };
 use uuid::{Builder, fmt::Hyphenated};
 
-use crate::{Gateway, admission::Remote};
+use crate::{Gateway, pages::Pages};
 
 /// All headers of a request together.
 const LONGEST_HEADERS: usize = 16 * 1024;
@@ -29,9 +30,9 @@ const WORTH_IT: u64 = 1024;
 
 /// Serves until told to stop; then finishes what is under way, but not for longer than the shutdown
 /// deadline.
-pub(crate) async fn serve(gateway: Gateway, listener: TcpListener) {
+pub(crate) async fn serve(gateway: Arc<Gateway>, pages: Pages, listener: TcpListener) {
     let (closing, shutdown) = (gateway.stop.closing.clone(), gateway.shutdown);
-    let service = service(Arc::new(gateway));
+    let service = service(gateway, pages);
     let server = server();
     let connections = GracefulShutdown::new();
     while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {
@@ -48,7 +49,7 @@ pub(crate) async fn serve(gateway: Gateway, listener: TcpListener) {
         let _ = socket.set_nodelay(true);
         let service = ServiceBuilder::new()
             .map_request(move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(Remote(remote));
+                request.extensions_mut().insert(ConnectInfo(remote));
                 request
             })
             .service(service.clone());
@@ -72,6 +73,7 @@ pub(crate) async fn serve(gateway: Gateway, listener: TcpListener) {
 /// What stands in front of the gateway, for each request.
 fn service(
     gateway: Arc<Gateway>,
+    pages: Pages,
 ) -> impl Service<
     Request<Incoming>,
     Response = Response<CompressionBody<Body>>,
@@ -90,10 +92,10 @@ fn service(
         // Inside the compression, which changes the body's type.
         .option_layer(cors)
         .service_fn(move |request: Request<Incoming>| {
-            let gateway = Arc::clone(&gateway);
+            let (gateway, pages) = (Arc::clone(&gateway), pages.clone());
             async move {
                 let one_by_one = request.version() < Version::HTTP_2;
-                let mut response = gateway.answer(request).await;
+                let mut response = gateway.answer(&pages, request).await;
                 if one_by_one && gateway.stop.told.is_cancelled() {
                     // Before the connections close: nobody's next request meets one that does.
                     let headers = response.headers_mut();

@@ -26,7 +26,9 @@ impl Table {
         let address = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();
         let gateway = Gateway::new(&Settings::default()).expect("a gateway");
-        tokio::spawn(gateway.serve(listener, base::Stop::at_once(stop.clone())));
+        tokio::spawn(
+            gateway.serve(listener, base::Stop::at_once(stop.clone()), |_| axum::Router::new()),
+        );
         Self { listener: address, _stop: stop.drop_guard() }
     }
 

@@ -3,8 +3,8 @@
 
 #[path = "rest/browser.rs"]
 mod browser;
-#[path = "rest/ops.rs"]
-mod ops;
+#[path = "rest/pages.rs"]
+mod pages;
 #[path = "rest/streams.rs"]
 mod streams;
 
@@ -158,7 +158,7 @@ impl Table {
         let address = listener.local_addr().expect("address");
         let gateway = Gateway::new(&settings).expect("a gateway");
         let ending = Stop::after(stop.clone(), settings.deadline.drain());
-        tokio::spawn(gateway.serve(listener, ending));
+        tokio::spawn(gateway.serve(listener, ending, pages::pages));
         Self { address, token, products, pages, stop }
     }
 

@@ -126,7 +126,9 @@ impl Table {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let address = listener.local_addr().expect("address");
         let gateway = Gateway::new(&settings).expect("a gateway");
-        tokio::spawn(gateway.serve(listener, base::Stop::at_once(stop.clone())));
+        tokio::spawn(
+            gateway.serve(listener, base::Stop::at_once(stop.clone()), |_| axum::Router::new()),
+        );
         Self { address, token, policies, products, stop, _directory: directory }
     }
 

@@ -22,16 +22,14 @@ mod wait;
 use std::{
     env,
     fs::{self, File},
-    os::unix::{
-        fs::{MetadataExt as _, PermissionsExt as _, chown},
-        process::CommandExt as _,
-    },
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::LazyLock,
     time::Duration,
 };
 
+use embedded_postgres::{Binaries, User};
 use pg::{Database, Migrations, migrate::migrate};
 use settings::{DatabaseSettings, Secret};
 use tokio_postgres::{Client, NoTls};
@@ -150,9 +148,9 @@ pub struct Cluster {
 const KEEPER: &str = r#"
     cp -a "$2" "$3/data"
     echo "fsync = off" >> "$3/data/postgresql.conf"
-    bin=$1 directory=$3
+    postgres=$1 directory=$3
     shift 3
-    "$bin/postgres" -D "$directory/data" -k "$directory" -c listen_addresses= \
+    "$postgres" -D "$directory/data" -k "$directory" -c listen_addresses= \
         -c max_connections=300 "$@" >"$directory/log" 2>&1 </dev/null &
     server=$!
     cat >/dev/null
@@ -167,21 +165,21 @@ impl Cluster {
     /// # Panics
     /// When it cannot.
     pub fn start(options: &[&str], files: &[(&str, &[u8])]) -> Self {
-        let bin = server_binaries();
-        let template = template(&bin);
+        let binaries = Binaries::find(None).expect("Postgres is installed");
+        let template = template(&binaries);
         let directory = env::temp_dir().join(format!("hansang-test-{}", Uuid::now_v7().simple()));
         let mut keeper = unprivileged(Path::new("sh"), &directory);
         for (name, content) in files {
             let path = directory.join(name);
             fs::write(&path, content).expect("the directory is ours");
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("so is the file");
-            if let Some((uid, gid)) = other_user() {
-                chown(&path, Some(uid), Some(gid)).expect("root may");
+            if let Some(user) = other_user() {
+                user.own(&path).expect("root may");
             }
         }
         let keeper = keeper
             .args(["-c", KEEPER, "sh"])
-            .args([&bin, &template, &directory])
+            .args([&binaries.program("postgres"), &template, &directory])
             .args(options)
             .process_group(0)
             .stdin(Stdio::piped())
@@ -196,10 +194,11 @@ impl Cluster {
 }
 
 /// An initialised cluster to copy, made by whoever comes first: five times faster than `initdb`.
-fn template(bin: &Path) -> PathBuf {
-    let uid = other_user().map_or_else(|| "own".to_owned(), |(uid, _)| uid.to_string());
-    let name =
-        format!("hansang-test-template-{uid}{}", bin.display().to_string().replace('/', "-"));
+fn template(binaries: &Binaries) -> PathBuf {
+    let initdb = binaries.program("initdb");
+    let whose = if other_user().is_some() { "lent" } else { "own" };
+    let made_by = initdb.display().to_string().replace('/', "-");
+    let name = format!("hansang-test-template-{whose}{made_by}");
     let template = env::temp_dir().join(name);
     let lock = File::create(template.with_extension("lock")).expect("a lock file");
     lock.lock().expect("locks");
@@ -207,7 +206,7 @@ fn template(bin: &Path) -> PathBuf {
         let draft = template.with_extension("draft");
         // Of somebody who did not come to an end.
         let _ = fs::remove_dir_all(&draft);
-        let made = unprivileged(&bin.join("initdb"), &draft)
+        let made = unprivileged(&initdb, &draft)
             .args(["--no-sync", "--auth=trust", "--username=hansang", "--encoding=UTF8"])
             .args(["--locale=C", "--pgdata", "."])
             .output()
@@ -218,40 +217,19 @@ fn template(bin: &Path) -> PathBuf {
     template
 }
 
-/// The directory with `initdb` and `postgres`: on the path, or where Debian has them.
-fn server_binaries() -> PathBuf {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut debian: Vec<_> = debian.map(|version| version.path().join("bin")).collect();
-    debian.sort();
-    env::split_paths(&path)
-        .chain(debian.into_iter().rev())
-        .find(|directory| directory.join("initdb").exists() && directory.join("postgres").exists())
-        .expect("the Postgres server is installed (Debian: apt-get install postgresql)")
-}
-
 /// A command in a directory that is its own. Not as root: Postgres refuses to.
 fn unprivileged(program: &Path, directory: &Path) -> Command {
     fs::create_dir(directory).expect("the temporary directory is writable");
     let mut command = Command::new(program);
     command.current_dir(directory);
-    if let Some((uid, gid)) = other_user() {
-        chown(directory, Some(uid), Some(gid)).expect("root may");
-        command.uid(uid).gid(gid);
+    if let Some(user) = other_user() {
+        user.own(directory).expect("root may");
+        user.run(&mut command);
     }
     command
 }
 
-/// Whose the cluster is when we are root: of `postgres` or `nobody`.
-fn other_user() -> Option<(u32, u32)> {
-    if fs::metadata("/proc/self").expect("Linux").uid() != 0 {
-        return None;
-    }
-    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let user = |name: &str| {
-        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
-        let mut ids = line.split(':').skip(2).map(str::parse);
-        Some((ids.next()?.ok()?, ids.next()?.ok()?))
-    };
-    user("postgres").or_else(|| user("nobody"))
+/// Whose the cluster is when we are root.
+fn other_user() -> Option<User> {
+    User::other().expect("there is a user for Postgres")
 }

@@ -293,7 +293,7 @@ fn value(point: &Point) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{
+    use crate::{
         deployment::{Place, Process},
         readings::{durations, gauge},
     };

@@ -4,11 +4,11 @@
 //! proxy on this machine has it, and so has a browser that a page elsewhere talked
 //! into asking.
 
+use std::net::SocketAddr;
+
 use base::{Error, error::Kind};
 use http::{HeaderMap, HeaderValue, header, request::Parts, uri::Authority};
 use identity::auth::{Caller, Role, Verifier};
-
-use crate::admission::Remote;
 
 /// Who looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,23 +24,26 @@ const FORWARDED: [&str; 5] =
     ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
 
 /// Lets somebody in, or says why not.
-pub(super) fn let_in(open: bool, verifier: &Verifier, parts: &Parts) -> Result<Viewer, Error> {
+pub(super) fn let_in(
+    open: bool,
+    verifier: &Verifier,
+    remote: SocketAddr,
+    parts: &Parts,
+) -> Result<Viewer, Error> {
     let unauthenticated = |why| Error::new(Kind::Unauthenticated, "UNAUTHENTICATED", why);
     let sent = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::to_str);
     let sent = sent.transpose().map_err(|_| unauthenticated("not a token"))?;
     match verifier.caller(sent)? {
-        Caller::Anonymous if open && is_local(parts) => Ok(Viewer::Local),
+        Caller::Anonymous if open && is_local(remote, parts) => Ok(Viewer::Local),
         Caller::Anonymous => Err(unauthenticated("sign in as an admin first")),
         Caller::Member { roles, .. } if roles.contains(&Role::Admin) => Ok(Viewer::Admin),
         _ => Err(Error::new(Kind::Forbidden, "ROLE_REQUIRED", "this is for admins")),
     }
 }
 
-fn is_local(parts: &Parts) -> bool {
-    let from_here = parts.extensions.get::<Remote>().is_some_and(|remote| {
-        // An IPv4 address may come as an IPv6 one.
-        remote.0.ip().to_canonical().is_loopback()
-    });
+fn is_local(remote: SocketAddr, parts: &Parts) -> bool {
+    // An IPv4 address may come as an IPv6 one.
+    let from_here = remote.ip().to_canonical().is_loopback();
     let through_nobody = !FORWARDED.iter().any(|name| parts.headers.contains_key(*name));
     // A page of another origin says so when its script asks; our own does not when it reads.
     let of_no_page = !parts.headers.contains_key(header::ORIGIN);
@@ -62,7 +65,7 @@ fn is_loopback(authority: &Authority) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, SocketAddr};
+    use std::net::IpAddr;
 
     use http::Request;
     use settings::AuthSettings;
@@ -75,10 +78,9 @@ mod tests {
             request = request.header(*name, *value);
         }
         let from: IpAddr = from.parse().expect("an address");
-        let request = request.extension(Remote(SocketAddr::new(from, 1))).body(());
-        let (parts, ()) = request.expect("a request").into_parts();
+        let (parts, ()) = request.body(()).expect("a request").into_parts();
         let verifier = Verifier::new(&AuthSettings::default()).expect("no key is none");
-        let let_in = let_in(open, &verifier, &parts);
+        let let_in = let_in(open, &verifier, SocketAddr::new(from, 1), &parts);
         let_in.map_err(|error| if error.kind() == Kind::Forbidden { 403 } else { 401 })
     }
 

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_millis(1_500);
 const FRESH: Duration = Duration::from_millis(900);
 
 /// Where the services are, and the last look at them.
-pub(crate) struct Deployment {
+pub(super) struct Deployment {
     /// Addresses by service.
     peers: BTreeMap<String, String>,
     last: Mutex<Option<(Instant, Arc<Look>)>>,
@@ -156,7 +156,7 @@ fn processes(seen: BTreeMap<SocketAddr, Result<Seen, base::Error>>) -> Vec<Proce
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::readings::gauge;
+    use crate::readings::gauge;
 
     fn look_of(id: &str) -> Seen {
         let serving = BTreeMap::from([("order".to_owned(), true), ("payment".to_owned(), false)]);

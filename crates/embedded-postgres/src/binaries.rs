@@ -16,7 +16,7 @@ const OLDEST: u32 = 14;
 
 /// A folder with `postgres` and `initdb` of one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Binaries {
+pub struct Binaries {
     folder: PathBuf,
     major: u32,
 }
@@ -24,14 +24,14 @@ pub(super) struct Binaries {
 impl Binaries {
     /// The first usable one of PATH, `pg_config --bindir` and Debian's folders, these the newest first.
     /// A cluster that exists needs the version that made it.
-    pub(super) fn find(made_by: Option<u32>) -> Result<Self> {
+    pub fn find(made_by: Option<u32>) -> Result<Self> {
         let found: Vec<Self> =
             folders().into_iter().filter_map(|folder| Self::at(&folder)).collect();
         choose(found, made_by)
     }
 
     /// The full path of one program.
-    pub(super) fn program(&self, name: &str) -> PathBuf {
+    pub fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use nix::unistd::{User, geteuid};
+use nix::unistd::geteuid;
 
 /// Takes clusters whose data directory the unprivileged user cannot enter.
 const ELSEWHERE: &str = "/var/lib/hansang";
@@ -22,9 +22,28 @@ const SOCKET_FILE: &str = ".s.PGSQL.5432";
 
 /// The user that Postgres runs as, when that is not the one who runs this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Lent {
+pub struct User {
     uid: u32,
     gid: u32,
+}
+
+impl User {
+    /// Who it has to be: of root, `postgres` where a package made that user, else `nobody`.
+    pub fn other() -> Result<Option<Self>> {
+        if geteuid().is_root() { unprivileged().map(Some) } else { Ok(None) }
+    }
+
+    /// Gives a file or a directory to this user.
+    pub fn own(self, path: &Path) -> Result<()> {
+        chown(path, Some(self.uid), Some(self.gid))
+            .with_context(|| format!("cannot give {} to Postgres's user", path.display()))
+    }
+
+    /// Has a command run as this user.
+    pub fn run(self, command: &mut Command) {
+        use std::os::unix::process::CommandExt as _;
+        command.uid(self.uid).gid(self.gid);
+    }
 }
 
 /// The directories of one cluster.
@@ -35,7 +54,7 @@ pub(super) struct Home {
     /// The socket directory is for this run only.
     passing: bool,
     log: PathBuf,
-    lent: Option<Lent>,
+    lent: Option<User>,
     elsewhere: bool,
 }
 
@@ -45,7 +64,7 @@ impl Home {
         let data_dir = fs::canonicalize(data_dir)
             .with_context(|| format!("cannot enter {}", data_dir.display()))?;
         let link = data_dir.join("postgres");
-        let mut lent = if geteuid().is_root() { Some(unprivileged()?) } else { None };
+        let mut lent = User::other()?;
         let root = match fs::canonicalize(&link) {
             Ok(root) => root,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -56,7 +75,7 @@ impl Home {
         let owner = fs::metadata(&root).context("cannot read the cluster's directory")?;
         if lent.is_some() && owner.uid() != 0 {
             // Made by an ordinary user earlier: it stays theirs.
-            lent = Some(Lent { uid: owner.uid(), gid: owner.gid() });
+            lent = Some(User { uid: owner.uid(), gid: owner.gid() });
         }
         if !geteuid().is_root() && owner.uid() != geteuid().as_raw() {
             bail!(
@@ -105,7 +124,9 @@ impl Home {
     /// A command that runs as Postgres's user, with nothing of ours but what it is given.
     pub(super) fn command(&self, program: &Path) -> Result<tokio::process::Command> {
         let mut command = Command::new(program);
-        lend(&mut command, self.lent);
+        if let Some(user) = self.lent {
+            user.run(&mut command);
+        }
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("PG") {
                 command.env_remove(name);
@@ -153,16 +174,16 @@ pub(super) fn admin_config(socket_dir: &Path) -> tokio_postgres::Config {
 }
 
 /// `postgres` where a package made that user, else `nobody`.
-fn unprivileged() -> Result<Lent> {
+fn unprivileged() -> Result<User> {
     for name in ["postgres", "nobody"] {
-        if let Ok(Some(user)) = User::from_name(name) {
-            return Ok(Lent { uid: user.uid.as_raw(), gid: user.gid.as_raw() });
+        if let Ok(Some(user)) = nix::unistd::User::from_name(name) {
+            return Ok(User { uid: user.uid.as_raw(), gid: user.gid.as_raw() });
         }
     }
     bail!("Postgres does not run as root, and there is no user `postgres` or `nobody` to run it as")
 }
 
-fn create(data_dir: &Path, link: &Path, lent: Option<Lent>) -> Result<PathBuf> {
+fn create(data_dir: &Path, link: &Path, lent: Option<User>) -> Result<PathBuf> {
     if lent.is_none_or(|lent| may_enter(data_dir, lent)) {
         private_dir(link, lent)?;
         return Ok(link.to_path_buf());
@@ -179,34 +200,23 @@ fn create(data_dir: &Path, link: &Path, lent: Option<Lent>) -> Result<PathBuf> {
     Ok(root)
 }
 
-fn private_dir(path: &Path, owner: Option<Lent>) -> Result<()> {
+fn private_dir(path: &Path, owner: Option<User>) -> Result<()> {
     let made = DirBuilder::new().mode(0o700).create(path);
     made.with_context(|| format!("cannot create {}", path.display()))?;
-    if let Some(Lent { uid, gid }) = owner {
-        chown(path, Some(uid), Some(gid))
-            .with_context(|| format!("cannot give {} to Postgres's user", path.display()))?;
-    }
-    Ok(())
+    owner.map_or(Ok(()), |owner| owner.own(path))
 }
 
 /// Asks as that user: permissions, ACLs and mounts all have a say.
-fn may_enter(dir: &Path, user: Lent) -> bool {
+fn may_enter(dir: &Path, user: User) -> bool {
     let mut command = Command::new("/bin/sh");
-    lend(&mut command, Some(user));
+    user.run(&mut command);
     command.current_dir("/").args(["-c", r#"cd -- "$1""#, "sh"]).arg(dir);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
-fn lend(command: &mut Command, lent: Option<Lent>) {
-    use std::os::unix::process::CommandExt as _;
-    if let Some(Lent { uid, gid }) = lent {
-        command.uid(uid).gid(gid);
-    }
-}
-
 /// Beside the cluster, or in a new temporary directory when that path is too long for a socket.
-fn socket_dir(root: &Path, lent: Option<Lent>) -> Result<(PathBuf, bool)> {
+fn socket_dir(root: &Path, lent: Option<User>) -> Result<(PathBuf, bool)> {
     let beside = root.join("socket");
     if fits(&beside) {
         if !beside.is_dir() {

@@ -1,7 +1,25 @@
 //! A private Postgres for one data directory: found, initialised, started,
 //! watched and stopped here. It listens on a Unix socket in a directory that
-//! only its own user may enter, and on no port. It never touches a cluster that
-//! it did not create.
+//! only its own user may enter, and on no port.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use embedded_postgres::Embedded;
+//!
+//! let mut postgres = Embedded::start("data".as_ref()).await?;
+//! let (client, connection) = postgres.admin()?.connect().await?;
+//! tokio::select! {
+//!     never = postgres.keep() => match never {},
+//!     done = client.batch_execute("create database page") => done?,
+//! }
+//! # drop(connection);
+//! postgres.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It refuses to touch a cluster that it did not create, to install anything, and to give up: a
+//! server that ends is started again.
 
 mod binaries;
 mod home;
@@ -13,7 +31,9 @@ use anyhow::{Context as _, Result, bail};
 use pg::Connector;
 use tokio::time::{Instant, sleep, timeout};
 
-use self::{binaries::Binaries, home::Home, postmaster::Postmaster};
+use self::{home::Home, postmaster::Postmaster};
+
+pub use self::{binaries::Binaries, home::User};
 
 /// Every service's pool, with room for replicas and for a person with psql.
 const MAX_CONNECTIONS: u16 = 300;

@@ -1,0 +1,143 @@
+//! `/ops`: the deployment at a glance, where no Grafana is. Which services are healthy, what
+//! is asked of them and how long that takes, open breakers, consumers and how far
+//! they are behind, orders in progress, what is parked, recent traces; and, to an
+//! admin, how an order came along.
+//!
+//! 1. `door` lets in admins by their token; where `http.ops` is open, whoever is on
+//!    this machine. An order takes an admin's token in any case.
+//! 2. `deployment` asks every process that the gateway's `peers` lead to, by what each
+//!    shows anyway: `/metrics` and health. One that does not answer is shown as such.
+//! 3. `figures` makes of that what the page shows, `page` the HTML.
+//!
+//! Changes nothing, keeps nothing but the last look, knows no figure that `/metrics`
+//! does not have, and loads nothing from elsewhere. Rates need two looks: the page
+//! makes them from its refreshes. A token that was revoked opens the figures until it
+//! expires, as gateways do not hear of that; no order.
+
+mod deployment;
+mod door;
+mod figures;
+mod order;
+mod page;
+#[cfg(test)]
+mod readings;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, Query, State},
+    response::{IntoResponse as _, Response},
+    routing,
+};
+use base::Error;
+use http::{HeaderValue, StatusCode, header, request::Parts};
+use identity::auth::Verifier;
+use maud::Markup;
+use serde::Deserialize;
+use settings::Settings;
+use tonic::Status;
+use uuid::Uuid;
+
+pub use self::order::Api;
+use self::{deployment::Deployment, figures::Figures};
+
+/// What the page stands on.
+pub struct Ops {
+    deployment: Deployment,
+    verifier: Verifier,
+    /// Whoever is on this machine may look.
+    open: bool,
+}
+
+/// What is asked for.
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(default)]
+    order: String,
+}
+
+impl Ops {
+    /// For a gateway that calls these services.
+    pub fn new<'a>(
+        settings: &Settings,
+        services: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            deployment: Deployment::new(services.into_iter(), &settings.peers),
+            verifier: Verifier::new(&settings.auth)?,
+            open: settings.http.ops == settings::Ops::Open,
+        })
+    }
+
+    /// The page; `api` is the gateway that it is beside. A request that is refused leaves its
+    /// [`Status`] in the response's extensions.
+    pub fn pages<A: Api>(self, api: A) -> Router {
+        Router::new().route("/ops", routing::get(show::<A>)).with_state((Arc::new(self), api))
+    }
+}
+
+async fn show<A: Api>(
+    State((ops, api)): State<(Arc<Ops>, A)>,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    Query(asked): Query<Asked>,
+    parts: Parts,
+) -> Response {
+    let viewer = match door::let_in(ops.open, &ops.verifier, remote, &parts) {
+        Ok(viewer) => viewer,
+        Err(error) => return refuse(error.into(), &parts),
+    };
+    let order = async {
+        match asked.order.trim() {
+            "" => None,
+            id => Some((id.to_owned(), order::history(&api, &parts, viewer, id).await)),
+        }
+    };
+    let (seen, order) = tokio::join!(ops.deployment.look(), order);
+    let figures = Figures::of(&seen);
+    answer(StatusCode::OK, |nonce| page::page(&figures, viewer, order.as_ref(), nonce))
+}
+
+/// A browser is asked to sign in; others get the problem.
+fn refuse(status: Status, parts: &Parts) -> Response {
+    let accepts = parts.headers.get_all(header::ACCEPT).iter();
+    let mut accepts = accepts.filter_map(|value| value.to_str().ok());
+    let browser = accepts.any(|value| value.contains("text/html"));
+    let mut response = if browser && status.code() == tonic::Code::Unauthenticated {
+        let mut page = answer(StatusCode::UNAUTHORIZED, page::sign_in);
+        let bearer = HeaderValue::from_static("bearer");
+        page.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+        page
+    } else {
+        let mut response = Response::default();
+        response.extensions_mut().insert(status);
+        response
+    };
+    no_store(&mut response);
+    response
+}
+
+/// A page that runs its own script and style, and talks to this gateway alone.
+fn answer(status: StatusCode, page: impl FnOnce(&str) -> Markup) -> Response {
+    let nonce = Uuid::from_u128(rand::random()).simple().to_string();
+    let policy = format!(
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; \
+         connect-src 'self'; img-src data:; base-uri 'none'; form-action 'self'; \
+         frame-ancestors 'none'"
+    );
+    let mut response = (status, page(&nonce).into_string()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    // Letters and digits: it is a header's value.
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    no_store(&mut response);
+    response
+}
+
+fn no_store(response: &mut Response) {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
