@@ -17,7 +17,7 @@ const LIBRARIES: &[(&str, usize)] = &[
     ("pg", 2_600),
     ("embedded-postgres", 900),
     ("identity", 1_000),
-    ("eventlog", 2_700),
+    ("eventlog", 2_800),
     ("server", 2_000),
     ("transcoder", 1_400),
     ("transcoder-build", 900),

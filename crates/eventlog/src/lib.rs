@@ -41,6 +41,7 @@
 mod checkpoint;
 mod consumer;
 mod cursor;
+pub mod facts;
 mod feed;
 mod log;
 pub mod loss;

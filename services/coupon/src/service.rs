@@ -5,13 +5,14 @@ use contracts::coupon::v1::{
     self as pb, CancelMemberCouponsRequest, CancelMemberCouponsResponse, ListCouponsRequest,
     ListCouponsResponse, coupon_service_server::CouponService,
 };
+use eventlog::facts::{self, Learned};
 use pg::Database;
 use server::Incoming;
 use tonic::{Request, Response, Status};
 
 use crate::{
     domain::{Fact, MemberId, State},
-    store::{self, Coupon, Learned},
+    store::{self, Coupon},
 };
 
 /// Answers calls about coupons.
@@ -47,8 +48,8 @@ impl CouponService for Coupons {
         let (_, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let member = MemberId(member);
         let mut tx = self.database.begin().await?;
-        let withdrawing = Learned { member, fact: Fact::Withdrawing, cause: None };
-        let coupons = store::learn(&mut tx, &[withdrawing]).await?;
+        let withdrawing = Learned { key: member, fact: Fact::Withdrawing, cause: None };
+        let coupons = facts::learn::<Coupon>(&mut tx, &[withdrawing]).await?;
         tx.commit().await?;
         let cancelled = coupons.values().filter(|coupon| coupon.state == State::Cancelled);
         let cancelled = i32::try_from(cancelled.count()).unwrap_or(i32::MAX);

@@ -7,11 +7,21 @@ use std::{
 
 use base::{Error, id::Uuid, page::Page};
 use contracts::coupon::v1::{CouponCancelled, CouponIssued, coupon_event::Event};
-use eventlog::Draft;
-use pg::{Cause, Reader, Tx};
+use eventlog::{
+    Draft,
+    facts::{self, Aggregate, Learned},
+};
+use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
 use crate::domain::{CouponId, Fact, MemberId, State};
+
+/// All that makes up a coupon.
+macro_rules! select_coupons {
+    () => {
+        "select id, member_id, state, version, create_time from coupon"
+    };
+}
 
 /// A coupon as it is stored.
 #[derive(Clone, Debug)]
@@ -35,72 +45,58 @@ impl Coupon {
     }
 }
 
-/// A fact about a member, and where it comes from.
-pub(crate) struct Learned {
-    pub(crate) member: MemberId,
-    pub(crate) fact: Fact,
-    /// The event that told; none for a call.
-    pub(crate) cause: Option<Cause>,
-}
+impl Aggregate for Coupon {
+    type Key = MemberId;
+    type Fact = Fact;
 
-/// Takes in facts about many members, in this order. Answers their coupons as they are then.
-pub(crate) async fn learn(
-    tx: &mut Tx,
-    facts: &[Learned],
-) -> Result<BTreeMap<MemberId, Coupon>, Error> {
-    let mut coupons = lock(tx, facts).await?;
-    let mut drafts = Vec::new();
-    for learned in facts {
-        let Some(coupon) = coupons.get_mut(&learned.member) else { continue };
-        let before = coupon.state;
-        coupon.state = before.after(learned.fact);
-        if coupon.state == before {
-            continue;
-        }
-        coupon.version += 1;
-        drafts.extend(told(coupon).map(|draft| match &learned.cause {
-            Some(cause) => draft.caused_by(cause.clone()),
-            None => draft,
-        }));
+    /// Makes sure that each member has a coupon row, NEW if need be.
+    async fn lock(tx: &mut Tx, facts: &[Learned<Self>]) -> Result<BTreeMap<MemberId, Self>, Error> {
+        let members: BTreeSet<Uuid> = facts.iter().map(|learned| learned.key.0).collect();
+        let members: Vec<Uuid> = members.into_iter().collect();
+        let ids: Vec<Uuid> = members.iter().map(|_| base::id::new()).collect();
+        let make = concat!(
+            "with made as (
+               insert into coupon (id, member_id, state)
+               select i, m, 'NEW' from unnest($1::uuid[], $2::uuid[]) as learned(i, m)
+               on conflict (member_id) do nothing
+               returning id, member_id, state, version, create_time)
+             select * from (",
+            select_coupons!(),
+            " where member_id = any($2) order by member_id for update) kept
+             union all select * from made"
+        );
+        let again =
+            concat!(select_coupons!(), " where member_id = any($1) order by member_id for update");
+        let rows = facts::lock_or_make(tx, &members, (make, &[&ids, &members]), again).await?;
+        rows.iter().map(|row| Self::from_row(row).map(|coupon| (coupon.member, coupon))).collect()
     }
-    let members: Vec<Uuid> = coupons.keys().map(|member| member.0).collect();
-    let states: Vec<&str> = coupons.values().map(|coupon| coupon.state.name()).collect();
-    let versions: Vec<i64> = coupons.values().map(|coupon| coupon.version).collect();
-    tx.execute(
-        "update coupon set state = n.state, version = n.version
-         from unnest($1::uuid[], $2::text[], $3::bigint[]) as n(member_id, state, version)
-         where coupon.member_id = n.member_id and coupon.version <> n.version",
-        &[&members, &states, &versions],
-    )
-    .await?;
-    eventlog::append(tx, &drafts).await?;
-    Ok(coupons)
-}
 
-/// Makes sure that each member has a coupon row, NEW if need be, and locks them all.
-async fn lock(tx: &mut Tx, facts: &[Learned]) -> Result<BTreeMap<MemberId, Coupon>, Error> {
-    let members: BTreeSet<Uuid> = facts.iter().map(|learned| learned.member.0).collect();
-    let members: Vec<Uuid> = members.into_iter().collect();
-    let ids: Vec<Uuid> = members.iter().map(|_| base::id::new()).collect();
-    tx.execute(
-        "insert into coupon (id, member_id, state)
-         select i, m, 'NEW' from unnest($1::uuid[], $2::uuid[]) as learned(i, m)
-         on conflict (member_id) do nothing",
-        &[&ids, &members],
-    )
-    .await?;
-    let rows = tx
-        .query(
-            "select id, member_id, state, version, create_time
-             from coupon where member_id = any($1) order by member_id for update",
-            &[&members],
+    fn learn(&mut self, _: &mut Tx, fact: &Fact) -> Option<Vec<Draft>> {
+        let state = self.state.after(*fact);
+        if state == self.state {
+            return None;
+        }
+        (self.state, self.version) = (state, self.version + 1);
+        Some(event(self).into_iter().collect())
+    }
+
+    async fn save(tx: &mut Tx, changed: &[&Self]) -> Result<(), Error> {
+        let members: Vec<Uuid> = changed.iter().map(|coupon| coupon.member.0).collect();
+        let states: Vec<&str> = changed.iter().map(|coupon| coupon.state.name()).collect();
+        let versions: Vec<i64> = changed.iter().map(|coupon| coupon.version).collect();
+        tx.execute(
+            "update coupon set state = n.state, version = n.version
+             from unnest($1::uuid[], $2::text[], $3::bigint[]) as n(member_id, state, version)
+             where coupon.member_id = n.member_id",
+            &[&members, &states, &versions],
         )
         .await?;
-    rows.iter().map(|row| Coupon::from_row(row).map(|coupon| (coupon.member, coupon))).collect()
+        Ok(())
+    }
 }
 
-/// What others are told of a coupon's new state.
-fn told(coupon: &Coupon) -> Option<Draft> {
+/// The event of a coupon's new state.
+fn event(coupon: &Coupon) -> Option<Draft> {
     let (coupon_id, member_id) = (coupon.id.to_string(), coupon.member.to_string());
     let event = match coupon.state {
         State::Issued => Event::CouponIssued(CouponIssued { coupon_id, member_id }),
@@ -118,9 +114,11 @@ pub(crate) async fn list(
 ) -> Result<Vec<Coupon>, Error> {
     let rows = reader
         .query(
-            "select id, member_id, state, version, create_time from coupon
-             where member_id = $1 and state <> 'REFUSED' and ($2::uuid is null or id < $2)
-             order by id desc limit $3",
+            concat!(
+                select_coupons!(),
+                " where member_id = $1 and state <> 'REFUSED' and ($2::uuid is null or id < $2)
+                  order by id desc limit $3"
+            ),
             &[&member.0, &page.below, &page.limit()],
         )
         .await?;

@@ -3,12 +3,15 @@
 
 use base::Error;
 use contracts::order::v1::{OrderEvent, order_event::Event};
-use eventlog::{Arrived, Policy};
+use eventlog::{
+    Arrived, Policy,
+    facts::{self, Learned},
+};
 use pg::Tx;
 
 use crate::{
     domain::{Fact, MemberId, OrderId},
-    store::{self, Learned},
+    store::{Delivery, Known},
 };
 
 pub(crate) struct Orders;
@@ -17,15 +20,11 @@ impl Policy<OrderEvent> for Orders {
     const TYPES: &'static [&'static str] =
         &[OrderEvent::ORDER_PREPARED, OrderEvent::ORDER_CLOSED, OrderEvent::ORDER_CANCELLED];
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<OrderEvent>]) -> Result<(), Error> {
-        let facts: Vec<Learned> = batch
-            .iter()
-            .filter_map(|arrived| learned(arrived).transpose())
-            .collect::<Result<_, _>>()?;
-        store::learn(tx, &facts).await
+        facts::learn(tx, &facts::of(batch, learned)?).await.map(drop)
     }
 }
 
-fn learned(arrived: &Arrived<OrderEvent>) -> Result<Option<Learned>, Error> {
+fn learned(arrived: &Arrived<OrderEvent>) -> Result<Option<Learned<Delivery>>, Error> {
     let (order, member, fact) = match &arrived.message.event {
         Some(Event::OrderPrepared(it)) => (&it.order_id, &it.member_id, Fact::Prepared),
         Some(Event::OrderClosed(it)) => (&it.order_id, &it.member_id, Fact::Closed),
@@ -33,9 +32,8 @@ fn learned(arrived: &Arrived<OrderEvent>) -> Result<Option<Learned>, Error> {
         _ => return Ok(None),
     };
     Ok(Some(Learned {
-        order: OrderId::parse("order_id", order)?,
-        member: MemberId::parse("member_id", member)?,
-        fact,
-        cause: arrived.cause(),
+        key: OrderId::parse("order_id", order)?,
+        fact: Known { member: MemberId::parse("member_id", member)?, fact },
+        cause: Some(arrived.cause()),
     }))
 }

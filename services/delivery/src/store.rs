@@ -6,8 +6,11 @@ use base::{Error, error::not_found, id::Uuid, page::Page};
 use contracts::delivery::v1::{
     DeliveryCancelled, DeliveryCompleted, DeliveryStarted, delivery_event::Event,
 };
-use eventlog::Draft;
-use pg::{Cause, Reader, Tx};
+use eventlog::{
+    Draft,
+    facts::{self, Aggregate, Learned},
+};
+use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
 use crate::domain::{DeliveryId, Fact, MemberId, OrderId, State};
@@ -43,79 +46,69 @@ impl Delivery {
     }
 }
 
-/// A fact about an order, and where it comes from.
-pub(crate) struct Learned {
-    pub(crate) order: OrderId,
+/// A fact about an order.
+pub(crate) struct Known {
     pub(crate) member: MemberId,
     pub(crate) fact: Fact,
-    pub(crate) cause: Cause,
 }
 
-/// Takes in facts about many orders, in this order.
-pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
-    if facts.is_empty() {
-        return Ok(());
+impl Aggregate for Delivery {
+    type Key = OrderId;
+    type Fact = Known;
+
+    /// Makes sure that each order has a delivery row, NEW if need be.
+    async fn lock(tx: &mut Tx, facts: &[Learned<Self>]) -> Result<BTreeMap<OrderId, Self>, Error> {
+        let members: BTreeMap<Uuid, Uuid> =
+            facts.iter().map(|learned| (learned.key.0, learned.fact.member.0)).collect();
+        let ids: Vec<Uuid> = members.keys().map(|_| base::id::new()).collect();
+        let (orders, members): (Vec<Uuid>, Vec<Uuid>) = members.into_iter().unzip();
+        let make = concat!(
+            "with made as (
+               insert into delivery (id, order_id, member_id, state)
+               select i, o, m, 'NEW'
+               from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as learned (i, o, m)
+               on conflict (order_id) do nothing
+               returning id, order_id, member_id, state, version, create_time)
+             select * from (",
+            select_deliveries!(),
+            " where order_id = any($2) order by order_id for update) kept
+             union all select * from made"
+        );
+        let again =
+            concat!(select_deliveries!(), " where order_id = any($1) order by order_id for update");
+        let rows =
+            facts::lock_or_make(tx, &orders, (make, &[&ids, &orders, &members]), again).await?;
+        rows.iter()
+            .map(|row| Self::from_row(row).map(|delivery| (delivery.order, delivery)))
+            .collect()
     }
-    let mut deliveries = lock(tx, facts).await?;
-    let mut drafts = Vec::new();
-    for learned in facts {
-        let Some(delivery) = deliveries.get_mut(&learned.order) else { continue };
-        let before = delivery.state;
-        delivery.state = before.after(learned.fact);
-        if delivery.state == before {
-            continue;
+
+    fn learn(&mut self, _: &mut Tx, known: &Known) -> Option<Vec<Draft>> {
+        let state = self.state.after(known.fact);
+        if state == self.state {
+            return None;
         }
-        delivery.version += 1;
-        drafts.extend(told(delivery).map(|draft| draft.caused_by(learned.cause.clone())));
+        (self.state, self.version) = (state, self.version + 1);
+        Some(event(self).into_iter().collect())
     }
-    let orders: Vec<Uuid> = deliveries.keys().map(|order| order.0).collect();
-    let states: Vec<&str> = deliveries.values().map(|d| d.state.name()).collect();
-    let versions: Vec<i64> = deliveries.values().map(|d| d.version).collect();
-    tx.execute(
-        "update delivery set state = n.state, version = n.version
-         from unnest($1::uuid[], $2::text[], $3::bigint[]) as n(order_id, state, version)
-         where delivery.order_id = n.order_id and delivery.version <> n.version",
-        &[&orders, &states, &versions],
-    )
-    .await?;
-    eventlog::append(tx, &drafts).await
-}
 
-/// Makes sure that each order has a delivery row, NEW if need be, and locks them all.
-async fn lock(tx: &mut Tx, facts: &[Learned]) -> Result<BTreeMap<OrderId, Delivery>, Error> {
-    let members: BTreeMap<Uuid, Uuid> = facts.iter().map(|l| (l.order.0, l.member.0)).collect();
-    let ids: Vec<Uuid> = members.keys().map(|_| base::id::new()).collect();
-    let (orders, members): (Vec<Uuid>, Vec<Uuid>) = members.into_iter().unzip();
-    let mut rows = tx
-        .query(
-            concat!(
-                "with made as (
-                   insert into delivery (id, order_id, member_id, state)
-                   select i, o, m, 'NEW'
-                   from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as learned (i, o, m)
-                   on conflict (order_id) do nothing
-                   returning id, order_id, member_id, state, version, create_time)
-                 select * from (",
-                select_deliveries!(),
-                " where order_id = any($2) order by order_id for update) kept
-                 union all select * from made"
-            ),
-            &[&ids, &orders, &members],
+    async fn save(tx: &mut Tx, changed: &[&Self]) -> Result<(), Error> {
+        let orders: Vec<Uuid> = changed.iter().map(|delivery| delivery.order.0).collect();
+        let states: Vec<&str> = changed.iter().map(|delivery| delivery.state.name()).collect();
+        let versions: Vec<i64> = changed.iter().map(|delivery| delivery.version).collect();
+        tx.execute(
+            "update delivery set state = n.state, version = n.version
+             from unnest($1::uuid[], $2::text[], $3::bigint[]) as n(order_id, state, version)
+             where delivery.order_id = n.order_id",
+            &[&orders, &states, &versions],
         )
         .await?;
-    if rows.len() < orders.len() {
-        // Somebody else has made one meanwhile, which that statement did not see.
-        let all =
-            concat!(select_deliveries!(), " where order_id = any($1) order by order_id for update");
-        rows = tx.query(all, &[&orders]).await?;
+        Ok(())
     }
-    rows.iter()
-        .map(|row| Delivery::from_row(row).map(|delivery| (delivery.order, delivery)))
-        .collect()
 }
 
-/// What others are told of a delivery's new state.
-fn told(delivery: &Delivery) -> Option<Draft> {
+/// The event of a delivery's new state.
+fn event(delivery: &Delivery) -> Option<Draft> {
     let delivery_id = delivery.id.to_string();
     let (order_id, member_id) = (delivery.order.to_string(), delivery.member.to_string());
     let event = match delivery.state {

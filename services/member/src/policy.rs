@@ -7,12 +7,15 @@ use contracts::{
     coupon::v1::{CouponEvent, coupon_event},
     notification::v1::{NotificationEvent, notification::Audience, notification_event},
 };
-use eventlog::{Arrived, Policy};
+use eventlog::{
+    Arrived, Policy,
+    facts::{self, Learned},
+};
 use pg::Tx;
 
 use crate::{
     domain::{Fact, MemberId},
-    store::{self, Learned},
+    store::Member,
 };
 
 /// Flags that nothing waits for.
@@ -28,16 +31,15 @@ impl Policy<CouponEvent> for Coupons {
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<CouponEvent>]) -> Result<(), Error> {
         use coupon_event::Event;
-        let mut facts = Vec::new();
-        for arrived in batch {
+        let facts = facts::of(batch, |arrived| {
             let (member, fact) = match &arrived.message.event {
                 Some(Event::CouponIssued(it)) => (&it.member_id, Fact::CouponIssued),
                 Some(Event::CouponCancelled(it)) => (&it.member_id, Fact::CouponCancelled),
-                None => continue,
+                None => return Ok(None),
             };
-            facts.push(learned("member_id", member, fact)?);
-        }
-        store::learn(tx, &facts).await
+            learned(arrived, "member_id", member, fact).map(Some)
+        })?;
+        facts::learn(tx, &facts).await.map(drop)
     }
 }
 
@@ -50,19 +52,22 @@ impl Policy<NotificationEvent> for Notifications {
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<NotificationEvent>]) -> Result<(), Error> {
         use notification_event::Event;
-        let mut facts = Vec::new();
-        for arrived in batch {
-            match &arrived.message.event {
-                Some(Event::NotificationSent(it)) if it.audience() == Audience::Admin => {
-                    facts.push(learned("subject_id", &it.subject_id, Fact::AdminNotified)?);
-                }
-                Some(Event::NotificationSent(_)) | None => {}
+        // Messages to the admin may be about something else than a member: those change nothing.
+        let facts = facts::of(batch, |arrived| match &arrived.message.event {
+            Some(Event::NotificationSent(it)) if it.audience() == Audience::Admin => {
+                learned(arrived, "subject_id", &it.subject_id, Fact::AdminNotified).map(Some)
             }
-        }
-        store::learn(tx, &facts).await
+            Some(Event::NotificationSent(_)) | None => Ok(None),
+        })?;
+        facts::learn(tx, &facts).await.map(drop)
     }
 }
 
-fn learned(field: &str, member: &str, fact: Fact) -> Result<Learned, Error> {
-    Ok(Learned { member: MemberId::parse(field, member)?, fact })
+fn learned<M>(
+    arrived: &Arrived<M>,
+    field: &str,
+    member: &str,
+    fact: Fact,
+) -> Result<Learned<Member>, Error> {
+    Ok(Learned { key: MemberId::parse(field, member)?, fact, cause: Some(arrived.cause()) })
 }

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use base::{Error, constraint, error::not_found, id::Uuid};
 use contracts::member::v1::{MemberRegistered, MemberWithdrawn, member_event::Event};
-use eventlog::Draft;
+use eventlog::{
+    Draft,
+    facts::{Aggregate, Learned},
+};
 use identity::auth::Role;
 use pg::{Reader, Tx};
 use tokio_postgres::Row;
@@ -147,58 +150,59 @@ async fn save(tx: &mut Tx, member: &Member) -> Result<(), Error> {
     Ok(())
 }
 
-/// A fact about a member.
-pub(crate) struct Learned {
-    pub(crate) member: MemberId,
-    pub(crate) fact: Fact,
-}
+impl Aggregate for Member {
+    type Key = MemberId;
+    type Fact = Fact;
 
-/// Takes in facts about many members.
-pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
-    if facts.is_empty() {
-        return Ok(());
+    async fn lock(tx: &mut Tx, facts: &[Learned<Self>]) -> Result<BTreeMap<MemberId, Self>, Error> {
+        let ids: Vec<Uuid> = facts.iter().map(|learned| learned.key.0).collect();
+        let rows = tx
+            .query(
+                concat!(
+                    "select ",
+                    columns!(),
+                    " from member where id = any($1) order by id for update"
+                ),
+                &[&ids],
+            )
+            .await?;
+        rows.iter().map(|row| Self::from_row(row).map(|member| (member.id, member))).collect()
     }
-    let ids: Vec<Uuid> = facts.iter().map(|learned| learned.member.0).collect();
-    let rows = tx
-        .query(
-            concat!(
-                "select ",
-                columns!(),
-                " from member where id = any($1) order by id for update"
-            ),
-            &[&ids],
+
+    /// Nobody else is told of it.
+    fn learn(&mut self, _: &mut Tx, fact: &Fact) -> Option<Vec<Draft>> {
+        let before = self.membership;
+        self.membership.learn(*fact);
+        if self.membership == before {
+            return None;
+        }
+        self.version += 1;
+        Some(Vec::new())
+    }
+
+    async fn save(tx: &mut Tx, changed: &[&Self]) -> Result<(), Error> {
+        let column = |of: fn(&Flags) -> bool| {
+            changed.iter().map(|member| of(&member.membership.flags)).collect::<Vec<_>>()
+        };
+        let ids: Vec<Uuid> = changed.iter().map(|member| member.id.0).collect();
+        let versions: Vec<i64> = changed.iter().map(|member| member.version).collect();
+        tx.execute(
+            "update member set coupon_issued = n.issued, coupon_cancelled = n.cancelled,
+               admin_notified = n.notified, version = n.version
+             from unnest($1::uuid[], $2::bool[], $3::bool[], $4::bool[], $5::bigint[])
+               as n(id, issued, cancelled, notified, version)
+             where member.id = n.id",
+            &[
+                &ids,
+                &column(|flags| flags.coupon_issued),
+                &column(|flags| flags.coupon_cancelled),
+                &column(|flags| flags.admin_notified),
+                &versions,
+            ],
         )
         .await?;
-    let mut members = BTreeMap::new();
-    for row in &rows {
-        let member = Member::from_row(row)?;
-        members.insert(member.id, member);
+        Ok(())
     }
-    for learned in facts {
-        // Messages to the admin may be about something else than a member.
-        let Some(member) = members.get_mut(&learned.member) else { continue };
-        member.membership.learn(learned.fact);
-    }
-    let column = |of: fn(&Flags) -> bool| {
-        members.values().map(|member| of(&member.membership.flags)).collect::<Vec<_>>()
-    };
-    let ids: Vec<Uuid> = members.keys().map(|id| id.0).collect();
-    tx.execute(
-        "update member set coupon_issued = n.issued, coupon_cancelled = n.cancelled,
-           admin_notified = n.notified, version = version + 1
-         from unnest($1::uuid[], $2::bool[], $3::bool[], $4::bool[])
-           as n(id, issued, cancelled, notified)
-         where member.id = n.id and (coupon_issued, coupon_cancelled, admin_notified)
-           is distinct from (n.issued, n.cancelled, n.notified)",
-        &[
-            &ids,
-            &column(|flags| flags.coupon_issued),
-            &column(|flags| flags.coupon_cancelled),
-            &column(|flags| flags.admin_notified),
-        ],
-    )
-    .await?;
-    Ok(())
 }
 
 /// Reads a member.

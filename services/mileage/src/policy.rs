@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use base::Error;
 use contracts::payment::v1::{PaymentEvent, payment_event::Event};
-use eventlog::{Arrived, Policy};
+use eventlog::{
+    Arrived, Policy,
+    facts::{self, Learned},
+};
 use pg::Tx;
 
 use crate::{
     domain::{Fact, MemberId, OrderId, Paid, PaymentId, Rate},
-    store::{self, Learned},
+    store::{Known, Stored},
 };
 
 /// The call that completes a payment has earned the points already; this only makes sure.
@@ -26,16 +29,13 @@ impl Policy<PaymentEvent> for Payments {
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<PaymentEvent>]) -> Result<(), Error> {
-        let facts: Vec<Learned> = batch
-            .iter()
-            .filter_map(|arrived| self.learned(arrived).transpose())
-            .collect::<Result<_, _>>()?;
-        store::learn(tx, &facts).await.map(|_| ())
+        let facts = facts::of(batch, |arrived| self.learned(arrived))?;
+        facts::learn(tx, &facts).await.map(drop)
     }
 }
 
 impl Payments {
-    fn learned(&self, arrived: &Arrived<PaymentEvent>) -> Result<Option<Learned>, Error> {
+    fn learned(&self, arrived: &Arrived<PaymentEvent>) -> Result<Option<Learned<Stored>>, Error> {
         let (payment, order, member, fact) = match &arrived.message.event {
             Some(Event::PaymentApproved(it)) => {
                 let paid = it.amount.as_ref().map(contracts::Money::parts);
@@ -48,10 +48,12 @@ impl Payments {
             _ => return Ok(None),
         };
         Ok(Some(Learned {
-            payment: PaymentId::parse("payment_id", payment)?,
-            order: OrderId::parse("order_id", order)?,
-            member: MemberId::parse("member_id", member)?,
-            fact,
+            key: PaymentId::parse("payment_id", payment)?,
+            fact: Known {
+                order: OrderId::parse("order_id", order)?,
+                member: MemberId::parse("member_id", member)?,
+                fact,
+            },
             cause: Some(arrived.cause()),
         }))
     }

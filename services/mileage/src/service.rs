@@ -5,13 +5,14 @@ use contracts::mileage::v1::{
     self as pb, EarnRequest, GetMileageRequest, ListMileageEntriesRequest,
     ListMileageEntriesResponse, mileage_service_server::MileageService,
 };
+use eventlog::facts::{self, Learned};
 use pg::Database;
 use server::Incoming;
 use tonic::{Request, Response, Status};
 
 use crate::{
     domain::{Fact, MemberId, OrderId, Paid, PaymentId, Rate},
-    store::{self, Filter, Learned, Stored},
+    store::{self, Filter, Known, Stored},
     wire,
 };
 
@@ -69,14 +70,16 @@ impl MileageService for Mileage {
         let payment = PaymentId::parse("paymentId", &message.payment_id)?;
         let paid = Paid::parse("amount", message.amount.as_ref().map(contracts::Money::parts))?;
         let approved = Learned {
-            payment,
-            order: OrderId::parse("orderId", &message.order_id)?,
-            member: MemberId(member),
-            fact: Fact::Approved(self.rate.points(paid)),
+            key: payment,
+            fact: Known {
+                order: OrderId::parse("orderId", &message.order_id)?,
+                member: MemberId(member),
+                fact: Fact::Approved(self.rate.points(paid)),
+            },
             cause: None,
         };
         let mut tx = self.database.begin().await?;
-        let mut entries = store::learn(&mut tx, &[approved]).await?;
+        let mut entries = facts::learn::<Stored>(&mut tx, &[approved]).await?;
         tx.commit().await?;
         let stored = entries.remove(&payment).ok_or_else(|| Error::internal("no entry"))?;
         stored.entry.earned().map_err(Error::from)?;

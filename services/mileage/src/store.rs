@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, time::SystemTime};
 
 use base::{Error, id::Uuid, page::Page};
-use eventlog::Draft;
-use pg::{Cause, Reader, Tx};
-use tokio_postgres::Row;
+use eventlog::{
+    Draft,
+    facts::{self, Aggregate, Learned},
+};
+use pg::{Reader, Tx};
+use tokio_postgres::{Row, types::ToSql};
 
 use crate::{
     domain::{Entry, EntryId, Fact, MemberId, OrderId, Outcome, PaymentId, Points, State},
@@ -42,101 +45,81 @@ impl Stored {
     }
 }
 
-/// A fact about a payment, and where it comes from.
-pub(crate) struct Learned {
-    pub(crate) payment: PaymentId,
+/// A fact about a payment.
+pub(crate) struct Known {
     pub(crate) order: OrderId,
     pub(crate) member: MemberId,
     pub(crate) fact: Fact,
-    /// The event that told; none for a call.
-    pub(crate) cause: Option<Cause>,
 }
 
-/// Takes in facts about many payments, in this order. Answers their entries as they are then.
-pub(crate) async fn learn(
-    tx: &mut Tx,
-    facts: &[Learned],
-) -> Result<BTreeMap<PaymentId, Stored>, Error> {
-    let mut entries = lock(tx, facts).await?;
-    let mut drafts = Vec::new();
-    for learned in facts {
-        let Some(stored) = entries.get_mut(&learned.payment) else { continue };
-        let outcome = stored.entry.learn(learned.fact);
-        if outcome == Outcome::Unchanged {
-            continue;
-        }
-        stored.version += 1;
-        let points = stored.entry.points;
-        tx.once_committed(move || metrics::changed(outcome, points));
-        drafts.extend(told(stored, outcome).map(|draft| match &learned.cause {
-            Some(cause) => draft.caused_by(cause.clone()),
-            None => draft,
-        }));
-    }
-    save(tx, &entries).await?;
-    eventlog::append(tx, &drafts).await?;
-    Ok(entries)
-}
+impl Aggregate for Stored {
+    type Key = PaymentId;
+    type Fact = Known;
 
-/// What others are told of an outcome, if anything.
-fn told(stored: &Stored, outcome: Outcome) -> Option<Draft> {
-    let Stored { entry, version, .. } = stored;
-    let event = wire::event(entry, outcome)?;
-    Some(Draft::of(event, entry.id.0, *version, entry.order.0))
-}
-
-/// Makes sure that each payment has an entry's row, NEW if need be, and locks them all.
-async fn lock(tx: &mut Tx, facts: &[Learned]) -> Result<BTreeMap<PaymentId, Stored>, Error> {
-    let payments: BTreeMap<PaymentId, &Learned> = facts.iter().map(|l| (l.payment, l)).collect();
-    let ids: Vec<Uuid> = payments.keys().map(|_| base::id::new()).collect();
-    let orders: Vec<Uuid> = payments.values().map(|learned| learned.order.0).collect();
-    let members: Vec<Uuid> = payments.values().map(|learned| learned.member.0).collect();
-    let payments: Vec<Uuid> = payments.into_keys().map(|payment| payment.0).collect();
-    let mut rows = tx
-        .query(
-            concat!(
-                "with made as (
-                   insert into mileage_entry (id, payment_id, order_id, member_id, points, state)
-                   select i, p, o, m, 0, 'NEW'
-                   from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[])
-                     as learned (i, p, o, m)
-                   on conflict (payment_id) do nothing
-                   returning id, payment_id, order_id, member_id, points, state, version, create_time)
-                 select * from (",
-                select_entries!(),
-                " where payment_id = any($2) order by payment_id for update) kept
-                 union all select * from made"
-            ),
-            &[&ids, &payments, &orders, &members],
-        )
-        .await?;
-    if rows.len() < payments.len() {
-        // Somebody else has made one meanwhile, which that statement did not see.
-        let all = concat!(
+    /// Makes sure that each payment has an entry's row, NEW if need be.
+    async fn lock(
+        tx: &mut Tx,
+        facts: &[Learned<Self>],
+    ) -> Result<BTreeMap<PaymentId, Self>, Error> {
+        let payments: BTreeMap<PaymentId, &Known> =
+            facts.iter().map(|learned| (learned.key, &learned.fact)).collect();
+        let ids: Vec<Uuid> = payments.keys().map(|_| base::id::new()).collect();
+        let orders: Vec<Uuid> = payments.values().map(|known| known.order.0).collect();
+        let members: Vec<Uuid> = payments.values().map(|known| known.member.0).collect();
+        let payments: Vec<Uuid> = payments.into_keys().map(|payment| payment.0).collect();
+        let make = concat!(
+            "with made as (
+               insert into mileage_entry (id, payment_id, order_id, member_id, points, state)
+               select i, p, o, m, 0, 'NEW'
+               from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[])
+                 as learned (i, p, o, m)
+               on conflict (payment_id) do nothing
+               returning id, payment_id, order_id, member_id, points, state, version, create_time)
+             select * from (",
+            select_entries!(),
+            " where payment_id = any($2) order by payment_id for update) kept
+             union all select * from made"
+        );
+        let again = concat!(
             select_entries!(),
             " where payment_id = any($1) order by payment_id for update"
         );
-        rows = tx.query(all, &[&payments]).await?;
+        let params: &[&(dyn ToSql + Sync)] = &[&ids, &payments, &orders, &members];
+        let rows = facts::lock_or_make(tx, &payments, (make, params), again).await?;
+        rows.iter()
+            .map(|row| Self::from_row(row).map(|stored| (stored.entry.payment, stored)))
+            .collect()
     }
-    rows.iter()
-        .map(|row| Stored::from_row(row).map(|stored| (stored.entry.payment, stored)))
-        .collect()
-}
 
-async fn save(tx: &mut Tx, entries: &BTreeMap<PaymentId, Stored>) -> Result<(), Error> {
-    let payments: Vec<Uuid> = entries.keys().map(|payment| payment.0).collect();
-    let points: Vec<i64> = entries.values().map(|stored| stored.entry.points.get()).collect();
-    let states: Vec<&str> = entries.values().map(|stored| stored.entry.state.name()).collect();
-    let versions: Vec<i64> = entries.values().map(|stored| stored.version).collect();
-    tx.execute(
-        "update mileage_entry set points = n.points, state = n.state, version = n.version
-         from unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[])
-           as n(payment_id, points, state, version)
-         where mileage_entry.payment_id = n.payment_id and mileage_entry.version <> n.version",
-        &[&payments, &points, &states, &versions],
-    )
-    .await?;
-    Ok(())
+    fn learn(&mut self, tx: &mut Tx, known: &Known) -> Option<Vec<Draft>> {
+        let outcome = self.entry.learn(known.fact);
+        if outcome == Outcome::Unchanged {
+            return None;
+        }
+        self.version += 1;
+        let points = self.entry.points;
+        tx.once_committed(move || metrics::changed(outcome, points));
+        let event = wire::event(&self.entry, outcome);
+        let entry = &self.entry;
+        let draft = |event| Draft::of(event, entry.id.0, self.version, entry.order.0);
+        Some(event.map(draft).into_iter().collect())
+    }
+
+    async fn save(tx: &mut Tx, changed: &[&Self]) -> Result<(), Error> {
+        let payments: Vec<Uuid> = changed.iter().map(|stored| stored.entry.payment.0).collect();
+        let points: Vec<i64> = changed.iter().map(|stored| stored.entry.points.get()).collect();
+        let states: Vec<&str> = changed.iter().map(|stored| stored.entry.state.name()).collect();
+        let versions: Vec<i64> = changed.iter().map(|stored| stored.version).collect();
+        tx.execute(
+            "update mileage_entry set points = n.points, state = n.state, version = n.version
+             from unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[])
+               as n(payment_id, points, state, version)
+             where mileage_entry.payment_id = n.payment_id",
+            &[&payments, &points, &states, &versions],
+        )
+        .await?;
+        Ok(())
+    }
 }
 
 /// Reads a member's balance: the points of all EARNED entries.

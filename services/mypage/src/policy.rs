@@ -13,7 +13,7 @@ use contracts::{
     order::v1::{OrderEvent, order, order_event},
     payment::v1::{PaymentEvent, payment, payment_event},
 };
-use eventlog::{Arrived, Policy};
+use eventlog::{Arrived, Policy, facts};
 use pg::Tx;
 use prost::Message as _;
 
@@ -29,11 +29,7 @@ impl Policy<OrderEvent> for Orders {
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<OrderEvent>]) -> Result<(), Error> {
-        let milestones: Vec<Milestone> = batch
-            .iter()
-            .filter_map(|arrived| milestone(arrived).transpose())
-            .collect::<Result<_, _>>()?;
-        store::pass(tx, &milestones).await
+        store::pass(tx, &facts::of(batch, milestone)?).await
     }
 }
 
@@ -83,8 +79,7 @@ impl Policy<PaymentEvent> for Payments {
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<PaymentEvent>]) -> Result<(), Error> {
         use payment_event::Event;
-        let mut states = Vec::new();
-        for arrived in batch {
+        let states = facts::of(batch, |arrived| {
             let (order, member, state) = match &arrived.message.event {
                 Some(Event::DepositRequested(it)) => {
                     (&it.order_id, &it.member_id, payment::State::WaitingForDeposit)
@@ -101,10 +96,10 @@ impl Policy<PaymentEvent> for Payments {
                 Some(Event::PaymentCancelled(it)) => {
                     (&it.order_id, &it.member_id, payment::State::Cancelled)
                 }
-                Some(Event::WalletToppedUp(_)) | None => continue,
+                Some(Event::WalletToppedUp(_)) | None => return Ok(None),
             };
-            states.push(part_state(order, member, state.as_str_name(), arrived.aggregate_version)?);
-        }
+            part_state(order, member, state.as_str_name(), arrived.aggregate_version).map(Some)
+        })?;
         store::set_part(tx, Part::Payment, &states).await
     }
 }
@@ -117,8 +112,7 @@ impl Policy<DeliveryEvent> for Deliveries {
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<DeliveryEvent>]) -> Result<(), Error> {
         use delivery_event::Event;
-        let mut states = Vec::new();
-        for arrived in batch {
+        let states = facts::of(batch, |arrived| {
             let (order, member, state) = match &arrived.message.event {
                 Some(Event::DeliveryStarted(it)) => {
                     (&it.order_id, &it.member_id, delivery::State::Started)
@@ -129,10 +123,10 @@ impl Policy<DeliveryEvent> for Deliveries {
                 Some(Event::DeliveryCancelled(it)) => {
                     (&it.order_id, &it.member_id, delivery::State::Cancelled)
                 }
-                None => continue,
+                None => return Ok(None),
             };
-            states.push(part_state(order, member, state.as_str_name(), arrived.aggregate_version)?);
-        }
+            part_state(order, member, state.as_str_name(), arrived.aggregate_version).map(Some)
+        })?;
         store::set_part(tx, Part::Delivery, &states).await
     }
 }
@@ -159,15 +153,14 @@ impl Policy<MemberEvent> for Members {
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MemberEvent>]) -> Result<(), Error> {
         use member_event::Event;
-        let mut facts = Vec::new();
-        for arrived in batch {
+        let facts = facts::of(batch, |arrived| {
             let (member, fact) = match &arrived.message.event {
                 Some(Event::MemberRegistered(it)) => (&it.member_id, Fact::Registered),
                 Some(Event::MemberWithdrawn(it)) => (&it.member_id, Fact::Withdrawn),
-                None => continue,
+                None => return Ok(None),
             };
-            facts.push(Learned { member: parse("member_id", member)?, fact });
-        }
+            Ok(Some(Learned { member: parse("member_id", member)?, fact }))
+        })?;
         store::learn(tx, &facts).await
     }
 }
@@ -181,16 +174,13 @@ impl Policy<NotificationEvent> for Notifications {
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<NotificationEvent>]) -> Result<(), Error> {
         use notification_event::Event;
-        let mut facts = Vec::new();
-        for arrived in batch {
-            match &arrived.message.event {
-                Some(Event::NotificationSent(it)) if it.audience() == Audience::Admin => {
-                    let member = parse("subject_id", &it.subject_id)?;
-                    facts.push(Learned { member, fact: Fact::AdminNotified });
-                }
-                Some(Event::NotificationSent(_)) | None => {}
+        let facts = facts::of(batch, |arrived| match &arrived.message.event {
+            Some(Event::NotificationSent(it)) if it.audience() == Audience::Admin => {
+                let member = parse("subject_id", &it.subject_id)?;
+                Ok(Some(Learned { member, fact: Fact::AdminNotified }))
             }
-        }
+            Some(Event::NotificationSent(_)) | None => Ok(None),
+        })?;
         store::learn(tx, &facts).await
     }
 }
@@ -203,20 +193,19 @@ impl Policy<CouponEvent> for Coupons {
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<CouponEvent>]) -> Result<(), Error> {
         use coupon_event::Event;
-        let mut coupons = Vec::new();
-        for arrived in batch {
+        let coupons = facts::of(batch, |arrived| {
             let (id, member, cancelled) = match &arrived.message.event {
                 Some(Event::CouponIssued(it)) => (&it.coupon_id, &it.member_id, false),
                 Some(Event::CouponCancelled(it)) => (&it.coupon_id, &it.member_id, true),
-                None => continue,
+                None => return Ok(None),
             };
-            coupons.push(Coupon {
+            Ok(Some(Coupon {
                 id: parse("coupon_id", id)?,
                 member: parse("member_id", member)?,
                 cancelled,
                 create_time: arrived.occurred_at,
-            });
-        }
+            }))
+        })?;
         store::keep_coupons(tx, &coupons).await
     }
 }
@@ -228,11 +217,7 @@ impl Policy<MileageEvent> for Mileages {
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MileageEvent>]) -> Result<(), Error> {
-        let points: Vec<Points> = batch
-            .iter()
-            .filter_map(|arrived| points(arrived).transpose())
-            .collect::<Result<_, _>>()?;
-        store::keep_points(tx, &points).await
+        store::keep_points(tx, &facts::of(batch, points)?).await
     }
 }
 

@@ -8,7 +8,7 @@ use contracts::{
     member::v1::{MemberEvent, member_event},
     payment::v1::{PaymentEvent, payment_event},
 };
-use eventlog::{Arrived, Policy};
+use eventlog::{Arrived, Policy, facts};
 use pg::Tx;
 
 use crate::{
@@ -65,9 +65,8 @@ fn heard<M>(
     batch: &[Arrived<M>],
     occasion: impl Fn(&M) -> Result<Option<Occasion>, Error>,
 ) -> Result<Vec<Heard>, Error> {
-    let heard = |arrived: &Arrived<M>| {
+    facts::of(batch, |arrived| {
         let occasion = occasion(&arrived.message)?;
         Ok(occasion.map(|occasion| Heard { occasion, cause: arrived.cause() }))
-    };
-    batch.iter().filter_map(|arrived| heard(arrived).transpose()).collect()
+    })
 }

@@ -8,12 +8,15 @@ use contracts::{
     payment::v1::{PaymentEvent, payment_event},
     product::v1::{ProductEvent, product_event},
 };
-use eventlog::{Arrived, Policy};
+use eventlog::{
+    Arrived, Policy,
+    facts::{self, Learned},
+};
 use pg::Tx;
 
 use crate::{
     domain::{CancelReason, DISPLAY_NAME, Fact, OrderId, ProductId},
-    store::{self, Learned, Offer},
+    store::{self, Offer, Stored},
 };
 
 /// Follows product: its catalogue, and what became of the orders' goods.
@@ -50,7 +53,7 @@ impl Policy<ProductEvent> for Products {
         if !offers.is_empty() {
             store::keep_offers(tx, &offers).await?;
         }
-        store::learn(tx, &facts).await
+        facts::learn(tx, &facts).await.map(drop)
     }
 }
 
@@ -66,9 +69,8 @@ impl Policy<PaymentEvent> for Payments {
         PaymentEvent::DEPOSIT_EXPIRED,
     ];
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<PaymentEvent>]) -> Result<(), Error> {
-        let mut facts = Vec::new();
-        for arrived in batch {
-            use payment_event::Event;
+        use payment_event::Event;
+        let facts = facts::of(batch, |arrived| {
             let (order, fact) = match &arrived.message.event {
                 Some(Event::DepositRequested(it)) => {
                     let payment = base::id::parse("payment_id", &it.payment_id)?;
@@ -86,11 +88,11 @@ impl Policy<PaymentEvent> for Payments {
                 Some(Event::PaymentCancelled(it)) => {
                     (&it.order_id, Fact::PaymentLost(CancelReason::named(&it.reason)?))
                 }
-                Some(Event::WalletToppedUp(_)) | None => continue,
+                Some(Event::WalletToppedUp(_)) | None => return Ok(None),
             };
-            facts.push(learned(arrived, order, fact)?);
-        }
-        store::learn(tx, &facts).await
+            learned(arrived, order, fact).map(Some)
+        })?;
+        facts::learn(tx, &facts).await.map(drop)
     }
 }
 
@@ -100,13 +102,13 @@ pub(crate) struct Deliveries;
 impl Policy<DeliveryEvent> for Deliveries {
     const TYPES: &'static [&'static str] = &[DeliveryEvent::DELIVERY_STARTED];
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<DeliveryEvent>]) -> Result<(), Error> {
-        let mut facts = Vec::new();
-        for arrived in batch {
-            if let Some(delivery_event::Event::DeliveryStarted(it)) = &arrived.message.event {
-                facts.push(learned(arrived, &it.order_id, Fact::DeliveryStarted)?);
+        let facts = facts::of(batch, |arrived| match &arrived.message.event {
+            Some(delivery_event::Event::DeliveryStarted(it)) => {
+                learned(arrived, &it.order_id, Fact::DeliveryStarted).map(Some)
             }
-        }
-        store::learn(tx, &facts).await
+            _ => Ok(None),
+        })?;
+        facts::learn(tx, &facts).await.map(drop)
     }
 }
 
@@ -116,18 +118,18 @@ pub(crate) struct Members;
 impl Policy<MemberEvent> for Members {
     const TYPES: &'static [&'static str] = &[MemberEvent::MEMBER_WITHDRAWN];
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MemberEvent>]) -> Result<(), Error> {
-        let mut withdrawn = Vec::new();
-        for arrived in batch {
-            if let Some(member_event::Event::MemberWithdrawn(it)) = &arrived.message.event {
-                withdrawn.push(base::id::parse("member_id", &it.member_id)?);
+        let withdrawn = facts::of(batch, |arrived| match &arrived.message.event {
+            Some(member_event::Event::MemberWithdrawn(it)) => {
+                base::id::parse("member_id", &it.member_id).map(Some)
             }
-        }
+            _ => Ok(None),
+        })?;
         store::withdraw_members(tx, &withdrawn).await
     }
 }
 
-fn learned<M>(arrived: &Arrived<M>, order: &str, fact: Fact) -> Result<Learned, Error> {
-    Ok(Learned { order: OrderId::parse("order_id", order)?, fact, cause: arrived.cause() })
+fn learned<M>(arrived: &Arrived<M>, order: &str, fact: Fact) -> Result<Learned<Stored>, Error> {
+    Ok(Learned { key: OrderId::parse("order_id", order)?, fact, cause: Some(arrived.cause()) })
 }
 
 fn offer(

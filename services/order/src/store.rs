@@ -3,8 +3,11 @@
 use std::{collections::BTreeMap, time::SystemTime};
 
 use base::{Error, Money, error::not_found, id::Uuid, page::Page};
-use eventlog::Draft;
-use pg::{Cause, Reader, Tx};
+use eventlog::{
+    Draft,
+    facts::{Aggregate, Learned},
+};
+use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
 use crate::{
@@ -70,7 +73,7 @@ impl Stored {
     }
 
     /// The events of these milestones, numbered on; they are counted with them.
-    fn tell(&mut self, tx: &mut Tx, milestones: &Milestones, cause: Option<&Cause>) -> Vec<Draft> {
+    fn tell(&mut self, tx: &mut Tx, milestones: &Milestones) -> Vec<Draft> {
         for state in milestones.iter().copied() {
             let (order, created) = (self.order.clone(), self.create_time);
             tx.once_committed(move || metrics::reached(&order, state, created));
@@ -79,11 +82,7 @@ impl Stored {
             self.event_version += 1;
             let event = wire::event(&self.order, *milestone)?;
             let id = self.order.id.0;
-            let draft = Draft::of(event, id, self.event_version, id);
-            Some(match cause {
-                Some(cause) => draft.caused_by(cause.clone()),
-                None => draft,
-            })
+            Some(Draft::of(event, id, self.event_version, id))
         };
         milestones.iter().filter_map(tell).collect()
     }
@@ -145,7 +144,7 @@ pub(crate) async fn insert(tx: &mut Tx, order: Order) -> Result<Stored, Error> {
     let create_time = row.get(0);
     let mut stored = Stored { order, version: 1, event_version: 0, create_time };
     if event_version == 1 {
-        let drafts = stored.tell(tx, &vec![State::Placed], None);
+        let drafts = stored.tell(tx, &vec![State::Placed]);
         eventlog::append(tx, &drafts).await?;
     }
     Ok(stored)
@@ -192,8 +191,8 @@ pub(crate) async fn update<T>(
     stored.order = order;
     if changed {
         stored.version += 1;
-        let drafts = stored.tell(tx, &milestones, None);
-        save(tx, std::slice::from_ref(&stored)).await?;
+        let drafts = stored.tell(tx, &milestones);
+        Stored::save(tx, &[&stored]).await?;
         eventlog::append(tx, &drafts).await?;
     }
     Ok((answer, stored))
@@ -215,84 +214,71 @@ pub(crate) async fn in_progress(
     Ok(wire::IN_PROGRESS.into_iter().zip(rows.iter().map(|row| row.get(1))).collect())
 }
 
-/// A fact about an order, and where it comes from.
-pub(crate) struct Learned {
-    pub(crate) order: OrderId,
-    pub(crate) fact: Fact,
-    pub(crate) cause: Cause,
-}
+impl Aggregate for Stored {
+    type Key = OrderId;
+    type Fact = Fact;
 
-/// Takes in facts about many orders, in this order, and saves the orders with their milestones.
-pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
-    if facts.is_empty() {
-        return Ok(());
+    async fn lock(tx: &mut Tx, facts: &[Learned<Self>]) -> Result<BTreeMap<OrderId, Self>, Error> {
+        let ids: Vec<Uuid> = facts.iter().map(|learned| learned.key.0).collect();
+        let rows = tx
+            .query(concat!(select_orders!(), " where id = any($1) order by id for update"), &[&ids])
+            .await?;
+        rows.iter().map(|row| Self::from_row(row).map(|stored| (stored.order.id, stored))).collect()
     }
-    let ids: Vec<Uuid> = facts.iter().map(|learned| learned.order.0).collect();
-    let rows = tx
-        .query(concat!(select_orders!(), " where id = any($1) order by id for update"), &[&ids])
+
+    fn learn(&mut self, tx: &mut Tx, fact: &Fact) -> Option<Vec<Draft>> {
+        let milestones = self.order.learn(*fact);
+        self.version += 1;
+        Some(self.tell(tx, &milestones))
+    }
+
+    async fn save(tx: &mut Tx, orders: &[&Self]) -> Result<(), Error> {
+        fn column<T>(orders: &[&Stored], of: impl Fn(&Stored) -> T) -> Vec<T> {
+            orders.iter().map(|stored| of(stored)).collect()
+        }
+        fn facts(orders: &[&Stored], of: fn(&Facts) -> bool) -> Vec<bool> {
+            column(orders, |stored| of(&stored.order.facts))
+        }
+        tx.execute(
+            "update orders set pending = n.pending, place_attempts = n.place_attempts,
+               deposit_requested = n.deposit_requested, paid = n.paid,
+               stock_decreased = n.stock_decreased, delivery_started = n.delivery_started,
+               receipt_confirmed = n.receipt_confirmed, cancel_attempts = n.cancel_attempts,
+               cancel_reason = n.cancel_reason, payment_id = n.payment_id, state = n.state,
+               told = n.told, version = n.version, event_version = n.event_version
+             from unnest($1::uuid[], $2::bool[], $3::bool[], $4::bool[], $5::bool[], $6::bool[],
+               $7::int[], $8::text[], $9::uuid[], $10::text[], $11::text[], $12::bigint[],
+               $13::bigint[], $14::text[], $15::int[])
+               as n(id, deposit_requested, paid, stock_decreased, delivery_started,
+                 receipt_confirmed, cancel_attempts, cancel_reason, payment_id, state, told, version,
+                 event_version, pending, place_attempts)
+             where orders.id = n.id",
+            &[
+                &column(orders, |s| s.order.id.0),
+                &facts(orders, |f| f.deposit_requested),
+                &facts(orders, |f| f.paid),
+                &facts(orders, |f| f.stock_decreased),
+                &facts(orders, |f| f.delivery_started),
+                &facts(orders, |f| f.receipt_confirmed),
+                &column(orders, |s| s.order.facts.cancel_attempts),
+                &column(orders, |s| s.order.facts.cancelled.map(CancelReason::name)),
+                &column(orders, |s| s.order.payment),
+                &column(orders, |s| wire::state_name(s.order.state())),
+                &column(orders, |s| wire::state_name(s.order.told)),
+                &column(orders, |s| s.version),
+                &column(orders, |s| s.event_version),
+                &column(orders, |s| s.order.facts.pending.map(Pending::name)),
+                &column(orders, |s| s.order.facts.place_attempts),
+            ],
+        )
         .await?;
-    let mut orders = BTreeMap::new();
-    for row in &rows {
-        let stored = Stored::from_row(row)?;
-        orders.insert(stored.order.id, stored);
+        Ok(())
     }
-    let mut drafts = Vec::new();
-    for learned in facts {
-        // Others may speak of orders that were never placed here: a restored backup's, say.
-        let Some(stored) = orders.get_mut(&learned.order) else {
-            tracing::warn!(order = %learned.order, "event about an unknown order ignored");
-            continue;
-        };
-        let milestones = stored.order.learn(learned.fact);
-        stored.version += 1;
-        drafts.extend(stored.tell(tx, &milestones, Some(&learned.cause)));
-    }
-    let orders: Vec<Stored> = orders.into_values().collect();
-    save(tx, &orders).await?;
-    eventlog::append(tx, &drafts).await
-}
 
-async fn save(tx: &mut Tx, orders: &[Stored]) -> Result<(), Error> {
-    fn column<T>(orders: &[Stored], of: impl Fn(&Stored) -> T) -> Vec<T> {
-        orders.iter().map(of).collect()
+    /// Others may speak of orders that were never placed here: a restored backup's, say.
+    fn ignored(order: OrderId) {
+        tracing::warn!(%order, "event about an unknown order ignored");
     }
-    fn facts(orders: &[Stored], of: fn(&Facts) -> bool) -> Vec<bool> {
-        column(orders, |stored| of(&stored.order.facts))
-    }
-    tx.execute(
-        "update orders set pending = n.pending, place_attempts = n.place_attempts,
-           deposit_requested = n.deposit_requested, paid = n.paid,
-           stock_decreased = n.stock_decreased, delivery_started = n.delivery_started,
-           receipt_confirmed = n.receipt_confirmed, cancel_attempts = n.cancel_attempts,
-           cancel_reason = n.cancel_reason, payment_id = n.payment_id, state = n.state,
-           told = n.told, version = n.version, event_version = n.event_version
-         from unnest($1::uuid[], $2::bool[], $3::bool[], $4::bool[], $5::bool[], $6::bool[],
-           $7::int[], $8::text[], $9::uuid[], $10::text[], $11::text[], $12::bigint[],
-           $13::bigint[], $14::text[], $15::int[])
-           as n(id, deposit_requested, paid, stock_decreased, delivery_started,
-             receipt_confirmed, cancel_attempts, cancel_reason, payment_id, state, told, version,
-             event_version, pending, place_attempts)
-         where orders.id = n.id",
-        &[
-            &column(orders, |s| s.order.id.0),
-            &facts(orders, |f| f.deposit_requested),
-            &facts(orders, |f| f.paid),
-            &facts(orders, |f| f.stock_decreased),
-            &facts(orders, |f| f.delivery_started),
-            &facts(orders, |f| f.receipt_confirmed),
-            &column(orders, |s| s.order.facts.cancel_attempts),
-            &column(orders, |s| s.order.facts.cancelled.map(CancelReason::name)),
-            &column(orders, |s| s.order.payment),
-            &column(orders, |s| wire::state_name(s.order.state())),
-            &column(orders, |s| wire::state_name(s.order.told)),
-            &column(orders, |s| s.version),
-            &column(orders, |s| s.event_version),
-            &column(orders, |s| s.order.facts.pending.map(Pending::name)),
-            &column(orders, |s| s.order.facts.place_attempts),
-        ],
-    )
-    .await?;
-    Ok(())
 }
 
 /// Reads one order that `owner` may see (`None`: any).

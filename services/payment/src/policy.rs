@@ -4,13 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use base::{Error, Money};
 use contracts::order::v1::{OrderEvent, OrderLine, PaymentMethod, order_event::Event};
-use eventlog::{Arrived, Policy};
+use eventlog::{Arrived, Policy, facts};
 use pg::Tx;
 use pg::clock;
 
 use crate::{
     domain::{Line, MemberId, OrderId, Placed},
-    store::{self, Want, Wish},
+    store::{self, Fact, Learned},
     wire,
 };
 
@@ -25,11 +25,8 @@ impl Policy<OrderEvent> for Orders {
         // What is due goes by the clock, so what it is due after does too.
         let now = if batch.iter().any(waits) { Some(clock::now(tx).await?) } else { None };
         let due = |arrived: &Arrived<_>| now.unwrap_or(arrived.occurred_at) + self.deposit_within;
-        let wishes: Vec<Wish> = batch
-            .iter()
-            .filter_map(|arrived| wish(arrived, due(arrived)).transpose())
-            .collect::<Result<_, _>>()?;
-        store::decide(tx, &wishes).await
+        let facts = facts::of(batch, |arrived| learned(arrived, due(arrived)))?;
+        store::learn(tx, &facts).await
     }
 }
 
@@ -39,8 +36,11 @@ fn waits(arrived: &Arrived<OrderEvent>) -> bool {
     matches!(event, Some(Event::OrderPlaced(it)) if it.payment_method() == PaymentMethod::BankTransfer)
 }
 
-fn wish(arrived: &Arrived<OrderEvent>, deposit_due: SystemTime) -> Result<Option<Wish>, Error> {
-    let (order, member, want) = match &arrived.message.event {
+fn learned(
+    arrived: &Arrived<OrderEvent>,
+    deposit_due: SystemTime,
+) -> Result<Option<Learned>, Error> {
+    let (order, member, fact) = match &arrived.message.event {
         Some(Event::OrderPlaced(it)) => {
             let placed = Placed {
                 amount: Money::parse("total", it.total.as_ref().map(contracts::Money::parts))?,
@@ -48,18 +48,18 @@ fn wish(arrived: &Arrived<OrderEvent>, deposit_due: SystemTime) -> Result<Option
                 lines: it.lines.iter().map(line).collect::<Result<_, _>>()?,
                 deposit_due,
             };
-            (&it.order_id, &it.member_id, Want::Pay(placed))
+            (&it.order_id, &it.member_id, Fact::Placed(placed))
         }
         Some(Event::OrderCancelled(it)) => {
             let reason = it.reason().as_str_name().to_owned();
-            (&it.order_id, &it.member_id, Want::GiveBack { reason })
+            (&it.order_id, &it.member_id, Fact::Cancelled { reason })
         }
         _ => return Ok(None),
     };
-    Ok(Some(Wish {
+    Ok(Some(Learned {
         order: OrderId::parse("order_id", order)?,
         member: MemberId::parse("member_id", member)?,
-        want,
+        fact,
         cause: arrived.cause(),
     }))
 }

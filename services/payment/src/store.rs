@@ -6,7 +6,7 @@ mod wallet;
 use std::{collections::BTreeMap, time::SystemTime};
 
 use base::{Error, Money, error::not_found, id::Uuid, page::Page};
-use eventlog::Draft;
+use eventlog::{Draft, facts};
 use pg::{Cause, Reader, Tx};
 use tokio_postgres::Row;
 
@@ -73,32 +73,32 @@ impl Stored {
     }
 }
 
-/// What an order wants of payment.
+/// What is known of an order, and where it comes from.
 #[derive(Clone, Debug)]
-pub(crate) struct Wish {
+pub(crate) struct Learned {
     pub(crate) order: OrderId,
     pub(crate) member: MemberId,
-    pub(crate) want: Want,
+    pub(crate) fact: Fact,
     pub(crate) cause: Cause,
 }
 
-/// To pay, or to give back.
+/// It is to be paid, or is not any more.
 #[derive(Clone, Debug)]
-pub(crate) enum Want {
-    Pay(Placed),
-    GiveBack { reason: String },
+pub(crate) enum Fact {
+    Placed(Placed),
+    Cancelled { reason: String },
 }
 
-/// Decides wishes in order, all in this transaction: rows are locked sorted by id, decided in
+/// Takes facts in, in this order, all in this transaction: rows are locked sorted by id, decided in
 /// Rust, written set by set.
-pub(crate) async fn decide(tx: &mut Tx, wishes: &[Wish]) -> Result<(), Error> {
-    let orders: BTreeMap<OrderId, MemberId> = wishes.iter().map(|w| (w.order, w.member)).collect();
+pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
+    let orders: BTreeMap<OrderId, MemberId> = facts.iter().map(|l| (l.order, l.member)).collect();
     let mut books = Books::open(tx, &orders).await?;
-    for wish in wishes {
-        let cause = Some(&wish.cause);
-        books.change(wish.order, cause, |payment, wallets| match &wish.want {
-            Want::Pay(placed) => payment.placed(placed.clone(), wallets).into_iter().collect(),
-            Want::GiveBack { reason } => payment.cancelled(reason, wallets).into_iter().collect(),
+    for learned in facts {
+        let cause = Some(&learned.cause);
+        books.change(learned.order, cause, |payment, wallets| match &learned.fact {
+            Fact::Placed(placed) => payment.placed(placed.clone(), wallets).into_iter().collect(),
+            Fact::Cancelled { reason } => payment.cancelled(reason, wallets).into_iter().collect(),
         });
     }
     books.close(tx).await.map(|_| ())
@@ -208,32 +208,23 @@ async fn lock_payments(
 ) -> Result<BTreeMap<OrderId, Stored>, Error> {
     let ids: Vec<Uuid> = orders.keys().map(|_| base::id::new()).collect();
     let (orders, members): (Vec<Uuid>, Vec<Uuid>) = orders.iter().map(|(o, m)| (o.0, m.0)).unzip();
-    let mut rows = tx
-        .query(
-            concat!(
-                "with made as (
-                   insert into payment (id, order_id, member_id, method, amount_minor, currency,
-                     state)
-                   select i, o, m, 'WALLET', 0, 'KRW', 'NEW'
-                   from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as wish (i, o, m)
-                   on conflict (order_id) do nothing
-                   returning id, order_id, member_id, method, amount_minor, state, reason,
-                     product_ids, quantities, deposit_due_time, depositor_name, confirm_attempts,
-                     acquirer_reference, version, create_time)
-                 select * from (",
-                select_payments!(),
-                " where order_id = any($2) order by order_id for update) kept
-                 union all select * from made"
-            ),
-            &[&ids, &orders, &members],
-        )
-        .await?;
-    if rows.len() < orders.len() {
-        // Somebody else has made one meanwhile, which that statement did not see.
-        let all =
-            concat!(select_payments!(), " where order_id = any($1) order by order_id for update");
-        rows = tx.query(all, &[&orders]).await?;
-    }
+    let make = concat!(
+        "with made as (
+           insert into payment (id, order_id, member_id, method, amount_minor, currency, state)
+           select i, o, m, 'WALLET', 0, 'KRW', 'NEW'
+           from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as learned (i, o, m)
+           on conflict (order_id) do nothing
+           returning id, order_id, member_id, method, amount_minor, state, reason,
+             product_ids, quantities, deposit_due_time, depositor_name, confirm_attempts,
+             acquirer_reference, version, create_time)
+         select * from (",
+        select_payments!(),
+        " where order_id = any($2) order by order_id for update) kept
+         union all select * from made"
+    );
+    let again =
+        concat!(select_payments!(), " where order_id = any($1) order by order_id for update");
+    let rows = facts::lock_or_make(tx, &orders, (make, &[&ids, &orders, &members]), again).await?;
     rows.iter()
         .map(|row| Stored::from_row(row).map(|stored| (stored.payment.order, stored)))
         .collect()

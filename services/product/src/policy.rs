@@ -3,12 +3,12 @@
 
 use base::Error;
 use contracts::order::v1::{OrderEvent, OrderLine, order_event::Event};
-use eventlog::{Arrived, Policy};
+use eventlog::{Arrived, Policy, facts};
 use pg::Tx;
 
 use crate::{
     domain::{Line, MemberId, OrderId, ProductId, Quantity},
-    store::{self, Want, Wish},
+    store::{self, Fact, Learned},
 };
 
 pub(crate) struct Orders;
@@ -16,29 +16,25 @@ pub(crate) struct Orders;
 impl Policy<OrderEvent> for Orders {
     const TYPES: &'static [&'static str] = &[OrderEvent::ORDER_PAID, OrderEvent::ORDER_CANCELLED];
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<OrderEvent>]) -> Result<(), Error> {
-        let wishes: Vec<Wish> = batch
-            .iter()
-            .filter_map(|arrived| wish(arrived).transpose())
-            .collect::<Result<_, _>>()?;
-        store::decide(tx, &wishes).await.map(|_| ())
+        store::learn(tx, &facts::of(batch, learned)?).await.map(drop)
     }
 }
 
-fn wish(arrived: &Arrived<OrderEvent>) -> Result<Option<Wish>, Error> {
-    let (order, member, want) = match &arrived.message.event {
+fn learned(arrived: &Arrived<OrderEvent>) -> Result<Option<Learned>, Error> {
+    let (order, member, fact) = match &arrived.message.event {
         Some(Event::OrderPaid(paid)) => {
-            (&paid.order_id, &paid.member_id, Want::Take(lines(&paid.lines)?))
+            (&paid.order_id, &paid.member_id, Fact::Paid(lines(&paid.lines)?))
         }
         Some(Event::OrderCancelled(cancelled)) => {
-            (&cancelled.order_id, &cancelled.member_id, Want::GiveBack)
+            (&cancelled.order_id, &cancelled.member_id, Fact::Cancelled)
         }
         _ => return Ok(None),
     };
-    Ok(Some(Wish {
+    Ok(Some(Learned {
         order: OrderId::parse("order_id", order)?,
         member: MemberId::parse("member_id", member)?,
-        want,
-        cause: arrived.cause(),
+        fact,
+        cause: Some(arrived.cause()),
     }))
 }
 

@@ -15,7 +15,7 @@ use crate::{
     domain::{
         self, DisplayName, LINES, Line, MemberId, OrderId, ProductId, Quantity, State, Units,
     },
-    store::{self, Product, Want, Wish},
+    store::{self, Fact, Learned, Product},
 };
 
 /// Answers calls about products.
@@ -138,9 +138,8 @@ impl ProductService for Products {
         let lines = message.lines.iter().enumerate().map(line).collect::<Result<_, _>>()?;
         let lines = domain::merge(lines)?;
         let mut tx = self.database.begin().await?;
-        let cause = tx.cause().clone();
-        let wish = Wish { order, member, want: Want::Take(lines), cause };
-        let states = store::decide(&mut tx, &[wish]).await?;
+        let learned = Learned { order, member, fact: Fact::Paid(lines), cause: None };
+        let states = store::learn(&mut tx, &[learned]).await?;
         // Short is decided too: whoever asks again gets the same answer.
         tx.commit().await?;
         let state = states.get(&order).copied().unwrap_or(State::New);

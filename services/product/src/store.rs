@@ -7,7 +7,7 @@ use contracts::product::v1::{
     self as pb, ProductRegistered, ProductRestocked, ProductUpdated, StockDecreased, StockRestored,
     StockShort, product_event::Event,
 };
-use eventlog::Draft;
+use eventlog::{Draft, facts};
 use pg::{Cause, Reader, Tx};
 use tokio_postgres::Row;
 
@@ -148,20 +148,21 @@ pub(crate) async fn list(reader: &mut Reader, page: Page) -> Result<Vec<Product>
     Ok(rows.iter().map(Product::from_row).collect())
 }
 
-/// What an order wants of the stock.
+/// What is known of an order, and where it comes from.
 #[derive(Clone, Debug)]
-pub(crate) struct Wish {
+pub(crate) struct Learned {
     pub(crate) order: OrderId,
     pub(crate) member: MemberId,
-    pub(crate) want: Want,
-    pub(crate) cause: Cause,
+    pub(crate) fact: Fact,
+    /// The event that said so; none for a call.
+    pub(crate) cause: Option<Cause>,
 }
 
-/// Goods, or to give them back.
+/// It takes goods, or gives them back.
 #[derive(Clone, Debug)]
-pub(crate) enum Want {
-    Take(Vec<Line>),
-    GiveBack,
+pub(crate) enum Fact {
+    Paid(Vec<Line>),
+    Cancelled,
 }
 
 /// An allocation under lock, with what is needed to save it.
@@ -173,29 +174,33 @@ struct Locked {
     before: (State, i64),
 }
 
-/// Decides wishes in order, all in this transaction: rows are locked sorted by id, decided in
+/// Takes facts in, in this order, all in this transaction: rows are locked sorted by id, decided in
 /// Rust, written set by set. Answers what became of each order.
-pub(crate) async fn decide(
+pub(crate) async fn learn(
     tx: &mut Tx,
-    wishes: &[Wish],
+    facts: &[Learned],
 ) -> Result<BTreeMap<OrderId, State>, Error> {
-    if wishes.is_empty() {
+    if facts.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let mut allocations = lock_allocations(tx, wishes).await?;
-    let mut shelf = lock_shelf(tx, wishes, &allocations).await?;
+    let mut allocations = lock_allocations(tx, facts).await?;
+    let mut shelf = lock_shelf(tx, facts, &allocations).await?;
     let before = shelf.clone();
     let (mut drafts, mut moves) = (Vec::new(), Moves::default());
-    for wish in wishes {
-        let Some(locked) = allocations.get_mut(&wish.order) else { continue };
-        let outcome = match &wish.want {
-            Want::Take(lines) => locked.allocation.paid(lines.clone(), &mut shelf),
-            Want::GiveBack => locked.allocation.cancelled(&mut shelf),
+    for learned in facts {
+        let Some(locked) = allocations.get_mut(&learned.order) else { continue };
+        let outcome = match &learned.fact {
+            Fact::Paid(lines) => locked.allocation.paid(lines.clone(), &mut shelf),
+            Fact::Cancelled => locked.allocation.cancelled(&mut shelf),
         };
-        moves.add(wish.order, &outcome);
-        if let Some(event) = told(wish.order, locked.member, outcome) {
+        moves.add(learned.order, &outcome);
+        if let Some(event) = told(learned.order, locked.member, outcome) {
             locked.version += 1;
-            drafts.push(draft(wish.order.0, locked.version, event).caused_by(wish.cause.clone()));
+            let draft = draft(learned.order.0, locked.version, event);
+            drafts.push(match &learned.cause {
+                Some(cause) => draft.caused_by(cause.clone()),
+                None => draft,
+            });
         }
     }
     save(tx, &allocations, (&before, &shelf), &moves).await?;
@@ -205,30 +210,22 @@ pub(crate) async fn decide(
 
 async fn lock_allocations(
     tx: &mut Tx,
-    wishes: &[Wish],
+    facts: &[Learned],
 ) -> Result<BTreeMap<OrderId, Locked>, Error> {
-    let members: BTreeMap<Uuid, Uuid> = wishes.iter().map(|w| (w.order.0, w.member.0)).collect();
+    let members: BTreeMap<Uuid, Uuid> = facts.iter().map(|l| (l.order.0, l.member.0)).collect();
     let (orders, members): (Vec<Uuid>, Vec<Uuid>) = members.into_iter().unzip();
-    let mut rows = tx
-        .query(
-            "with made as (
-               insert into allocation (order_id, member_id, state)
-               select o, m, 'NEW' from unnest($1::uuid[], $2::uuid[]) as wish (o, m)
-               on conflict (order_id) do nothing
-               returning order_id, member_id, state, product_ids, quantities, version)
-             select * from (
-               select order_id, member_id, state, product_ids, quantities, version
-               from allocation where order_id = any($1) order by order_id for update) kept
-             union all select * from made",
-            &[&orders, &members],
-        )
-        .await?;
-    if rows.len() < orders.len() {
-        // Somebody else has made one meanwhile, which that statement did not see.
-        let all = "select order_id, member_id, state, product_ids, quantities, version
-             from allocation where order_id = any($1) order by order_id for update";
-        rows = tx.query(all, &[&orders]).await?;
-    }
+    let make = "with made as (
+           insert into allocation (order_id, member_id, state)
+           select o, m, 'NEW' from unnest($1::uuid[], $2::uuid[]) as learned (o, m)
+           on conflict (order_id) do nothing
+           returning order_id, member_id, state, product_ids, quantities, version)
+         select * from (
+           select order_id, member_id, state, product_ids, quantities, version
+           from allocation where order_id = any($1) order by order_id for update) kept
+         union all select * from made";
+    let again = "select order_id, member_id, state, product_ids, quantities, version
+         from allocation where order_id = any($1) order by order_id for update";
+    let rows = facts::lock_or_make(tx, &orders, (make, &[&orders, &members]), again).await?;
     rows.iter()
         .map(|row| {
             let lines = std::iter::zip(
@@ -248,12 +245,12 @@ async fn lock_allocations(
 
 async fn lock_shelf(
     tx: &mut Tx,
-    wishes: &[Wish],
+    facts: &[Learned],
     allocations: &BTreeMap<OrderId, Locked>,
 ) -> Result<Shelf, Error> {
-    let wanted = wishes.iter().flat_map(|wish| match &wish.want {
-        Want::Take(lines) => lines.as_slice(),
-        Want::GiveBack => &[],
+    let wanted = facts.iter().flat_map(|learned| match &learned.fact {
+        Fact::Paid(lines) => lines.as_slice(),
+        Fact::Cancelled => &[],
     });
     let taken = allocations.values().flat_map(|locked| &locked.allocation.lines);
     let products: Vec<Uuid> = wanted.chain(taken).map(|line| line.product.0).collect();
