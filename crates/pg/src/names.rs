@@ -8,24 +8,21 @@ pub use base::Error;
 
 use crate::Migrations;
 
-/// Names of an enum's variants in the database. Makes `NAMES`, `name` and `named`, and a test that
-/// the constraint, of one of the crate's `SERVICE.migrations`, allows these names and no others.
+/// Names of an enum's variants in the database. Makes `name` and `named`, and a test that the
+/// constraint, of one of the crate's `SERVICE.migrations`, allows these names and no others.
+/// What is `written` and never read back has no `named`.
 ///
 /// ```ignore
 /// pg::names!(State, constraint coupon_state: New = "NEW", Issued = "ISSUED");
+/// pg::names!(Kind, written, constraint ledger_transaction_kind: TopUp = "TOP_UP");
 /// ```
 #[expect(clippy::crate_in_macro_def, reason = "the migrations are those of the crate that asks")]
 #[macro_export]
 macro_rules! names {
     ($type:ident, constraint $constraint:ident: $($variant:ident = $name:literal),+ $(,)?) => {
-        impl $type {
-            /// As the database has it.
-            pub(crate) const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)+
-                }
-            }
+        $crate::names!($type, written, constraint $constraint: $($variant = $name),+);
 
+        impl $type {
             /// A stored one.
             pub(crate) fn named(name: &str) -> Result<Self, $crate::names::Error> {
                 match name {
@@ -34,6 +31,16 @@ macro_rules! names {
                         concat!(stringify!($constraint), ": {}"),
                         other
                     ))),
+                }
+            }
+        }
+    };
+    ($type:ident, written, constraint $constraint:ident: $($variant:ident = $name:literal),+ $(,)?) => {
+        impl $type {
+            /// As the database has it.
+            pub(crate) const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
                 }
             }
         }

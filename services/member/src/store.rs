@@ -272,10 +272,21 @@ fn state_columns(state: State) -> (&'static str, i32) {
 }
 
 fn state(name: &str, attempts: i32) -> Result<State, Error> {
-    match name {
-        "ACTIVE" => Ok(State::Active),
-        "WITHDRAWING" => Ok(State::Withdrawing { attempts }),
-        "WITHDRAWN" => Ok(State::Withdrawn),
-        other => Err(Error::internal(format!("member state {other}"))),
+    let known = [State::Active, State::Withdrawing { attempts }, State::Withdrawn];
+    let state = known.into_iter().find(|state| state_columns(*state).0 == name);
+    state.ok_or_else(|| Error::internal(format!("member_state: {name}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_and_roles_are_stored_as_their_constraints_allow() {
+        let allowed = |constraint| pg::names::allowed(crate::SERVICE.migrations, constraint);
+        let states = [State::Active, State::Withdrawing { attempts: 1 }, State::Withdrawn];
+        assert_eq!(states.map(|state| state_columns(state).0).into(), allowed("member_state"));
+        let roles = [Role::Member, Role::Seller, Role::Admin];
+        assert_eq!(roles.map(Role::name).into(), allowed("member_roles"));
     }
 }

@@ -62,7 +62,7 @@ impl Stored {
             total: Money::krw(row.get("total_minor")),
             payment: row.get("payment_id"),
             facts,
-            told: wire::stored_state(row.get("told"), cancelled)?,
+            told: wire::stored_told(row.get("told"), cancelled)?,
         };
         Ok(Self {
             order,
@@ -203,15 +203,16 @@ pub(crate) async fn in_progress(
     reader: &mut Reader,
     most: i64,
 ) -> Result<Vec<(&'static str, i64)>, Error> {
+    let states = wire::IN_PROGRESS.map(wire::state_name);
     let rows = reader
         .query(
             "select s.state, (select count(*) from (
                select from orders o where o.state = s.state limit $2) as counted)
              from unnest($1::text[]) with ordinality as s (state, place) order by s.place",
-            &[&wire::IN_PROGRESS.as_slice(), &most],
+            &[&states.as_slice(), &most],
         )
         .await?;
-    Ok(wire::IN_PROGRESS.into_iter().zip(rows.iter().map(|row| row.get(1))).collect())
+    Ok(states.into_iter().zip(rows.iter().map(|row| row.get(1))).collect())
 }
 
 impl Aggregate for Stored {

@@ -113,15 +113,26 @@ pub(crate) fn state_of(state: State) -> pb::order::State {
 }
 
 /// The states from which an order goes on by itself, or is waited for.
-pub(crate) const IN_PROGRESS: [&str; 8] = [
-    "PENDING",
-    "ABORTING",
-    "PLACED",
-    "AWAITING_DEPOSIT",
-    "PAID",
-    "PREPARED",
-    "DELIVERING",
-    "CANCELLING",
+pub(crate) const IN_PROGRESS: [State; 8] = [
+    State::Pending,
+    State::Aborting,
+    State::Placed,
+    State::AwaitingDeposit,
+    State::Paid,
+    State::Prepared,
+    State::Delivering,
+    State::Cancelling,
+];
+
+/// The milestones that others may have been told of, but for CANCELLED.
+const TOLD: [State; 7] = [
+    State::Pending,
+    State::Placed,
+    State::AwaitingDeposit,
+    State::Paid,
+    State::Prepared,
+    State::Delivering,
+    State::Closed,
 ];
 
 /// A state as the database has it: its name in the contract, if it has one there.
@@ -133,17 +144,29 @@ pub(crate) fn state_name(state: State) -> &'static str {
     }
 }
 
-/// A stored state; CANCELLED takes its reason from its own column.
-pub(crate) fn stored_state(name: &str, reason: Option<CancelReason>) -> Result<State, Error> {
-    match (name, reason) {
-        ("PENDING", _) => Ok(State::Pending),
-        ("PLACED", _) => Ok(State::Placed),
-        ("AWAITING_DEPOSIT", _) => Ok(State::AwaitingDeposit),
-        ("PAID", _) => Ok(State::Paid),
-        ("PREPARED", _) => Ok(State::Prepared),
-        ("DELIVERING", _) => Ok(State::Delivering),
-        ("CLOSED", _) => Ok(State::Closed),
-        ("CANCELLED", Some(reason)) => Ok(State::Cancelled(reason)),
-        (other, _) => Err(Error::internal(format!("order state {other}"))),
+/// The milestone that is stored as the last that others were told of; CANCELLED takes its reason
+/// from its own column.
+pub(crate) fn stored_told(name: &str, reason: Option<CancelReason>) -> Result<State, Error> {
+    let mut known = TOLD.into_iter().chain(reason.map(State::Cancelled));
+    let told = known.find(|state| state_name(*state) == name);
+    told.ok_or_else(|| Error::internal(format!("orders_told: {name}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn names(states: &[State], more: &[State]) -> BTreeSet<&'static str> {
+        states.iter().chain(more).map(|state| state_name(*state)).collect()
+    }
+
+    #[test]
+    fn states_are_stored_as_their_constraints_allow() {
+        let allowed = |constraint| pg::names::allowed(crate::SERVICE.migrations, constraint);
+        let cancelled = State::Cancelled(CancelReason::OutOfStock);
+        assert_eq!(names(&IN_PROGRESS, &[State::Closed, cancelled]), allowed("orders_state"));
+        assert_eq!(names(&TOLD, &[cancelled]), allowed("orders_told"));
     }
 }

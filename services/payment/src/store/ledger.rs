@@ -5,6 +5,34 @@ use pg::Tx;
 
 use crate::domain::{MemberId, Method, OrderId, Outcome, Payment};
 
+/// Why money moves.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    TopUp,
+    Payment,
+    Refund,
+}
+
+pg::names!(Kind, written, constraint ledger_transaction_kind:
+    TopUp = "TOP_UP", Payment = "PAYMENT", Refund = "REFUND");
+
+/// Where money is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Account {
+    /// A member's.
+    Wallet,
+    /// The shop's own.
+    Sales,
+    /// What the acquirer owes.
+    Card,
+    Bank,
+    /// Where the money of a sandbox comes from.
+    Sandbox,
+}
+
+pg::names!(Account, written, constraint ledger_entry_account:
+    Wallet = "WALLET", Sales = "SALES", Card = "CARD", Bank = "BANK", Sandbox = "SANDBOX");
+
 /// Ledger transactions to be written, a column each: from one account to another.
 #[derive(Default)]
 pub(super) struct Ledger {
@@ -22,8 +50,8 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn add(&mut self, payment: &Payment, outcome: &Outcome) {
         let (kind, amount) = match outcome {
-            Outcome::Approved => ("PAYMENT", -payment.amount.minor()),
-            Outcome::Cancelled(refunded) => ("REFUND", refunded.minor()),
+            Outcome::Approved => (Kind::Payment, -payment.amount.minor()),
+            Outcome::Cancelled(refunded) => (Kind::Refund, refunded.minor()),
             Outcome::DepositRequested | Outcome::Declined | Outcome::Expired | Outcome::Voided => {
                 return;
             }
@@ -32,29 +60,29 @@ impl Ledger {
             return;
         }
         let (payer, member) = match payment.method {
-            Method::Wallet => ("WALLET", Some(payment.member)),
-            Method::Card => ("CARD", None),
-            Method::BankTransfer => ("BANK", None),
+            Method::Wallet => (Account::Wallet, Some(payment.member)),
+            Method::Card => (Account::Card, None),
+            Method::BankTransfer => (Account::Bank, None),
         };
-        self.push(kind, Some(payment.order), payer, member, amount, "SALES");
+        self.push(kind, Some(payment.order), payer, member, amount, Account::Sales);
     }
 
     pub(super) fn push(
         &mut self,
-        kind: &'static str,
+        kind: Kind,
         order: Option<OrderId>,
-        payer: &'static str,
+        payer: Account,
         member: Option<MemberId>,
         amount: i64,
-        other: &'static str,
+        other: Account,
     ) {
         self.ids.push(base::id::new());
-        self.kinds.push(kind);
+        self.kinds.push(kind.name());
         self.orders.push(order.map(|order| order.0));
-        self.payers.push(payer);
+        self.payers.push(payer.name());
         self.members.push(member.map(|member| member.0));
         self.amounts.push(amount);
-        self.others.push(other);
+        self.others.push(other.name());
     }
 
     pub(super) async fn save(&self, tx: &mut Tx) -> Result<(), Error> {

@@ -7,7 +7,7 @@ use eventlog::Draft;
 use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
-use super::ledger::Ledger;
+use super::ledger::{Account, Kind, Ledger};
 use crate::{
     domain::{self, MemberId},
     wire,
@@ -35,7 +35,8 @@ pub(crate) async fn top_up(tx: &mut Tx, member: MemberId, amount: Money) -> Resu
     )
     .await?;
     let mut ledger = Ledger::default();
-    ledger.push("TOP_UP", None, "WALLET", Some(member), amount.minor(), "SANDBOX");
+    let amount_minor = amount.minor();
+    ledger.push(Kind::TopUp, None, Account::Wallet, Some(member), amount_minor, Account::Sandbox);
     ledger.save(tx).await?;
     let topped_up = Draft::of(wire::topped_up(member, amount), member.0, version, member.0);
     eventlog::append(tx, &[topped_up]).await?;
