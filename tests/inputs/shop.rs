@@ -109,6 +109,7 @@ impl Shop {
                 json!({ "memberId": gone.id })
             }
             "GrantRole" => json!({ "memberId": self.deployment.member(0).await.id, "role": 2 }),
+            "RevokeRole" => json!({ "memberId": self.deployment.member(0).await.id, "role": 2 }),
             "RegisterProduct" => json!({ "displayName": "Bowl", "price": amount, "stock": 10 }),
             "UpdateProduct" | "RestockProduct" => {
                 let product = self.on_sale("Bowl", 0).await.text("id");

@@ -24,6 +24,8 @@ pub(crate) const FIELDS: &[Row] = &[
     ("WithdrawMember", "memberId", Id),
     ("GrantRole", "memberId", Id),
     ("GrantRole", "role", Enum(&[2, 3])),
+    ("RevokeRole", "memberId", Id),
+    ("RevokeRole", "role", Enum(&[2, 3])),
     // product
     ("RegisterProduct", "displayName", Text(1, 200)),
     ("RegisterProduct", "price", Required),

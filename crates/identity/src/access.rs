@@ -178,9 +178,9 @@ impl AccessLayer {
     }
 
     fn check(&self, path: &str, authorization: Option<&str>) -> Result<Option<Pass>, Error> {
-        let caller = self.verifier.caller(authorization)?;
+        let (caller, issued) = self.verifier.verify(authorization)?;
         if let Caller::Member { id, .. } = caller
-            && self.revoked.contains(id)
+            && self.revoked.contains(id, issued)
             && !self.is_issuers(path)
         {
             let detail = "the token has been revoked";
@@ -245,7 +245,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::auth::Issuer;
+    use crate::{auth::Issuer, revocation::Void};
     use testkit::stage;
 
     fn member(id: Uuid, roles: &[Role]) -> Caller {
@@ -306,7 +306,8 @@ mod tests {
             checked.map(|_| ()).map_err(|error| (error.kind(), error.reason().to_owned()))
         };
         assert_eq!(check("/test.v1.Shop/Buy", gone), Ok(()));
-        revoked.learn([(gone, now + Duration::from_mins(15))], now);
+        let void = Void { issued_by: u64::MAX, until: now + Duration::from_mins(15) };
+        revoked.learn([(gone, void)], now);
         let refused = Err((Kind::Unauthenticated, "TOKEN_REVOKED".to_owned()));
         assert_eq!(check("/test.v1.Shop/Buy", gone), refused);
         assert_eq!(check("/test.v1.Sessions2/End", gone), refused);

@@ -130,7 +130,8 @@ struct Keys {
 #[derive(Clone)]
 struct Valid {
     caller: Caller,
-    /// Seconds since 1970.
+    /// Seconds since 1970, as the next.
+    issued: u64,
     expires: u64,
 }
 
@@ -157,18 +158,23 @@ impl Verifier {
 
     /// Who sent this `authorization` header.
     pub fn caller(&self, authorization: Option<&str>) -> Result<Caller, Error> {
-        let Some(value) = authorization else { return Ok(Caller::Anonymous) };
+        self.verify(authorization).map(|(caller, _)| caller)
+    }
+
+    /// The same, and when the token was issued, in seconds since 1970.
+    pub(crate) fn verify(&self, authorization: Option<&str>) -> Result<(Caller, u64), Error> {
+        let Some(value) = authorization else { return Ok((Caller::Anonymous, 0)) };
         let token = match value.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
             _ => return Err(unauthenticated("the authorization header must be `Bearer <token>`")),
         };
         let now = seconds(SystemTime::now());
         if let Some(valid) = self.0.valid.get(token).filter(|valid| valid.expires > now) {
-            return Ok(valid.caller);
+            return Ok((valid.caller, valid.issued));
         }
         let valid = self.check(token)?;
         self.0.valid.insert(token.into(), valid.clone());
-        Ok(valid.caller)
+        Ok((valid.caller, valid.issued))
     }
 
     fn check(&self, token: &str) -> Result<Valid, Error> {
@@ -183,17 +189,19 @@ impl Verifier {
             let key =
                 key.ok_or_else(|| unauthenticated("tokens of services are not taken here"))?;
             let claims = decode(token, key, INTERNAL)?;
-            return Ok(Valid { expires: claims.exp, caller: internal_caller(&claims)? });
+            let caller = internal_caller(&claims)?;
+            return Ok(Valid { caller, issued: claims.iat, expires: claims.exp });
         }
         let key = self.0.members.iter().find(|(kid, _)| kid.is_none() || *kid == header.kid);
         let (_, key) = key.ok_or_else(|| unauthenticated("the token's key is not known"))?;
         let claims = decode(token, key, MEMBERS)?;
         let id = Uuid::try_parse(&claims.sub).map_err(|_| unauthenticated("not a member"))?;
-        Ok(Valid { caller: Caller::Member { id, roles: claims.roles }, expires: claims.exp })
+        let caller = Caller::Member { id, roles: claims.roles };
+        Ok(Valid { caller, issued: claims.iat, expires: claims.exp })
     }
 }
 
-fn seconds(time: SystemTime) -> u64 {
+pub(crate) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
@@ -239,7 +247,8 @@ impl Issuer {
         Ok(Self { key, kid, ttl: Duration::from_secs(settings.token_ttl_s) })
     }
 
-    /// A token for a member, and when it expires.
+    /// A token for a member as they are at `now`, and when it expires. Who reads their roles does so
+    /// after `now`: tokens from before a role was taken back are void.
     pub fn issue(
         &self,
         member: Uuid,
@@ -398,7 +407,7 @@ MC4CAQAwBQYDK2VwBCIEIIyGe021yBkxVNQNRddBWim0CI2Y09LuJCG5UDjz7MaX
         let bare = token.trim_start_matches("Bearer ");
         let past = seconds(SystemTime::now()) - 60;
         let caller = Caller::Member { id: Uuid::nil(), roles: vec![Role::Admin] };
-        verifier.0.valid.insert(bare.into(), Valid { caller, expires: past });
+        verifier.0.valid.insert(bare.into(), Valid { caller, issued: past, expires: past });
         let checked = verifier.caller(Some(&token)).expect("valid");
         assert_eq!(checked, Caller::Member { id, roles: vec![Role::Member] });
     }

@@ -22,7 +22,7 @@ use tonic::{Request, Streaming};
 use uuid::Uuid;
 
 use self::v1::{Revocation, WatchRequest, WatchResponse, revocations_client::RevocationsClient};
-use crate::auth::Identity;
+use crate::auth::{Identity, seconds};
 
 /// The contract of the watch, as compiled for this crate.
 #[allow(
@@ -49,23 +49,41 @@ pub struct Revoked(Arc<Known>);
 struct Known {
     /// Whether there is any: mostly there is none, and nobody has to share a lock to learn that.
     any: AtomicBool,
-    /// Until when to remember each.
-    until: RwLock<HashMap<Uuid, SystemTime>>,
+    subjects: RwLock<HashMap<Uuid, Void>>,
+}
+
+/// Which tokens of a subject are void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Void {
+    /// Those issued by then, in seconds since 1970 as tokens have it.
+    pub issued_by: u64,
+    /// When the last of them has expired by itself.
+    pub until: SystemTime,
 }
 
 impl Revoked {
-    /// True when the tokens of this subject are void.
-    pub fn contains(&self, subject: Uuid) -> bool {
+    /// True when the token that was issued then to this subject is void.
+    pub fn contains(&self, subject: Uuid, issued: u64) -> bool {
         self.0.any.load(Ordering::Acquire)
-            && self.0.until.read().unwrap_or_else(PoisonError::into_inner).contains_key(&subject)
+            && self
+                .0
+                .subjects
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(&subject)
+                .is_some_and(|void| issued <= void.issued_by)
     }
 
     /// Learns of more, and forgets those whose tokens have all expired by `now`.
-    pub fn learn(&self, more: impl IntoIterator<Item = (Uuid, SystemTime)>, now: SystemTime) {
-        let mut until = self.0.until.write().unwrap_or_else(PoisonError::into_inner);
-        until.extend(more);
-        until.retain(|_, time| *time > now);
-        self.0.any.store(!until.is_empty(), Ordering::Release);
+    pub fn learn(&self, more: impl IntoIterator<Item = (Uuid, Void)>, now: SystemTime) {
+        let mut subjects = self.0.subjects.write().unwrap_or_else(PoisonError::into_inner);
+        for (subject, void) in more {
+            let known = subjects.entry(subject).or_insert(void);
+            known.issued_by = known.issued_by.max(void.issued_by);
+            known.until = known.until.max(void.until);
+        }
+        subjects.retain(|_, void| void.until > now);
+        self.0.any.store(!subjects.is_empty(), Ordering::Release);
     }
 }
 
@@ -120,10 +138,12 @@ impl Watcher {
     }
 }
 
-fn read(revocation: &Revocation) -> Result<(Uuid, SystemTime), Error> {
+fn read(revocation: &Revocation) -> Result<(Uuid, Void), Error> {
     let subject = id::parse("subject", &revocation.subject)?;
     let until = revocation.expire_time.and_then(|time| time.try_into().ok());
-    Ok((subject, until.ok_or_else(|| Error::violation("expire_time", "is required"))?))
+    let until = until.ok_or_else(|| Error::violation("expire_time", "is required"))?;
+    let issued_by = revocation.issued_by.and_then(|time| time.try_into().ok());
+    Ok((subject, Void { issued_by: issued_by.map_or(u64::MAX, seconds), until }))
 }
 
 #[cfg(test)]
@@ -134,16 +154,32 @@ mod tests {
     fn a_subject_is_remembered_until_its_last_token_has_expired() {
         let (revoked, now) = (Revoked::default(), SystemTime::now());
         let [one, two, three] = std::array::from_fn(|_| id::new());
-        assert!(!revoked.contains(one));
+        assert!(!revoked.contains(one, 0));
         let later = |seconds| now + Duration::from_secs(seconds);
-        revoked.learn([(one, later(10)), (two, later(20))], now);
+        let all = |seconds| Void { issued_by: u64::MAX, until: later(seconds) };
+        revoked.learn([(one, all(10)), (two, all(20))], now);
         let clone = revoked.clone();
-        assert_eq!([one, two, three].map(|id| clone.contains(id)), [true, true, false]);
+        let void = |revoked: &Revoked| [one, two, three].map(|id| revoked.contains(id, 7));
+        assert_eq!(void(&clone), [true, true, false]);
         // The issuer repeats what it said when the watch is opened anew.
-        revoked.learn([(two, later(20)), (three, later(30))], later(10));
-        assert_eq!([one, two, three].map(|id| clone.contains(id)), [false, true, true]);
+        revoked.learn([(two, all(20)), (three, all(30))], later(10));
+        assert_eq!(void(&clone), [false, true, true]);
         revoked.learn([], later(30));
-        assert_eq!([one, two, three].map(|id| clone.contains(id)), [false; 3]);
+        assert_eq!(void(&clone), [false; 3]);
         assert!(!revoked.0.any.load(Ordering::Acquire), "nobody takes the lock any more");
+    }
+
+    #[test]
+    fn tokens_issued_later_are_good_until_more_is_void() {
+        let (revoked, now) = (Revoked::default(), SystemTime::now());
+        let (subject, until) = (id::new(), now + Duration::from_secs(10));
+        let void = |issued_by| [(subject, Void { issued_by, until })];
+        let by = |revoked: &Revoked| [6, 7, 8].map(|issued| revoked.contains(subject, issued));
+        revoked.learn(void(7), now);
+        assert_eq!(by(&revoked), [true, true, false]);
+        revoked.learn(void(6), now);
+        assert_eq!(by(&revoked), [true, true, false], "what was void stays void");
+        revoked.learn(void(u64::MAX), now);
+        assert_eq!(by(&revoked), [true; 3]);
     }
 }

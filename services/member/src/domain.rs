@@ -153,6 +153,12 @@ pub(crate) fn grant(mut roles: Vec<Role>, role: Role) -> Vec<Role> {
     roles
 }
 
+/// The roles without one. MEMBER stays.
+pub(crate) fn revoke(mut roles: Vec<Role>, role: Role) -> Vec<Role> {
+    roles.retain(|held| *held != role || role == Role::Member);
+    roles
+}
+
 /// What member says no with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
@@ -162,13 +168,15 @@ pub(crate) enum Refusal {
     WrongCredentials,
     #[error("the member has withdrawn")]
     Withdrawn,
+    #[error("a role has been taken back since you signed in: sign in again")]
+    RoleRevoked,
 }
 
 impl Refuse for Refusal {
     fn kind(&self) -> Kind {
         match self {
             Self::EmailTaken => Kind::AlreadyExists,
-            Self::WrongCredentials | Self::Withdrawn => Kind::Unauthenticated,
+            Self::WrongCredentials | Self::Withdrawn | Self::RoleRevoked => Kind::Unauthenticated,
         }
     }
 
@@ -177,13 +185,15 @@ impl Refuse for Refusal {
             Self::EmailTaken => "EMAIL_TAKEN",
             Self::WrongCredentials => "WRONG_CREDENTIALS",
             Self::Withdrawn => "MEMBER_WITHDRAWN",
+            // As other services have it.
+            Self::RoleRevoked => "TOKEN_REVOKED",
         }
     }
 
     fn field(&self) -> Option<String> {
         match self {
             Self::EmailTaken => Some("email".into()),
-            Self::WrongCredentials | Self::Withdrawn => None,
+            Self::WrongCredentials | Self::Withdrawn | Self::RoleRevoked => None,
         }
     }
 }
@@ -205,6 +215,8 @@ mod tests {
     fn a_role_is_granted_once() {
         let roles = grant(vec![Role::Member], Role::Seller);
         assert_eq!(grant(roles.clone(), Role::Seller), roles);
+        assert_eq!(revoke(roles.clone(), Role::Admin), roles);
+        assert_eq!(revoke(roles, Role::Seller), [Role::Member]);
     }
 
     fn member() -> Membership {

@@ -1,10 +1,11 @@
 //! Whose tokens are void though they may not have expired: of members who have
-//! withdrawn. All services watch this, and refuse those tokens; who has withdrawn
-//! is read from the database once for all who watch, whenever the service's log has
-//! something new, so that every replica tells what happened at any.
+//! withdrawn, and those from before a role was taken back. All services watch this,
+//! and refuse those tokens; whose they are is read from the database once for all who
+//! watch, whenever the service's log has something new, so that every replica tells
+//! what happened at any.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -23,7 +24,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     domain::MemberId,
-    store::{self, Withdrawn},
+    store::{self, Revoked},
 };
 
 /// How often to look though the log says nothing: after the database was away, for one.
@@ -35,10 +36,10 @@ const MARGIN: Duration = Duration::from_mins(1);
 /// How many are told in one message: gRPC's clients take 4 MiB.
 const AT_ONCE: usize = 1_000;
 
-/// When each has withdrawn.
-type Known = Arc<BTreeMap<MemberId, SystemTime>>;
+/// What of each is void.
+type Known = Arc<BTreeMap<MemberId, Revoked>>;
 
-/// Tells who has withdrawn.
+/// Tells whose tokens are void.
 #[derive(Clone)]
 pub(crate) struct Revocations {
     database: Database,
@@ -54,7 +55,7 @@ impl Revocations {
         Self { database, lifetime: token_ttl + MARGIN, known, stop }
     }
 
-    /// Looks who has withdrawn, until told to stop.
+    /// Looks whose are, until told to stop.
     pub(crate) async fn run(self) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -78,13 +79,12 @@ impl Revocations {
 
     async fn look(&self, now: SystemTime) -> Result<(), Error> {
         let mut known = Known::clone(&self.known.borrow());
-        let ids: Vec<_> = known.keys().map(|id| id.0).collect();
         let since = now - self.lifetime;
-        let more = store::withdrawn(&mut self.database.read().await?, since, &ids).await?;
+        let more = store::revoked(&mut self.database.read().await?, since, &known).await?;
         if !more.is_empty() {
             let members = Arc::make_mut(&mut known);
-            members.retain(|_, withdrawn| *withdrawn > since);
-            members.extend(more.into_iter().map(|Withdrawn { id, at }| (id, at)));
+            members.retain(|_, revoked| revoked.at > since);
+            members.extend(more);
             self.known.send_replace(known);
         }
         Ok(())
@@ -102,7 +102,7 @@ impl revocations_server::Revocations for Revocations {
         Incoming::granted(request)?;
         let watcher = Watcher {
             known: self.known.subscribe(),
-            told: BTreeSet::new(),
+            told: BTreeMap::new(),
             lifetime: self.lifetime,
             stop: self.stop.clone(),
         };
@@ -117,7 +117,7 @@ impl revocations_server::Revocations for Revocations {
 /// One open stream.
 struct Watcher {
     known: watch::Receiver<Known>,
-    told: BTreeSet<MemberId>,
+    told: BTreeMap<MemberId, Revoked>,
     lifetime: Duration,
     stop: CancellationToken,
 }
@@ -127,23 +127,26 @@ impl Watcher {
     async fn next(&mut self) -> Option<WatchResponse> {
         loop {
             let known = Known::clone(&self.known.borrow_and_update());
-            self.told.retain(|id| known.contains_key(id));
-            let new = known.iter().filter(|(id, _)| !self.told.contains(id)).take(AT_ONCE);
-            let new: Vec<_> = new.map(|(id, at)| (*id, *at)).collect();
+            self.told.retain(|id, _| known.contains_key(id));
+            let new = known.iter().filter(|(id, revoked)| self.told.get(id) != Some(revoked));
+            let new: Vec<_> = new.take(AT_ONCE).map(|(id, revoked)| (*id, *revoked)).collect();
             if !new.is_empty() {
-                let revocations = new.iter().map(|(id, at)| self.revocation(*id, *at)).collect();
-                self.told.extend(new.iter().map(|(id, _)| id));
+                let revocation = |(id, revoked): &_| self.revocation(*id, *revoked);
+                let revocations = new.iter().map(revocation).collect();
+                self.told.extend(new);
                 return Some(WatchResponse { revocations });
             }
             self.stop.run_until_cancelled(self.known.changed()).await?.ok()?;
         }
     }
 
-    fn revocation(&self, member: MemberId, withdrawn: SystemTime) -> Revocation {
+    fn revocation(&self, member: MemberId, revoked: Revoked) -> Revocation {
+        let Revoked { at, all } = revoked;
         Revocation {
             subject: member.to_string(),
-            revoke_time: Some(withdrawn.into()),
-            expire_time: Some((withdrawn + self.lifetime).into()),
+            revoke_time: Some(at.into()),
+            expire_time: Some((at + self.lifetime).into()),
+            issued_by: (!all).then(|| at.into()),
         }
     }
 }

@@ -1,19 +1,20 @@
 //! The member service's calls: parse, call, render.
 
-use std::{mem, time::SystemTime};
+use std::mem;
 
 use base::Error;
 use contracts::member::v1::{
     self as pb, CreateSessionRequest, GetMemberRequest, GrantRoleRequest, RegisterMemberRequest,
-    Session, WithdrawMemberRequest, member_service_server::MemberService,
+    RevokeRoleRequest, Session, WithdrawMemberRequest, member_service_server::MemberService,
 };
 use identity::auth::{Caller, Issuer, Role};
 use pg::{Database, Tx, idempotency};
+use prost::Message;
 use server::{Incoming, incoming::to_the_end};
 use tonic::{Request, Response, Status};
 
 use crate::{
-    domain::{self, DisplayName, Email, MemberId, Refusal, State},
+    domain::{DisplayName, Email, MemberId, Refusal, State},
     password::{Password, Passwords},
     store::{self, Newcomer},
     wire,
@@ -37,14 +38,46 @@ impl Members {
         Ok(Self { database, issuer, passwords: Passwords::new()?, withdraw })
     }
 
-    /// Refuses the token of a member who has withdrawn, though it has not expired.
-    async fn refuse_withdrawn(&self, caller: &Caller) -> Result<(), Error> {
-        let Caller::Member { id, .. } = caller else { return Ok(()) };
-        if store::has_withdrawn(&mut self.database.read().await?, MemberId(*id)).await? {
-            Err(Refusal::Withdrawn.into())
-        } else {
-            Ok(())
+    /// Refuses the token of a member who has withdrawn or lost a role, though it has not expired.
+    async fn refuse_revoked(&self, caller: &Caller) -> Result<(), Error> {
+        let Caller::Member { id, roles } = caller else { return Ok(()) };
+        match store::standing(&mut self.database.read().await?, MemberId(*id)).await? {
+            Some((true, _)) => Err(Refusal::Withdrawn.into()),
+            Some((_, held)) if roles.iter().any(|role| !held.contains(role)) => {
+                Err(Refusal::RoleRevoked.into())
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// Grants a role, or takes it back.
+    async fn set_role<Q>(
+        &self,
+        incoming: Incoming<Q>,
+        (member, role): (&str, pb::Role),
+        held: bool,
+    ) -> Result<Response<pb::Member>, Status>
+    where
+        Q: Message + Default,
+    {
+        self.refuse_revoked(&incoming.caller).await?;
+        let id = MemberId::parse("memberId", member)?;
+        let role = match role {
+            pb::Role::Seller => Role::Seller,
+            pb::Role::Admin => Role::Admin,
+            pb::Role::Member | pb::Role::Unspecified => {
+                return Err(Error::violation("role", "must be SELLER or ADMIN").into());
+            }
+        };
+        let Caller::Member { id: actor, .. } = incoming.caller else {
+            return Err(Error::internal("an admin is a member").into());
+        };
+        let command = incoming.command();
+        let set = async |tx: &mut Tx| {
+            let member = store::set_role(tx, id, (role, held), MemberId(actor)).await?;
+            Ok(wire::member(&member))
+        };
+        Ok(idempotency::once(&self.database, &command, id.0, set).await?.into())
     }
 }
 
@@ -83,8 +116,11 @@ impl MemberService for Members {
         let Some(member) = member.filter(|_| right) else {
             return Err(Error::from(Refusal::WrongCredentials).into());
         };
-        let (access_token, expires) =
-            self.issuer.issue(member.id.0, member.roles, SystemTime::now())?;
+        // As they are now: roles may have been taken back since, and tokens from before are void.
+        let mut tx = self.database.begin().await?;
+        let (member, at) = store::settled(&mut tx, member.id).await?;
+        tx.commit().await?;
+        let (access_token, expires) = self.issuer.issue(member.id.0, member.roles, at)?;
         Ok(Response::new(Session {
             access_token,
             expire_time: Some(expires.into()),
@@ -97,7 +133,7 @@ impl MemberService for Members {
         request: Request<GetMemberRequest>,
     ) -> Result<Response<pb::Member>, Status> {
         let (incoming, id) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
-        self.refuse_withdrawn(&incoming.caller).await?;
+        self.refuse_revoked(&incoming.caller).await?;
         let mut reader = self.database.read().await?;
         Ok(Response::new(wire::member(&store::get(&mut reader, MemberId(id)).await?)))
     }
@@ -109,7 +145,7 @@ impl MemberService for Members {
         let (incoming, id) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         // But for their own withdrawal: who has lost the answer asks again.
         if !matches!(incoming.caller, Caller::Member { id: caller, .. } if caller == id) {
-            self.refuse_withdrawn(&incoming.caller).await?;
+            self.refuse_revoked(&incoming.caller).await?;
         }
         let withdraw = self.withdraw.clone();
         let command = incoming.command();
@@ -122,23 +158,16 @@ impl MemberService for Members {
         request: Request<GrantRoleRequest>,
     ) -> Result<Response<pb::Member>, Status> {
         let incoming = Incoming::granted(request)?;
-        self.refuse_withdrawn(&incoming.caller).await?;
-        let id = MemberId::parse("memberId", &incoming.message.member_id)?;
-        let role = match incoming.message.role() {
-            pb::Role::Seller => Role::Seller,
-            pb::Role::Admin => Role::Admin,
-            pb::Role::Member | pb::Role::Unspecified => {
-                return Err(Error::violation("role", "must be SELLER or ADMIN").into());
-            }
-        };
-        let command = incoming.command();
-        let grant = async |tx: &mut Tx| {
-            let ((), member) = store::update(tx, id, |member| {
-                member.roles = domain::grant(mem::take(&mut member.roles), role);
-            })
-            .await?;
-            Ok(wire::member(&member))
-        };
-        Ok(idempotency::once(&self.database, &command, id.0, grant).await?.into())
+        let (member, role) = (incoming.message.member_id.clone(), incoming.message.role());
+        self.set_role(incoming, (&member, role), true).await
+    }
+
+    async fn revoke_role(
+        &self,
+        request: Request<RevokeRoleRequest>,
+    ) -> Result<Response<pb::Member>, Status> {
+        let incoming = Incoming::granted(request)?;
+        let (member, role) = (incoming.message.member_id.clone(), incoming.message.role());
+        self.set_role(incoming, (&member, role), false).await
     }
 }

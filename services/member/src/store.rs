@@ -1,9 +1,15 @@
 //! All the SQL of members.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    mem,
+    time::{Duration, SystemTime},
+};
 
 use base::{Error, constraint, error::not_found, id::Uuid};
-use contracts::member::v1::{MemberRegistered, MemberWithdrawn, member_event::Event};
+use contracts::member::v1::{
+    MemberRegistered, MemberWithdrawn, RoleGranted, RoleRevoked, member_event::Event,
+};
 use eventlog::{
     Draft,
     facts::{Aggregate, Learned},
@@ -12,13 +18,16 @@ use identity::auth::Role;
 use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
-use crate::domain::{DisplayName, Email, Fact, Flags, MemberId, Membership, Refusal, State};
+use crate::{
+    domain::{self, DisplayName, Email, Fact, Flags, MemberId, Membership, Refusal, State},
+    wire,
+};
 
 /// All that makes up a member.
 macro_rules! columns {
     () => {
         "id, email, display_name, password_hash, roles, state, withdrawal_attempts,
-         coupon_issued, coupon_cancelled, admin_notified, version, create_time"
+         coupon_issued, coupon_cancelled, admin_notified, role_revoke_time, version, create_time"
     };
 }
 
@@ -32,6 +41,8 @@ pub(crate) struct Member {
     pub(crate) roles: Vec<Role>,
     pub(crate) membership: Membership,
     pub(crate) create_time: SystemTime,
+    /// When they last lost a role.
+    role_revoke_time: Option<SystemTime>,
     version: i64,
 }
 
@@ -53,6 +64,7 @@ impl Member {
                 },
             },
             create_time: row.get("create_time"),
+            role_revoke_time: row.get("role_revoke_time"),
             version: row.get("version"),
         })
     }
@@ -107,24 +119,65 @@ pub(crate) async fn update<T>(
     id: MemberId,
     change: impl FnOnce(&mut Member) -> T,
 ) -> Result<(T, Member), Error> {
-    let row = tx
-        .query_opt(
-            concat!("select ", columns!(), " from member where id = $1 for update"),
-            &[&id.0],
-        )
-        .await?;
-    let mut member = Member::from_row(&row.ok_or_else(not_found)?)?;
-    let before = member.clone();
+    let mut member = lock(tx, id).await?;
+    let before = member.membership;
     let answer = change(&mut member);
-    if member.membership != before.membership || member.roles != before.roles {
+    if member.membership != before {
         member.version += 1;
         save(tx, &member).await?;
     }
-    if member.membership.state == State::Withdrawn && before.membership.state != State::Withdrawn {
+    if member.membership.state == State::Withdrawn && before.state != State::Withdrawn {
         let withdrawn = Event::MemberWithdrawn(MemberWithdrawn { member_id: id.to_string() });
         eventlog::append(tx, &[member.tell(withdrawn)]).await?;
     }
     Ok((answer, member))
+}
+
+/// Gives a member a role, or takes it back, and tells others who did it.
+pub(crate) async fn set_role(
+    tx: &mut Tx,
+    id: MemberId,
+    (role, held): (Role, bool),
+    actor: MemberId,
+) -> Result<Member, Error> {
+    let mut member = lock(tx, id).await?;
+    if member.roles.contains(&role) == held {
+        return Ok(member);
+    }
+    member.version += 1;
+    let (member_id, actor_id) = (id.to_string(), actor.to_string());
+    let told = wire::role(role).into();
+    let event = if held {
+        member.roles = domain::grant(mem::take(&mut member.roles), role);
+        Event::RoleGranted(RoleGranted { member_id, role: told, actor_id })
+    } else {
+        member.roles = domain::revoke(mem::take(&mut member.roles), role);
+        Event::RoleRevoked(RoleRevoked { member_id, role: told, actor_id })
+    };
+    save(tx, &member).await?;
+    eventlog::append(tx, &[member.tell(event)]).await?;
+    Ok(member)
+}
+
+async fn lock(tx: &mut Tx, id: MemberId) -> Result<Member, Error> {
+    let sql = concat!("select ", columns!(), " from member where id = $1 for update");
+    let row = tx.query_opt(sql, &[&id.0]).await?;
+    Member::from_row(&row.ok_or_else(not_found)?)
+}
+
+/// Reads a member as they are once nobody is changing them, and when they are so: before any change that
+/// comes later, in whole seconds after any role that they have lost.
+pub(crate) async fn settled(tx: &mut Tx, id: MemberId) -> Result<(Member, SystemTime), Error> {
+    let sql = concat!(
+        "select ",
+        columns!(),
+        ", clock_timestamp() as at from member where id = $1 for share"
+    );
+    let row = tx.query_opt(sql, &[&id.0]).await?.ok_or_else(not_found)?;
+    let member = Member::from_row(&row)?;
+    let at: SystemTime = row.get("at");
+    let lost = member.role_revoke_time.map(|time| time + Duration::from_secs(1));
+    Ok((member, lost.map_or(at, |lost| lost.max(at))))
 }
 
 async fn save(tx: &mut Tx, member: &Member) -> Result<(), Error> {
@@ -133,7 +186,9 @@ async fn save(tx: &mut Tx, member: &Member) -> Result<(), Error> {
     tx.execute(
         "update member set roles = $2, state = $3, withdrawal_attempts = $4, coupon_issued = $5,
            coupon_cancelled = $6, admin_notified = $7, version = $8,
-           withdraw_time = case when $3 = 'WITHDRAWN' then coalesce(withdraw_time, now()) end
+           withdraw_time = case when $3 = 'WITHDRAWN' then coalesce(withdraw_time, now()) end,
+           role_revoke_time = case when roles <@ $2::text[] then role_revoke_time
+             else clock_timestamp() end
          where id = $1",
         &[
             &member.id.0,
@@ -224,38 +279,51 @@ pub(crate) async fn by_email(reader: &mut Reader, email: &Email) -> Result<Optio
     row.as_ref().map(Member::from_row).transpose()
 }
 
-/// True when there is such a member and they have withdrawn.
-pub(crate) async fn has_withdrawn(reader: &mut Reader, id: MemberId) -> Result<bool, Error> {
-    let row = reader
-        .query_one(
-            "select exists (select from member where id = $1 and state = 'WITHDRAWN')",
-            &[&id.0],
-        )
-        .await?;
-    Ok(row.get(0))
+/// What a member is and may do, if there is one.
+pub(crate) async fn standing(
+    reader: &mut Reader,
+    id: MemberId,
+) -> Result<Option<(bool, Vec<Role>)>, Error> {
+    let sql = "select state = 'WITHDRAWN', roles from member where id = $1";
+    let row = reader.query_opt(sql, &[&id.0]).await?;
+    let standing = |row: &Row| {
+        let roles: Vec<&str> = row.get(1);
+        Ok((row.get(0), roles.into_iter().map(str::parse).collect::<Result<_, Error>>()?))
+    };
+    row.as_ref().map(standing).transpose()
 }
 
-/// Someone who has withdrawn.
-pub(crate) struct Withdrawn {
-    pub(crate) id: MemberId,
+/// Tokens of a member that are void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Revoked {
     pub(crate) at: SystemTime,
+    /// All of them; otherwise those that were issued by then.
+    pub(crate) all: bool,
 }
 
-/// Reads who has withdrawn since then; those `known` already are left out.
-pub(crate) async fn withdrawn(
+/// Reads whose tokens have been revoked since then, but for what is `known` already.
+pub(crate) async fn revoked(
     reader: &mut Reader,
     since: SystemTime,
-    known: &[Uuid],
-) -> Result<Vec<Withdrawn>, Error> {
+    known: &BTreeMap<MemberId, Revoked>,
+) -> Result<Vec<(MemberId, Revoked)>, Error> {
+    let ids: Vec<Uuid> = known.keys().map(|id| id.0).collect();
+    let times: Vec<SystemTime> = known.values().map(|revoked| revoked.at).collect();
     let rows = reader
         .query(
-            "select id, withdraw_time from member where withdraw_time > $1 and id <> all($2)",
-            &[&since, &known],
+            "select r.id, r.at, r.everything from (
+               select id, withdraw_time as at, true as everything
+               from member where withdraw_time > $1
+               union all
+               select id, role_revoke_time, false
+               from member where role_revoke_time > $1 and withdraw_time is null) r
+             left join unnest($2::uuid[], $3::timestamptz[]) as known (id, at) using (id)
+             where known.at is distinct from r.at",
+            &[&since, &ids, &times],
         )
         .await?;
-    let withdrawn =
-        |row: &Row| Withdrawn { id: MemberId(row.get("id")), at: row.get("withdraw_time") };
-    Ok(rows.iter().map(withdrawn).collect())
+    let revoked = |row: &Row| (MemberId(row.get(0)), Revoked { at: row.get(1), all: row.get(2) });
+    Ok(rows.iter().map(revoked).collect())
 }
 
 fn role_names(roles: &[Role]) -> Vec<&'static str> {

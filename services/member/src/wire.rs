@@ -1,11 +1,21 @@
 //! How a member looks on the wire.
 
 use contracts::member::v1 as pb;
+use identity::auth::Role;
 
 use crate::{
     domain::{Membership, State},
     store::Member,
 };
+
+/// A role on the wire.
+pub(crate) fn role(role: Role) -> pb::Role {
+    match role {
+        Role::Member => pb::Role::Member,
+        Role::Seller => pb::Role::Seller,
+        Role::Admin => pb::Role::Admin,
+    }
+}
 
 /// A member on the wire.
 pub(crate) fn member(member: &Member) -> pb::Member {

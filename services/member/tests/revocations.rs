@@ -13,7 +13,8 @@ use contracts::{
         coupon_service_server::{CouponService, CouponServiceServer},
     },
     member::v1::{
-        GetMemberRequest, Member, RegisterMemberRequest, WithdrawMemberRequest, member::State,
+        CreateSessionRequest, GetMemberRequest, GrantRoleRequest, Member, RegisterMemberRequest,
+        RevokeRoleRequest, Role, WithdrawMemberRequest, member::State,
         member_service_client::MemberServiceClient,
     },
     notification::v1::NotificationEvent,
@@ -108,10 +109,37 @@ impl Shop {
         self.watch(As::Service("order")).await.expect("a service may")
     }
 
+    /// A token of the member.
+    async fn sign_in(&self, member: Uuid) -> String {
+        let mut member = self.get(As::Admin(Uuid::nil()), member).await.expect("there");
+        let email = std::mem::take(&mut member.email);
+        let message = CreateSessionRequest { email, password: "correct horse".into() };
+        let request = self.stage.call(As::Nobody, message);
+        let session = self.members.clone().create_session(request).await.expect("signs in");
+        format!("Bearer {}", session.into_inner().access_token)
+    }
+
+    async fn get(&self, caller: As, member: Uuid) -> Result<Member, Status> {
+        let message = GetMemberRequest { member_id: member.to_string() };
+        let request = self.stage.call(caller, message);
+        self.members.clone().get_member(request).await.map(Response::into_inner)
+    }
+
     /// Why another service than member refuses the member's token, if it does.
     async fn refused_elsewhere(&self, member: Uuid) -> Option<String> {
         let message = ListCouponsRequest { member_id: member.to_string(), ..Default::default() };
-        let request = self.stage.call(As::Member(member), message);
+        self.refused(self.stage.call(As::Member(member), message)).await
+    }
+
+    /// Why it refuses this token.
+    async fn refused_with(&self, member: Uuid, token: &str) -> Option<String> {
+        let message = ListCouponsRequest { member_id: member.to_string(), ..Default::default() };
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("authorization", token.parse().expect("ascii"));
+        self.refused(request).await
+    }
+
+    async fn refused(&self, request: Request<ListCouponsRequest>) -> Option<String> {
         let listed = CouponServiceClient::new(self.stage.channel()).list_coupons(request).await;
         listed.err().map(|status| Error::from(status).reason().to_owned())
     }
@@ -217,5 +245,67 @@ async fn a_withdrawn_members_token_is_void_at_other_services_and_member_decides_
     let refused = shop.members.clone().get_member(request).await.expect_err("left");
     assert_eq!(Error::from(refused).reason(), "MEMBER_WITHDRAWN");
     assert_eq!(shop.withdraw(member).await, left, "who lost the answer asks again");
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_role_that_is_taken_back_voids_the_tokens_from_before_and_no_later_ones() {
+    let shop = Shop::open().await;
+    let [admin, member, other] = [base::id::new(), shop.sign_up().await, shop.sign_up().await];
+    let seller = Role::Seller.into();
+    let grant = GrantRoleRequest { member_id: member.to_string(), role: seller };
+    let grant = shop.stage.call(As::Admin(admin), grant);
+    shop.members.clone().grant_role(grant).await.expect("granted");
+    let mut watch = shop.watched().await;
+    assert_eq!(shop.refused_elsewhere(member).await, None);
+    let before = shop.sign_in(member).await;
+
+    let revoke = || {
+        let revoke = RevokeRoleRequest { member_id: member.to_string(), role: seller };
+        shop.stage.call(As::Admin(admin), revoke)
+    };
+    shop.members.clone().revoke_role(revoke()).await.expect("revoked");
+    let told = next(&mut watch).await;
+    assert!(matches!(&told[..], [Revocation { issued_by: Some(_), .. }]), "{told:?}");
+    eventually("the token void", || async {
+        (shop.refused_with(member, &before).await? == "TOKEN_REVOKED").then_some(())
+    })
+    .await;
+    assert_eq!(shop.refused_elsewhere(other).await, None);
+    // At once, though it is the same second.
+    let after = shop.sign_in(member).await;
+    assert_eq!(shop.refused_with(member, &after).await, None);
+    let sql = "select count(*) from event where type in ('RoleGranted', 'RoleRevoked')";
+    let events = async || testkit::number(&shop.stage.database("member"), sql).await;
+    assert_eq!(events().await, 2);
+    // Nothing to take back: nothing is revoked.
+    shop.members.clone().revoke_role(revoke()).await.expect("nothing to do");
+    assert_eq!(shop.refused_with(member, &after).await, None);
+    assert_eq!(events().await, 2);
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn member_itself_refuses_a_token_with_a_role_that_is_taken_back() {
+    let shop = Shop::open().await;
+    let [admin, other] = [shop.sign_up().await, shop.sign_up().await];
+    let refused = shop.get(As::Admin(admin), other).await.expect_err("never was one");
+    assert_eq!(Error::from(refused).reason(), "TOKEN_REVOKED");
+    let grant = GrantRoleRequest { member_id: admin.to_string(), role: Role::Admin.into() };
+    let grant = shop.stage.call(As::Admin(Uuid::nil()), grant);
+    shop.members.clone().grant_role(grant).await.expect("granted");
+    shop.get(As::Admin(admin), other).await.expect("an admin may");
+    // An admin may give it back.
+    let revoke = RevokeRoleRequest { member_id: admin.to_string(), role: Role::Admin.into() };
+    let revoke = shop.stage.call(As::Admin(admin), revoke);
+    shop.members.clone().revoke_role(revoke).await.expect("revoked");
+    let refused = shop.get(As::Admin(admin), other).await.expect_err("no admin any more");
+    assert_eq!(Error::from(refused).reason(), "TOKEN_REVOKED");
+    for role in [Role::Member, Role::Unspecified] {
+        let revoke = RevokeRoleRequest { member_id: other.to_string(), role: role.into() };
+        let revoke = shop.stage.call(As::Admin(Uuid::nil()), revoke);
+        let refused = shop.members.clone().revoke_role(revoke).await.expect_err("refused");
+        assert_eq!(refused.code(), Code::InvalidArgument, "{role:?}");
+    }
     shop.stage.close().await;
 }

@@ -149,6 +149,8 @@ fn part_state(
 pub(crate) struct Members;
 
 impl Policy<MemberEvent> for Members {
+    const TYPES: &'static [&'static str] =
+        &[MemberEvent::MEMBER_REGISTERED, MemberEvent::MEMBER_WITHDRAWN];
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MemberEvent>]) -> Result<(), Error> {
@@ -157,7 +159,7 @@ impl Policy<MemberEvent> for Members {
             let (member, fact) = match &arrived.message.event {
                 Some(Event::MemberRegistered(it)) => (&it.member_id, Fact::Registered),
                 Some(Event::MemberWithdrawn(it)) => (&it.member_id, Fact::Withdrawn),
-                None => return Ok(None),
+                _ => return Ok(None),
             };
             Ok(Some(Learned { member: parse("member_id", member)?, fact }))
         })?;
