@@ -31,9 +31,10 @@ const CODES: [(Code, &str, StatusCode); 16] = [
 ];
 
 /// Reasons that HTTP has a status of its own for, whatever their code.
-const REASONS: [(&str, StatusCode); 7] = [
+const REASONS: [(&str, StatusCode); 8] = [
     ("STALE_ETAG", StatusCode::PRECONDITION_FAILED),
     ("IDEMPOTENCY_KEY_REUSED", StatusCode::UNPROCESSABLE_ENTITY),
+    ("TOO_MANY_ATTEMPTS", StatusCode::TOO_MANY_REQUESTS),
     (METHOD_NOT_ALLOWED, StatusCode::METHOD_NOT_ALLOWED),
     (BODY_TOO_LARGE, StatusCode::PAYLOAD_TOO_LARGE),
     (BODY_TOO_SLOW, StatusCode::REQUEST_TIMEOUT),

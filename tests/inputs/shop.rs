@@ -108,8 +108,9 @@ impl Shop {
                 with_status(200, gone.rest.post(&path, json!({})).await.expect("an answer"));
                 json!({ "memberId": gone.id })
             }
-            "GrantRole" => json!({ "memberId": self.deployment.member(0).await.id, "role": 2 }),
-            "RevokeRole" => json!({ "memberId": self.deployment.member(0).await.id, "role": 2 }),
+            "GrantRole" | "RevokeRole" => {
+                json!({ "memberId": self.deployment.member(0).await.id, "role": 2 })
+            }
             "RegisterProduct" => json!({ "displayName": "Bowl", "price": amount, "stock": 10 }),
             "UpdateProduct" | "RestockProduct" => {
                 let product = self.on_sale("Bowl", 0).await.text("id");

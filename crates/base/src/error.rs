@@ -163,6 +163,11 @@ impl Error {
         self
     }
 
+    /// When to try again, if it says so.
+    pub fn wait(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
     /// As it is stored: a `google.rpc.Status`.
     pub fn to_bytes(&self) -> Vec<u8> {
         Status::from(self.clone()).details().to_vec()

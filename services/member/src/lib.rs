@@ -5,7 +5,10 @@
 //! - **Session**: a signed token that says who someone is and which roles they have.
 //! - **Role**: MEMBER buys, SELLER sells, ADMIN runs the shop.
 //! - **Withdrawal**: a member leaves; their coupon is cancelled first. See `withdraw`.
-//! - **Revocation**: the tokens of a member who has withdrawn are void at once, at all services.
+//! - **Revocation**: the tokens of a member who has withdrawn, and those from before a role was
+//!   taken back, are void at once, at all services.
+//! - **Throttling**: after ten wrong passwords within ten minutes nobody signs in to the account,
+//!   from wherever, until the ten minutes are over. See `throttle`.
 //! - **Fact**: something that was done for a member elsewhere: a coupon issued or
 //!   cancelled, the admin told. Facts may come late, twice, and in any order.
 
@@ -16,6 +19,7 @@ mod revocations;
 mod seed;
 mod service;
 mod store;
+mod throttle;
 mod wire;
 mod withdraw;
 
@@ -34,7 +38,13 @@ pub use seed::seed;
 /// The member service.
 pub const SERVICE: Service = Service {
     name: "member",
-    migrations: pg::migrations!["V1__members", "V2__withdrawals", "V3__revocations"],
+    migrations: pg::migrations![
+        "V1__members",
+        "V2__withdrawals",
+        "V3__revocations",
+        "V4__role_revocations",
+        "V5__sign_in_failures"
+    ],
     build,
 };
 

@@ -17,7 +17,7 @@ use crate::{
     domain::{DisplayName, Email, MemberId, Refusal, State},
     password::{Password, Passwords},
     store::{self, Newcomer},
-    wire,
+    throttle, wire,
     withdraw::Withdraw,
 };
 
@@ -109,11 +109,15 @@ impl MemberService for Members {
         let message = Incoming::granted(request)?.message;
         let email = Email::parse(&message.email)?;
         let password = Password::attempt(message.password)?;
+        let turn = self.passwords.turn().await?;
+        throttle::check(&self.database, &email).await?;
         let member = store::by_email(&mut self.database.read().await?, &email).await?;
         let member = member.filter(|member| member.membership.state != State::Withdrawn);
         let stored = member.as_ref().map(|member| member.password_hash.clone());
-        let right = self.passwords.check(password, stored).await?;
+        let right = self.passwords.check(&turn, password, stored).await?;
+        drop(turn);
         let Some(member) = member.filter(|_| right) else {
+            throttle::failed(&self.database, &email).await?;
             return Err(Error::from(Refusal::WrongCredentials).into());
         };
         // As they are now: roles may have been taken back since, and tokens from before are void.

@@ -1,5 +1,7 @@
 //! All the SQL of members.
 
+pub(crate) mod failures;
+
 use std::{
     collections::BTreeMap,
     mem,
@@ -353,8 +355,8 @@ mod tests {
     fn states_and_roles_are_stored_as_their_constraints_allow() {
         let allowed = |constraint| pg::names::allowed(crate::SERVICE.migrations, constraint);
         let states = [State::Active, State::Withdrawing { attempts: 1 }, State::Withdrawn];
-        assert_eq!(states.map(|state| state_columns(state).0).into(), allowed("member_state"));
+        assert_eq!(allowed("member_state"), states.map(|state| state_columns(state).0).into());
         let roles = [Role::Member, Role::Seller, Role::Admin];
-        assert_eq!(roles.map(Role::name).into(), allowed("member_roles"));
+        assert_eq!(allowed("member_roles"), roles.map(Role::name).into());
     }
 }

@@ -136,7 +136,11 @@ impl Shop {
     }
 
     async fn sign_in(&self, email: &str) -> Result<(), Error> {
-        let message = CreateSessionRequest { email: email.into(), password: PASSWORD.into() };
+        self.try_password(email, PASSWORD).await
+    }
+
+    async fn try_password(&self, email: &str, password: &str) -> Result<(), Error> {
+        let message = CreateSessionRequest { email: email.into(), password: password.into() };
         let request = self.stage.call(As::Nobody, message);
         self.members.clone().create_session(request).await.map(drop).map_err(Error::from)
     }
@@ -451,5 +455,35 @@ async fn a_race_with_a_coupon_that_comes_and_goes_ends_with_all_or_nothing() {
         assert!(cancelled || done == 0);
         assert_eq!(shop.told(member).await, i64::from(cancelled), "{given:?}");
     }
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn after_ten_wrong_passwords_an_account_is_closed_for_ten_minutes() {
+    let shop = Shop::open().await;
+    let [guessed, other] = [shop.sign_up(&[]).await, shop.sign_up(&[]).await];
+    let [guessed, other] = [shop.seen(guessed).await.email, shop.seen(other).await.email];
+    let nobody = "nobody@example.com".to_owned();
+    for email in [&guessed, &nobody] {
+        for _ in 0..10 {
+            let refused = shop.try_password(email, "wrong").await.expect_err("wrong");
+            assert_eq!(refused.reason(), "WRONG_CREDENTIALS");
+        }
+        for password in ["wrong", PASSWORD] {
+            let refused = shop.try_password(email, password).await.expect_err("closed");
+            assert_eq!(refused.reason(), "TOO_MANY_ATTEMPTS");
+            let wait = refused.wait().expect("says how long");
+            assert!(wait > Duration::from_mins(9) && wait <= Duration::from_mins(10), "{wait:?}");
+        }
+    }
+    shop.sign_in(&other).await.expect("others sign in");
+    pg::clock::advance(&shop.stage.database("member"), Duration::from_mins(10))
+        .await
+        .expect("time");
+    shop.sign_in(&guessed).await.expect("open again");
+    let wrong = shop.try_password(&guessed, "wrong").await.expect_err("wrong");
+    assert_eq!(wrong.reason(), "WRONG_CREDENTIALS", "counted from one again");
+    let left = "select count(*) from sign_in_failures";
+    assert_eq!(testkit::number(&shop.stage.database("member"), left).await, 1, "the other is gone");
     shop.stage.close().await;
 }
