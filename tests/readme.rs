@@ -72,7 +72,7 @@ fn bash(dir: &Path, script: &str) -> std::process::Output {
 
 #[test]
 fn the_stories_of_the_readme_are_true() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tempfile::tempdir_in(testkit::scratch()).expect("a directory");
     let (mut up, api) = up(dir.path());
     let began = Instant::now();
     while !bash(dir.path(), &format!("curl -sf {api}/v1/products")).status.success() {
@@ -90,7 +90,7 @@ fn the_stories_of_the_readme_are_true() {
 #[test]
 fn a_story_that_is_not_true_is_found_out() {
     let readme = "## Five stories by hand\n```sh\necho one        # → two\n```\n";
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tempfile::tempdir_in(testkit::scratch()).expect("a directory");
     let told = bash(dir.path(), &script(readme, "").replace("-lt 50", "-lt 1"));
     assert!(!told.status.success());
     let complaint = String::from_utf8_lossy(&told.stderr).into_owned();

@@ -59,7 +59,7 @@ type Reads = BTreeMap<(String, String), i64>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_reads_no_more_rows_on_top_of_a_long_past() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tempfile::tempdir_in(testkit::scratch()).expect("a directory");
     let admin = superuser().await;
     // Nothing is known of the tables but what somebody asks for.
     configure(&admin, "alter system set autovacuum = off").await;

@@ -39,7 +39,10 @@ struct Split {
 }
 
 fn data_dir() -> TempDir {
-    let dir = tempfile::Builder::new().prefix("hansang-split-").tempdir().expect("a directory");
+    let dir = tempfile::Builder::new()
+        .prefix("hansang-split-")
+        .tempdir_in(testkit::scratch())
+        .expect("a directory");
     // Postgres's own user has to pass through.
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
     dir

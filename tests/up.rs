@@ -23,7 +23,10 @@ const LIMIT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);
 
 fn data_dir() -> TempDir {
-    let dir = tempfile::Builder::new().prefix("hansang-up-").tempdir().expect("a directory");
+    let dir = tempfile::Builder::new()
+        .prefix("hansang-up-")
+        .tempdir_in(testkit::scratch())
+        .expect("a directory");
     // Postgres's own user has to pass through.
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
     dir

@@ -100,7 +100,7 @@ async fn what_has_happened_since_the_last_run_is_read_unless_all_is_asked_for() 
     let old = member.order(&product, 1).await;
     member.eventually_sees(&old, "DELIVERING").await;
     deployment.all_holds().await;
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tempfile::tempdir_in(testkit::scratch()).expect("a directory");
     let file = dir.path().join("seen").display().to_string();
     let (since, all) = (["--patience", "5", "--since", &file], ["--patience", "5", "--all"]);
     assert!(verify(&deployment, &since).0);

@@ -48,7 +48,9 @@ pub(crate) struct Pages(Router);
 
 impl Pages {
     pub(crate) fn of(pages: Router) -> Self {
-        Self(pages.route_layer(middleware::from_fn(matched)).fallback(nothing))
+        let layer = middleware::from_fn(matched);
+        let pages = if pages.has_routes() { pages.route_layer(layer) } else { pages };
+        Self(pages.fallback(nothing))
     }
 
     /// The path of the page's route, empty if there is none, and what the page answers.

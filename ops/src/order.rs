@@ -60,10 +60,10 @@ pub(super) async fn history<A: Api>(
     let order_id = id.to_string();
     let request = by(parts, GetOrderRequest { order_id: order_id.clone() });
     let order = OrderServiceClient::new(api.clone()).get_order(request).await;
-    let order = order.map_err(|status| said(&status))?.into_inner();
+    let order = order.map_err(said)?.into_inner();
     let request = by(parts, GetMyOrderRequest { member_id: order.member_id.clone(), order_id });
     let page = MyPageServiceClient::new(api.clone()).get_my_order(request).await;
-    let page = page.map(tonic::Response::into_inner).map_err(|status| said(&status));
+    let page = page.map(tonic::Response::into_inner).map_err(said);
     Ok(History { order, page })
 }
 
@@ -76,7 +76,8 @@ fn by<T>(parts: &Parts, message: T) -> Request<T> {
     Request::from_parts(metadata, parts.extensions.clone(), message)
 }
 
-/// A refusal in a line for people: `NotFound: there is no such order`.
-fn said(status: &Status) -> String {
-    format!("{:?}: {}", status.code(), status.message())
+/// A refusal as people read it.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn said(status: Status) -> String {
+    status.message().to_owned()
 }

@@ -157,7 +157,7 @@ fn tiles(figures: &Figures) -> Markup {
 fn tile(id: &str, title: &str, figure: &str, good: bool) -> Markup {
     html! {
         div.tile {
-            b.bad[!good] id=(id) { (figure) }
+            b id=(id) class=[(!good).then_some("bad")] { (figure) }
             span { (title) }
         }
     }

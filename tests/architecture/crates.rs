@@ -184,6 +184,29 @@ fn a_crate_that_imports_what_is_above_it_is_found_out() {
     assert_eq!(wrong, expected);
 }
 
+/// All that a crate stands on, by way of others too.
+fn stands_on(name: &str, crates: &[Crate]) -> BTreeSet<String> {
+    let (mut all, mut open) = (BTreeSet::new(), vec![name.to_owned()]);
+    while let Some(name) = open.pop() {
+        let one = crates.iter().find(|one| one.name == name).expect("a crate of the workspace");
+        open.extend(one.imports.iter().filter(|import| all.insert((*import).clone())).cloned());
+    }
+    all
+}
+
+/// A changed line of the event log rebuilds neither of these.
+#[test]
+fn what_calls_knows_nothing_of_databases_and_logs() {
+    let crates = crates();
+    for name in ["gateway", "ops", "rpc", "transcoder"] {
+        let all = stands_on(name, &crates);
+        let below: Vec<_> =
+            ["eventlog", "pg", "server"].iter().filter(|it| all.contains(**it)).collect();
+        assert!(below.is_empty(), "{name} stands on {below:?}");
+    }
+    assert!(stands_on("order", &crates).contains("pg"), "by way of others");
+}
+
 /// The sources of a crate, without their tests.
 fn sources(name: &str) -> Vec<(String, String)> {
     let sources = files(&root().join("crates").join(name).join("src"), "rs").into_iter();

@@ -97,8 +97,10 @@ impl Drop for World {
 
 impl World {
     pub(crate) async fn open() -> Self {
-        let dir =
-            tempfile::Builder::new().prefix("hansang-matrix-").tempdir().expect("a directory");
+        let dir = tempfile::Builder::new()
+            .prefix("hansang-matrix-")
+            .tempdir_in(testkit::scratch())
+            .expect("a directory");
         // Postgres's own user has to pass through.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
         let (http, grpc) = (free_address(), free_address());

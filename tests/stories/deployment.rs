@@ -59,7 +59,7 @@ impl Deployment {
 
     /// The same, with these variables told to each process.
     pub(crate) async fn open_with(story: &str, told: &[(&str, String)]) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = tempfile::tempdir_in(testkit::scratch()).expect("a directory");
         let mut admin: Config = {
             let settings = testkit::databases(&[]).await;
             settings.url.expose().replace("{service}", "").parse().expect("a URL")

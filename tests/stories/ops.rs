@@ -58,7 +58,7 @@ async fn the_house_at_a_glance() {
         assert!(all.contains(shown), "{shown}: {all}");
     }
     let nobodys = page(&admin, &format!("?order={}", uuid::Uuid::nil())).await;
-    assert!(nobodys.contains("NOT_FOUND: "), "{nobodys}");
+    assert!(nobodys.contains("there is no such resource"), "{nobodys}");
 
     // What is under way is measured at the start, and then every few seconds.
     deployment.kill("order");
@@ -75,7 +75,7 @@ async fn the_house_at_a_glance() {
         member.get("/v1/payments").await;
         let page = page(&admin, "").await;
         let row = row(&page, "<tr data-breaker=\"payment\"");
-        if row.contains("open") { Ok(()) } else { Err(row.to_owned()) }
+        if row.contains(">open<") { Ok(()) } else { Err(row.to_owned()) }
     })
     .await;
     deployment.start("payment").await;

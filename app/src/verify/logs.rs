@@ -74,6 +74,7 @@ const GAPS: &[(&str, &str)] = &[
         "select 'member ' || m.id || ' is ' || m.state || ', the log has '
            || coalesce(string_agg(e.type, ', ' order by e.aggregate_version), 'nothing')
          from member m left join event e on e.aggregate_id = m.id
+           and e.type in ('MemberRegistered', 'MemberWithdrawn')
          where $1::uuid[] is null or m.id = any($1)
          group by m.id
          having coalesce(string_agg(e.type, ',' order by e.aggregate_version), '')
