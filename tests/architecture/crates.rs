@@ -237,3 +237,15 @@ fn what_all_stand_on_knows_no_word_of_the_shop() {
     complain("a word of the shop", &found.collect::<Vec<_>>());
     assert_eq!(uses("let wallet = order.wallet();", SHOP), ["wallet"]);
 }
+
+/// Twice a crate moved to a folder that the image did not get.
+#[test]
+fn an_image_is_built_of_all_crates() {
+    let context = std::fs::read_to_string(root().join(".dockerignore")).expect("a readable file");
+    let kept: BTreeSet<&str> = context.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let crates = crates();
+    let folders = crates.iter().filter_map(|it| it.folder.split('/').next());
+    let left: BTreeSet<&str> =
+        folders.filter(|folder| !folder.is_empty() && !kept.contains(folder)).collect();
+    assert!(left.is_empty(), ".dockerignore leaves out {left:?}");
+}
