@@ -71,7 +71,14 @@ impl Gateway {
                 Err(Miss::NotFound) => {
                     let (page, answer) = pages.answer(parts.clone(), body).await;
                     route = page;
-                    answer.map_err(Failed::from)
+                    match answer {
+                        Ok(page) if page.status() == StatusCode::METHOD_NOT_ALLOWED => {
+                            let allow = page.headers().get(header::ALLOW);
+                            let allow = allow.and_then(|allow| allow.to_str().ok());
+                            Err(not_allowed(allow.unwrap_or_default()))
+                        }
+                        answer => answer.map_err(Failed::from),
+                    }
                 }
                 Err(Miss::NotAllowed(allow)) if parts.method == Method::OPTIONS => {
                     Ok(headers::options(allow).map(Body::new))

@@ -2,9 +2,8 @@
 //! services by gRPC, through the gateway and under its policies, as a client would.
 
 use std::{
-    collections::BTreeSet,
     convert::Infallible,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -53,7 +52,8 @@ impl Pages {
         Self(pages.fallback(nothing))
     }
 
-    /// The path of the page's route, empty if there is none, and what the page answers.
+    /// The path of the page's route, empty if there is none, and what the page answers; a verb that it
+    /// does not take is 405 with `Allow`, for the gateway to say why.
     pub(crate) async fn answer(
         &self,
         parts: Parts,
@@ -76,20 +76,8 @@ struct Matched(&'static str);
 
 async fn matched(path: MatchedPath, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    response.extensions_mut().insert(Matched(interned(path.as_str())));
+    response.extensions_mut().insert(Matched(base::intern(path.as_str())));
     response
-}
-
-/// A route's path, for as long as the process runs: there are few, and none comes from a request.
-fn interned(path: &str) -> &'static str {
-    static PATHS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    let mut paths = PATHS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = paths.get(path) {
-        return known;
-    }
-    let path = String::from(path).leak();
-    paths.insert(path);
-    path
 }
 
 async fn nothing() -> Response {

@@ -34,7 +34,6 @@ use base::Error;
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use identity::auth::Verifier;
 use maud::Markup;
-use serde::Deserialize;
 use settings::Settings;
 use tonic::Status;
 use uuid::Uuid;
@@ -48,13 +47,6 @@ pub struct Ops {
     verifier: Verifier,
     /// Whoever is on this machine may look.
     open: bool,
-}
-
-/// What is asked for.
-#[derive(Deserialize)]
-struct Asked {
-    #[serde(default)]
-    order: String,
 }
 
 impl Ops {
@@ -80,7 +72,7 @@ impl Ops {
 async fn show<A: Api>(
     State((ops, api)): State<(Arc<Ops>, A)>,
     ConnectInfo(remote): ConnectInfo<SocketAddr>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<Vec<(String, String)>>,
     parts: Parts,
 ) -> Response {
     let viewer = match door::let_in(ops.open, &ops.verifier, remote, &parts) {
@@ -88,9 +80,10 @@ async fn show<A: Api>(
         Err(error) => return refuse(error.into(), &parts),
     };
     let order = async {
-        match asked.order.trim() {
-            "" => None,
-            id => Some((id.to_owned(), order::history(&api, &parts, viewer, id).await)),
+        let wanted = asked.iter().find(|(key, _)| key == "order").map(|(_, value)| value.trim());
+        match wanted {
+            None | Some("") => None,
+            Some(id) => Some((id.to_owned(), order::history(&api, &parts, viewer, id).await)),
         }
     };
     let (seen, order) = tokio::join!(ops.deployment.look(), order);

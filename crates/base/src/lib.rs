@@ -19,6 +19,7 @@ pub mod error;
 pub mod fail_point;
 pub mod id;
 pub mod input;
+mod intern;
 pub mod money;
 pub mod page;
 #[cfg(feature = "postgres")]
@@ -26,6 +27,7 @@ mod postgres;
 mod stop;
 
 pub use error::{Error, Refuse};
+pub use intern::intern;
 pub use money::Money;
 #[cfg(feature = "postgres")]
 pub use postgres::{cause_of, constraint};

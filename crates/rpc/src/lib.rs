@@ -59,11 +59,7 @@ mod testing;
 mod transport;
 mod window;
 
-use std::{
-    collections::HashSet,
-    sync::{LazyLock, Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -144,15 +140,7 @@ impl Class {
     /// A class by its name. Each name is kept for as long as the process runs: they come from a
     /// configuration, never from a request.
     pub fn named(name: &str) -> Self {
-        static NAMES: LazyLock<Mutex<HashSet<&'static str>>> =
-            LazyLock::new(|| Mutex::new(HashSet::from(["read", "write"])));
-        let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = names.get(name) {
-            return Self(known);
-        }
-        let name = String::from(name).leak();
-        names.insert(name);
-        Self(name)
+        Self(base::intern(name))
     }
 
     /// Its name.

@@ -124,6 +124,9 @@ impl MemberService for Members {
         let mut tx = self.database.begin().await?;
         let (member, at) = store::settled(&mut tx, member.id).await?;
         tx.commit().await?;
+        if member.membership.state == State::Withdrawn {
+            return Err(Error::from(Refusal::WrongCredentials).into());
+        }
         let (access_token, expires) = self.issuer.issue(member.id.0, member.roles, at)?;
         Ok(Response::new(Session {
             access_token,

@@ -37,11 +37,12 @@ pub(crate) async fn count(
 ) -> Result<Failures, Error> {
     let row = reader
         .query_one(
+            // By their places, as idempotency keys are.
             "with passed as (
-               delete from sign_in_failures where account in (
-                 select account from sign_in_failures
+               delete from sign_in_failures where ctid = any(array(
+                 select ctid from sign_in_failures
                  where since < clock_now() - $2 * interval '1 second' and account <> $1
-                 order by since limit 10 for update skip locked))
+                 order by since limit 10 for update skip locked)))
              insert into sign_in_failures as f (account, failures, since)
              values ($1, 1, clock_now())
              on conflict (account) do update set
