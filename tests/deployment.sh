@@ -61,5 +61,5 @@ shop() {
     me=$(call '' /v1/members -d '{"email":"me@example.com","password":"correct horse","displayName":"Me"}' | jq -r .id)
     token=$(login me@example.com 'correct horse')
     product=$(call "$seller" /v1/products -d "{\"displayName\":\"Table\",\"price\":$(won 1000),\"stock\":9999}" | jq -r .id)
-    call "$token" "/v1/members/$me/wallet:topUp" -d "{\"amount\":$(won 9999999)}" >/dev/null
+    call "$token" "/v1/members/$me/wallet:topUp" -d "{\"amount\":$(won 9999999),\"cardToken\":\"tok_visa\"}" >/dev/null
 }

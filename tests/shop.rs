@@ -32,7 +32,9 @@ pub(crate) async fn members(anyone: &Rest, who: &str, number: usize) -> Vec<(Str
         let body = json!({ "email": email, "password": password, "displayName": "Kim" });
         let id = made(anyone, "/v1/members", body).await;
         let member = sign_in(anyone, &email, &password).await;
-        let amount = json!({ "amount": { "currencyCode": "KRW", "units": "1000000000" } });
+        let amount = json!({
+            "amount": { "currencyCode": "KRW", "units": "1000000000" }, "cardToken": "tok_visa",
+        });
         let path = format!("/v1/members/{id}/wallet:topUp");
         let answer = member.post(&path, amount).await.expect("an answer");
         assert!(answer.status.is_success(), "{answer}");

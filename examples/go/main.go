@@ -67,8 +67,9 @@ func run(ctx context.Context, address string) error {
 
 	payments := paymentv1.NewPaymentServiceClient(conn)
 	wallet, err := payments.TopUpWallet(withKey(ctx, unique()), &paymentv1.TopUpWalletRequest{
-		MemberId: me,
-		Amount:   &money.Money{CurrencyCode: price.CurrencyCode, Units: price.Units + 500},
+		MemberId:  me,
+		Amount:    &money.Money{CurrencyCode: price.CurrencyCode, Units: price.Units + 500},
+		CardToken: "tok_visa",
 	})
 	if err != nil {
 		return err

@@ -94,6 +94,7 @@ public final class Client {
         TopUpWalletRequest.newBuilder()
             .setMemberId(me)
             .setAmount(price.toBuilder().setUnits(price.getUnits() + 500))
+            .setCardToken("tok_visa")
             .build();
     Money before = once(payments).topUpWallet(topUp).getBalance();
     System.out.printf("balance       %d%n", before.getUnits());

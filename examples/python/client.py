@@ -91,6 +91,7 @@ def run(channel):
         payment.TopUpWalletRequest(
             member_id=me,
             amount=Money(currency_code=meal.price.currency_code, units=meal.price.units + 500),
+            card_token="tok_visa",
         ),
         metadata=[caller, once()],
         timeout=SECONDS,

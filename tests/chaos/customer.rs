@@ -282,7 +282,8 @@ impl Actor<'_> {
         let amount = self.dice.between(1..=most);
         let place = account.tops_up(amount);
         let path = format!("/v1/members/{}/wallet:topUp", account.id);
-        let command = Command::post(&account, "top up", path, json!({ "amount": won(amount) }));
+        let body = json!({ "amount": won(amount), "cardToken": "tok_visa" });
+        let command = Command::post(&account, "top up", path, body);
         let command = command.keyed(self.shop, &mut self.dice);
         let ended = self.maybe_twice(&command).await;
         let fate = match &ended.answer {

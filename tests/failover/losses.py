@@ -21,7 +21,7 @@ class Buyer:
     def __init__(self, shop):
         self.shop, self.goods = shop, shop.product()
         self.me, self.token, self.rest = shop.person(f"buyer-{uuid.uuid4().hex[:8]}@example.com")
-        won = {"amount": {"currencyCode": "KRW", "units": TOP_UP}}
+        won = {"amount": {"currencyCode": "KRW", "units": TOP_UP}, "cardToken": "tok_visa"}
         self.rest.insist("POST", f"/v1/members/{self.me}/wallet:topUp", won, self.token)
 
     def order(self):

@@ -30,7 +30,7 @@ class Member(threading.Thread):
         self.crowd, self.email = crowd, f"member-{number}-{uuid.uuid4().hex[:8]}@example.com"
         self.orders, self.attempts, self.failure = [], 0, None
         self.me, self.token, self.rest = crowd.shop.person(self.email)
-        won = {"amount": {"currencyCode": "KRW", "units": TOP_UP}}
+        won = {"amount": {"currencyCode": "KRW", "units": TOP_UP}, "cardToken": "tok_visa"}
         self.rest.insist("POST", f"/v1/members/{self.me}/wallet:topUp", won, self.token)
 
     def run(self):

@@ -28,6 +28,8 @@ pub(crate) enum Limit {
     Enum(&'static [i32]),
     /// This text and no other.
     Exactly(&'static str),
+    /// Texts like the first, and none like the second.
+    Like(&'static [&'static str], &'static [&'static str]),
     /// This number and no other.
     Only(i64),
     /// A name of something that there is; others are not found.
@@ -69,6 +71,7 @@ impl Limit {
             Self::Filter => vec![json!(""), json!(uuid::Uuid::nil().to_string())],
             Self::Enum(taken) => taken.iter().map(|number| json!(number)).collect(),
             Self::Exactly(text) => vec![json!(text)],
+            Self::Like(right, _) => right.iter().map(|text| json!(text)).collect(),
             Self::Only(number) => vec![json!(number)],
             Self::Duration => vec![json!("0.5s")],
             Self::Compared => vec![json!(""), json!("nothing of that name")],
@@ -137,6 +140,7 @@ impl Limit {
                     [String::new(), format!("{text}\0"), text.to_lowercase(), "a".repeat(999)];
                 others.into_iter().map(|text| json!(text)).collect()
             }
+            Self::Like(_, wrong) => wrong.iter().map(|text| json!(text)).collect(),
             Self::Only(number) => {
                 vec![json!(number - 1), json!(number + 1), json!(i32::MIN), json!(i32::MAX)]
             }

@@ -105,7 +105,13 @@ fn let_through(limit: Limit, field: &str, answer: &Result<Value, Status>) -> Opt
 fn turned_away(answer: &Result<Value, Status>) -> Option<String> {
     let status = answer.as_ref().err()?;
     let fits = match status.code() {
-        Code::FailedPrecondition => status.message().contains("prices have changed"),
+        Code::FailedPrecondition => [
+            "prices have changed",
+            // An admin asks, and who owns the wallet has not left.
+            "member who has withdrawn",
+        ]
+        .iter()
+        .any(|said| status.message().contains(said)),
         Code::Unauthenticated => status.message().contains("password"),
         _ => false,
     };

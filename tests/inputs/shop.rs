@@ -39,6 +39,8 @@ pub(crate) struct Shop {
     payment: String,
     delivery: String,
     product: Product,
+    /// A payout of theirs.
+    payout: String,
     /// What was set going, to be seen to its end.
     pub(crate) sagas: Vec<Saga>,
 }
@@ -63,7 +65,7 @@ impl Shop {
         let admin = sign_in(&deployment, &admin.email, &admin.password).await;
         let (member, token) = sign_up(&deployment).await;
         let path = format!("/v1/members/{}/wallet:topUp", member.id);
-        let body = json!({ "amount": won(1_000_000) });
+        let body = json!({ "amount": won(1_000_000), "cardToken": "tok_visa" });
         with_status(200, member.rest.post(&path, body).await.expect("an answer"));
         let product = deployment.product(1_000, 1_000).await;
         let order = member.buys(std::slice::from_ref(&product.id), 1).await;
@@ -71,6 +73,10 @@ impl Shop {
         let payment = member.get(&format!("/v1/orders/{order}")).await.text("paymentId");
         let delivery = member.get(&format!("/v1/deliveries?orderId={order}")).await;
         let delivery = delivery.text("deliveries/0/id");
+        let path = format!("/v1/members/{}/wallet:payOut", member.id);
+        let body = json!({ "amount": won(1_000), "account": account() });
+        let payout = member.rest.post(&path, body).await.expect("an answer");
+        let payout = with_status(200, payout).text("id");
         let sagas = Vec::new();
         Self {
             deployment,
@@ -84,6 +90,7 @@ impl Shop {
             payment,
             delivery,
             product,
+            payout,
             sagas,
         }
     }
@@ -157,9 +164,13 @@ impl Shop {
                 "paymentId": self.payment, "orderId": self.order, "memberId": member, "amount": amount,
             }),
             "TopUpWallet" => {
-                // A wallet of their own, so that none is full.
-                json!({ "memberId": self.deployment.member(0).await.id, "amount": amount })
+                json!({ "memberId": member, "amount": amount, "cardToken": "tok_visa" })
             }
+            "AdjustWallet" => {
+                json!({ "memberId": member, "amount": amount, "reason": "a test" })
+            }
+            "PayOutWallet" => json!({ "memberId": member, "amount": amount, "account": account() }),
+            "GetPayout" => json!({ "payoutId": self.payout }),
             "UpdateNotificationTemplate" => {
                 json!({ "template": "payment-approved", "body": "{orderId}" })
             }
@@ -179,7 +190,7 @@ impl Shop {
             "GetPayment" => json!({ "paymentId": self.payment }),
             "GetDelivery" => json!({ "deliveryId": self.delivery }),
             "ListProducts" | "ListOrders" | "ListPayments" | "ListDeliveries"
-            | "ListNotifications" | "ParkedEvents.List" | "ListLogLosses" => json!({}),
+            | "ListNotifications" | "ListPayouts" | "ParkedEvents.List" | "ListLogLosses" => json!({}),
             _ => json!({ "memberId": member }),
         }
     }
@@ -250,6 +261,11 @@ impl Shop {
             }
         }
     }
+}
+
+/// A bank account.
+fn account() -> Value {
+    json!({ "bankCode": "004", "accountNumber": "110-234-567890", "holder": "Kim" })
 }
 
 /// Sets a field by its path: `lines[0].quantity`. A list is set by its number of entries.

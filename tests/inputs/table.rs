@@ -2,8 +2,8 @@
 //! makes the test fail until its limit stands here, beside the proto's comment.
 
 use crate::limits::Limit::{
-    self, Compared, Duration, Email, Entries, Enum, EventId, Exactly, Filter, Id, Lines, Name,
-    Number, Only, Optional, PageSize, PageToken, Required, Text, Verbatim,
+    self, Compared, Duration, Email, Entries, Enum, EventId, Exactly, Filter, Id, Like, Lines,
+    Name, Number, Only, Optional, PageSize, PageToken, Required, Text, Verbatim,
 };
 
 /// A method, a field of its request as REST's clients know it, and what it may hold.
@@ -11,6 +11,11 @@ pub(crate) type Row = (&'static str, &'static str, Limit);
 
 const BILLION: i64 = 1_000_000_000;
 const KRW: Limit = Exactly("KRW");
+const BANK: Limit = Like(&["004", "999"], &["", "04", "0044", "00a", "00\0", "００４"]);
+const ACCOUNT: Limit = Like(
+    &["110234", "110-234-567890", "11023456789012345678"],
+    &["", "11023", "------", "110 234 567", "110234567890a", "110234567890123456789", "110234\0"],
+);
 
 pub(crate) const FIELDS: &[Row] = &[
     // Where a service says for whom it calls, another member is not found.
@@ -94,6 +99,27 @@ pub(crate) const FIELDS: &[Row] = &[
     ("TopUpWallet", "amount.currencyCode", KRW),
     ("TopUpWallet", "amount.units", Number(1, BILLION)),
     ("TopUpWallet", "amount.nanos", Only(0)),
+    ("TopUpWallet", "cardToken", Text(1, 200)),
+    ("AdjustWallet", "memberId", Id),
+    ("AdjustWallet", "amount", Required),
+    ("AdjustWallet", "amount.currencyCode", KRW),
+    ("AdjustWallet", "amount.units", Number(1, BILLION)),
+    ("AdjustWallet", "amount.nanos", Only(0)),
+    ("AdjustWallet", "reason", Text(1, 200)),
+    ("PayOutWallet", "memberId", Id),
+    ("PayOutWallet", "amount", Required),
+    ("PayOutWallet", "amount.currencyCode", KRW),
+    ("PayOutWallet", "amount.units", Number(1, BILLION)),
+    ("PayOutWallet", "amount.nanos", Only(0)),
+    ("PayOutWallet", "account", Required),
+    ("PayOutWallet", "account.bankCode", BANK),
+    ("PayOutWallet", "account.accountNumber", ACCOUNT),
+    ("PayOutWallet", "account.holder", Text(1, 100)),
+    ("GetPayout", "payoutId", Id),
+    ("ListPayouts", "state", Enum(&[0, 1, 2, 3])),
+    ("ListPayouts", "memberId", Filter),
+    ("ListPayouts", "pageSize", PageSize),
+    ("ListPayouts", "pageToken", PageToken),
     ("ListWalletEntries", "memberId", Id),
     ("ListWalletEntries", "pageSize", PageSize),
     ("ListWalletEntries", "pageToken", PageToken),

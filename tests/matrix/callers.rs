@@ -182,7 +182,7 @@ impl World {
     pub(crate) async fn owner(&self) -> Owner {
         let (id, token, email) = self.sign_up().await;
         let amount = json!({ "currencyCode": "KRW", "units": "5000" });
-        let body = json!({ "amount": amount });
+        let body = json!({ "amount": amount, "cardToken": "tok_visa" });
         self.post(&token, &format!("/v1/members/{id}/wallet:topUp"), body).await;
         let lines = json!([{ "productId": self.product, "quantity": 1 }]);
         let body = json!({ "paymentMethod": "WALLET", "lines": lines });

@@ -98,7 +98,7 @@ fn selling<'a>(seller: &'a Rest, product: &Product, payment: &str) -> Vec<Comman
 fn buying<'a>(member: &'a Member, product: &Product, bought: &[String; 2]) -> Vec<Command<'a>> {
     let who = &member.rest;
     let top_up = format!("/v1/members/{}/wallet:topUp", member.id);
-    let amount = |amount: i64| json!({ "amount": won(amount) });
+    let amount = |amount: i64| json!({ "amount": won(amount), "cardToken": "tok_visa" });
     let of = |order: &str, verb: &str| format!("/v1/orders/{order}:{verb}");
     let by = |method: &str, quantity: i64| order(method, product, quantity);
     let [one, another] = bought;
@@ -157,7 +157,8 @@ async fn the_same_key_answers_the_same_and_does_nothing_again() {
     let path = format!("/v1/members/{}/wallet:topUp", third.id);
     for index in 0..13 {
         let key = format!("key {index}");
-        let (body, headers) = (json!({ "amount": won(10) }), [("idempotency-key", key.as_str())]);
+        let body = json!({ "amount": won(10), "cardToken": "tok_visa" });
+        let headers = [("idempotency-key", key.as_str())];
         let sent = third.rest.send(Method::POST, &path, Some(body), &headers).await;
         let answer = with_status(200, sent.expect("an answer"));
         assert!(!answer.headers.contains_key("idempotency-replayed"), "{answer}");

@@ -40,7 +40,7 @@ impl Deployment {
         let member = Member { rest, id: member.text("id") };
         if balance > 0 {
             let path = format!("/v1/members/{}/wallet:topUp", member.id);
-            let body = json!({ "amount": won(balance) });
+            let body = json!({ "amount": won(balance), "cardToken": "tok_visa" });
             let wallet = member.rest.post(&path, body).await.expect("an answer");
             assert_eq!(with_status(200, wallet).number("balance/units"), Some(balance));
         }

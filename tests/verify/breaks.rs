@@ -103,7 +103,8 @@ pub(crate) const BREAKS: &[Break] = &[
         &[SUM],
         &[(
             "payment",
-            "update ledger_entry set amount_minor = amount_minor - 1 where account = 'SANDBOX'",
+            "update ledger_entry set amount_minor = amount_minor - 1 where account = 'CARD' and transaction_id in
+               (select id from ledger_transaction where kind = 'TOP_UP')",
         )],
     ),
     broken(&[BALANCE], &[("payment", "update wallet set balance_minor = balance_minor + 1")]),

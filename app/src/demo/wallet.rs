@@ -16,9 +16,9 @@ pub(super) async fn play(cast: &mut Cast) -> Result<()> {
     let product = cast.product("a table for one", PRICE, STOCK).await?;
     let guest = cast.guest().await?;
 
-    cast.stage.step("The member tops up the wallet");
+    cast.stage.step("The member tops up the wallet, by card");
     let path = format!("/v1/members/{}/wallet:topUp", guest.id);
-    let body = json!({ "amount": won(BALANCE) });
+    let body = json!({ "amount": won(BALANCE), "cardToken": "tok_visa" });
     cast.stage.call(&guest.rest, Method::POST, &path, Some(body)).await?;
     balance_is(cast, &guest, BALANCE).await?;
 

@@ -85,7 +85,10 @@ async function run(transport: Transport) {
 
   const payments = createClient(PaymentService, transport);
   const amount = { currencyCode, units: units + 500n };
-  const { balance: before } = await payments.topUpWallet({ memberId: me, amount }, command());
+  const { balance: before } = await payments.topUpWallet(
+    { memberId: me, amount, cardToken: "tok_visa" },
+    command(),
+  );
   console.log(`balance       ${before?.units}`);
 
   const orders = createClient(OrderService, transport);

@@ -96,7 +96,7 @@ impl Policy<PaymentEvent> for Payments {
                 Some(Event::PaymentCancelled(it)) => {
                     (&it.order_id, &it.member_id, payment::State::Cancelled)
                 }
-                Some(Event::WalletToppedUp(_)) | None => return Ok(None),
+                _ => return Ok(None),
             };
             part_state(order, member, state.as_str_name(), arrived.aggregate_version).map(Some)
         })?;

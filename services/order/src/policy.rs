@@ -88,7 +88,7 @@ impl Policy<PaymentEvent> for Payments {
                 Some(Event::PaymentCancelled(it)) => {
                     (&it.order_id, Fact::PaymentLost(CancelReason::named(&it.reason)?))
                 }
-                Some(Event::WalletToppedUp(_)) | None => return Ok(None),
+                _ => return Ok(None),
             };
             learned(arrived, order, fact).map(Some)
         })?;

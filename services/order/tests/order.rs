@@ -143,6 +143,34 @@ impl PaymentService for Payments {
         Err(Status::unimplemented("not played"))
     }
 
+    async fn adjust_wallet(
+        &self,
+        _: Request<payment::AdjustWalletRequest>,
+    ) -> Result<Response<payment::Wallet>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn pay_out_wallet(
+        &self,
+        _: Request<payment::PayOutWalletRequest>,
+    ) -> Result<Response<payment::Payout>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn get_payout(
+        &self,
+        _: Request<payment::GetPayoutRequest>,
+    ) -> Result<Response<payment::Payout>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn list_payouts(
+        &self,
+        _: Request<payment::ListPayoutsRequest>,
+    ) -> Result<Response<payment::ListPayoutsResponse>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
     async fn list_wallet_entries(
         &self,
         _: Request<payment::ListWalletEntriesRequest>,

@@ -1,22 +1,22 @@
 //! Who charges cards for us.
 //!
-//! An acquirer charges a payment once, however often it is asked under the same
-//! key, and forgets a charge it never made without complaint.
+//! An acquirer charges once, however often it is asked under the same key, and is asked
+//! by the order (a top-up counts as one) what has become of a charge.
 
 mod http;
 mod sandbox;
 
-use base::{Error, Money, fail_point};
+use base::{Error, Money, fail_point, id::Uuid};
 use serde::Deserialize;
 
 use self::http::Http;
-use crate::domain::{OrderId, PaymentId};
 
 /// A charge to be made.
 pub(crate) struct Charge {
-    /// The idempotency key.
-    pub(crate) payment: PaymentId,
-    pub(crate) order: OrderId,
+    /// The idempotency key: the payment's id, or the top-up's.
+    pub(crate) key: Uuid,
+    /// By this it is looked up, and refunded: the order's id, or the top-up's.
+    pub(crate) order: Uuid,
     pub(crate) amount: Money,
     /// What the acquirer knows the card by. Never stored.
     pub(crate) token: String,
@@ -27,8 +27,16 @@ pub(crate) struct Charge {
 pub(crate) enum Charged {
     /// The acquirer's reference.
     Yes(String),
-    /// A definite no.
+    /// It says no. Whether it stays with that a look-up tells later.
     Declined,
+}
+
+/// What became of a refund.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refunded {
+    Done,
+    /// A definite no, with the acquirer's reason.
+    Refused(String),
 }
 
 /// The acquirer that is configured.
@@ -43,7 +51,7 @@ pub(crate) enum Acquirer {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// `http://127.0.0.1:9000`; empty: the sandbox, which charges nobody.
+    /// `https://api.tosspayments.com`; empty: the sandbox, which charges nobody.
     pub(crate) url: String,
     /// The merchant's secret.
     pub(crate) secret_key: String,
@@ -68,11 +76,24 @@ impl Acquirer {
         charged
     }
 
-    /// Gives back what was charged for an order, if anything was. An error leaves it open.
-    pub(crate) async fn refund(&self, order: OrderId) -> Result<(), Error> {
+    /// The reference of what was charged for an order and not refunded, if anything was.
+    pub(crate) async fn look_up(&self, order: Uuid) -> Result<Option<String>, Error> {
         match self {
-            Self::Sandbox => Ok(()),
+            Self::Sandbox => Ok(None),
+            Self::Http(http) => http.look_up(order).await,
+        }
+    }
+
+    /// Gives back what was charged for an order. An error leaves it open.
+    pub(crate) async fn refund(&self, order: Uuid) -> Result<Refunded, Error> {
+        match self {
+            Self::Sandbox => Ok(Refunded::Done),
             Self::Http(http) => http.refund(order).await,
         }
+    }
+
+    /// Whether its no may turn out to be a yes later: then it is looked up once more.
+    pub(crate) fn may_change_its_mind(&self) -> bool {
+        matches!(self, Self::Http(_))
     }
 }

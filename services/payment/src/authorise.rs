@@ -3,8 +3,8 @@
 //! | call to the acquirer | then |
 //! |---|---|
 //! | charged | DONE, and its event; mileage is told, which else hears of it from that |
-//! | declined | DECLINED, 409 |
-//! | unknown | AUTHORISING stays, 503; the order cancels, the task has the charge forgotten |
+//! | declined | DECLINED, 409; looked up once more later |
+//! | unknown | AUTHORISING stays, 503; the order cancels, the task looks it up, and what was charged is refunded |
 //!
 //! The steps around it are those of [`in_doubt`]. No card token is stored, so the task cannot repeat the
 //! call: it undoes it. When the order was cancelled meanwhile, a charge is voided instead of approved.
@@ -32,11 +32,15 @@ use crate::{
 pub(crate) struct Authorise {
     commands: Commands<Call>,
     acquirer: Acquirer,
+    settle_after: Duration,
     mileage: Mileage,
 }
 
 /// Asks the acquirer to charge a card.
-pub(crate) struct Call(Acquirer);
+pub(crate) struct Call {
+    acquirer: Acquirer,
+    settle_after: Duration,
+}
 
 pub(crate) struct Attempt {
     member: MemberId,
@@ -44,15 +48,16 @@ pub(crate) struct Attempt {
 }
 
 impl Authorise {
-    /// `deadline` is that of a call to the acquirer.
+    /// `deadline` is that of a call to the acquirer; so long after it, its no is final.
     pub(crate) fn new(
         database: Database,
         acquirer: Acquirer,
         mileage: Mileage,
         deadline: Duration,
+        settle_after: Duration,
     ) -> Self {
-        let commands = Commands::new(database, deadline, Call(acquirer.clone()));
-        Self { commands, acquirer, mileage }
+        let call = Call { acquirer: acquirer.clone(), settle_after };
+        Self { commands: Commands::new(database, deadline, call), acquirer, settle_after, mileage }
     }
 
     /// Charges the member's card, or says why not.
@@ -75,7 +80,7 @@ impl Authorise {
             Ok(match next {
                 Next::Charged => Begun::Already(wire::payment(&stored)),
                 Next::Ask => {
-                    let charge = Charge { payment, order, amount, token };
+                    let charge = Charge { key: payment.0, order: order.0, amount, token };
                     Begun::Attempt(Attempt { member, charge })
                 }
             })
@@ -102,13 +107,41 @@ impl Authorise {
         if !abandoned {
             return Ok(());
         }
-        self.acquirer.refund(order).await?;
+        self.look_up(order).await
+    }
+
+    /// Asks the acquirer what became of a charge that counts as not made, and has it refunded when it
+    /// was made after all.
+    pub(crate) async fn look_up(&self, order: OrderId) -> Result<(), Error> {
+        let found = self.acquirer.look_up(order.0).await?;
+        let database = self.commands.database();
+        let Some(member) = store::member_of(&mut database.read().await?, order).await? else {
+            return Ok(());
+        };
         let mut tx = database.begin().await?;
-        store::update(&mut tx, order, member, |payment, _| {
-            payment.not_charged(ABANDONED);
-            Ok(((), Vec::new()))
+        let (open, _) = store::update(&mut tx, order, member, |payment, _| {
+            let open = payment.state == State::Authorising;
+            let outcome = match &found {
+                Some(reference) => payment.charged(reference),
+                None => {
+                    payment.not_charged(ABANDONED);
+                    None
+                }
+            };
+            Ok((open && found.is_none(), outcome.into_iter().collect()))
         })
         .await?;
+        if open && self.acquirer.may_change_its_mind() {
+            tasks::look_up(&mut tx, order, self.settle_after).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Gives back what a card was charged for an order.
+    pub(crate) async fn refund(&self, order: OrderId) -> Result<(), Error> {
+        tasks::insist("order", order.0, self.acquirer.refund(order.0).await?)?;
+        let mut tx = self.commands.database().begin().await?;
+        store::charge_returned(&mut tx, order).await?;
         tx.commit().await
     }
 }
@@ -121,11 +154,11 @@ impl in_doubt::Call for Call {
     type Answer = Wire;
 
     fn about(attempt: &Attempt) -> Uuid {
-        attempt.charge.order.0
+        attempt.charge.order
     }
 
     async fn call(&self, attempt: &Attempt) -> Self::Outcome {
-        self.0.charge(&attempt.charge).await
+        self.acquirer.charge(&attempt.charge).await
     }
 
     async fn settle(
@@ -138,7 +171,7 @@ impl in_doubt::Call for Call {
             Ok(charged) => charged,
             Err(error) => return Ok(Settled::InDoubt(error)),
         };
-        let settled = store::update(tx, attempt.charge.order, attempt.member, |payment, _| {
+        let settled = store::update(tx, OrderId(attempt.charge.order), attempt.member, |payment, _| {
             let outcome = match &charged {
                 Charged::Yes(reference) => payment.charged(reference),
                 Charged::Declined => {
@@ -149,6 +182,9 @@ impl in_doubt::Call for Call {
             Ok(((), outcome.into_iter().collect()))
         });
         let ((), stored) = settled.await?;
+        if charged == Charged::Declined && self.acquirer.may_change_its_mind() {
+            tasks::look_up(tx, stored.payment.order, self.settle_after).await?;
+        }
         Ok(match stored.payment.state {
             State::Done => Settled::Done(wire::payment(&stored)),
             State::Declined => Settled::Undone(Refusal::CardDeclined.into()),

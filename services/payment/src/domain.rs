@@ -3,6 +3,9 @@
 
 #![warn(clippy::arithmetic_side_effects, reason = "money that wraps is money out of nowhere")]
 
+pub(crate) mod payout;
+pub(crate) mod wallet;
+
 use std::{
     collections::BTreeMap,
     ops::RangeInclusive,
@@ -31,10 +34,6 @@ base::id!(
 
 /// What an order may cost, in won.
 pub(crate) const AMOUNT: RangeInclusive<i64> = 0..=1_000_000_000_000;
-/// What one top-up may add, in won.
-pub(crate) const TOP_UP: RangeInclusive<i64> = 1..=1_000_000_000;
-/// What a wallet may be topped up to, in won; what it paid before may still come back to it.
-const BALANCE_MOST: i64 = 1_000_000_000_000;
 /// What an acquirer may know a card by.
 pub(crate) const CARD_TOKEN: Text = Text::new(1, 200);
 /// What a depositor may be called.
@@ -159,7 +158,7 @@ impl Payment {
     fn debit(&mut self, wallets: &mut Wallets) -> Outcome {
         let balance = wallets.get(&self.member).copied().unwrap_or(Money::ZERO);
         let Some(rest) = balance.minus(self.amount).filter(|rest| !rest.is_negative()) else {
-            return self.refuse("INSUFFICIENT_BALANCE");
+            return self.refuse(Refusal::InsufficientBalance.reason());
         };
         // Without a wallet there is nothing to take 0 won from.
         wallets.entry(self.member).and_modify(|balance| *balance = rest);
@@ -239,7 +238,7 @@ impl Payment {
 
     /// The acquirer has charged the card.
     pub(crate) fn charged(&mut self, reference: &str) -> Option<Outcome> {
-        if self.state == State::Done {
+        if self.state == State::Done || !self.acquirer_reference.is_empty() {
             return None;
         }
         reference.clone_into(&mut self.acquirer_reference);
@@ -357,22 +356,17 @@ pub(crate) const ABANDONED: &str = "ABANDONED";
 /// How long a deposit is waited for when nothing else is configured.
 pub(crate) const DEPOSIT_WITHIN: Duration = Duration::from_hours(7 * 24);
 
-/// A wallet's balance after a top-up.
-pub(crate) fn top_up(balance: Money, amount: Money) -> Result<Money, Refusal> {
-    if !TOP_UP.contains(&amount.minor()) {
-        return Err(Refusal::TopUpAmount);
-    }
-    let most = Money::krw(BALANCE_MOST);
-    balance.plus(amount).filter(|sum| *sum <= most).ok_or(Refusal::WalletFull)
-}
-
 /// What payment says no with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("{} won", input::between(&TOP_UP))]
-    TopUpAmount,
-    #[error("the wallet would hold more than {} won", input::grouped(BALANCE_MOST))]
+    #[error("the wallet would hold more than {} won", input::grouped(wallet::BALANCE_MOST))]
     WalletFull,
+    #[error("the wallet holds less than that")]
+    InsufficientBalance,
+    #[error("the acquirer did not answer in time; what it may have charged is refunded")]
+    TopUpAbandoned,
+    #[error("only what belongs to a member who has withdrawn is paid out for them")]
+    MemberActive,
     #[error("the acquirer declined the card")]
     CardDeclined,
     #[error("the order was cancelled")]
@@ -394,9 +388,11 @@ pub(crate) enum Refusal {
 impl Refuse for Refusal {
     fn kind(&self) -> Kind {
         match self {
-            Self::TopUpAmount | Self::WrongAmount(_) => Kind::Invalid,
-            Self::Confirming => Kind::Unavailable,
+            Self::WrongAmount(_) => Kind::Invalid,
+            Self::Confirming | Self::TopUpAbandoned => Kind::Unavailable,
             Self::WalletFull
+            | Self::InsufficientBalance
+            | Self::MemberActive
             | Self::CardDeclined
             | Self::OrderCancelled
             | Self::DepositConfirmed
@@ -408,8 +404,10 @@ impl Refuse for Refusal {
 
     fn reason(&self) -> &'static str {
         match self {
-            Self::TopUpAmount => "TOP_UP_AMOUNT",
             Self::WalletFull => "WALLET_FULL",
+            Self::InsufficientBalance => "INSUFFICIENT_BALANCE",
+            Self::TopUpAbandoned => "ACQUIRER_UNAVAILABLE",
+            Self::MemberActive => "MEMBER_ACTIVE",
             Self::CardDeclined => "CARD_DECLINED",
             Self::OrderCancelled => "ORDER_CANCELLED",
             Self::Confirming => "CONFIRMING",
@@ -423,7 +421,7 @@ impl Refuse for Refusal {
 
     fn field(&self) -> Option<String> {
         match self {
-            Self::TopUpAmount | Self::WrongAmount(_) => Some("amount.units".into()),
+            Self::WrongAmount(_) => Some("amount.units".into()),
             _ => None,
         }
     }

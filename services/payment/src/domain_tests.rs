@@ -266,18 +266,3 @@ fn whatever_happens_no_money_is_lost_or_made() {
     });
     assert!(histories > 300_000);
 }
-
-#[test]
-fn a_wallet_is_topped_up_within_its_limits_and_never_wraps() {
-    let top_up = |balance, won| top_up(Money::krw(balance), Money::krw(won));
-    assert_eq!(top_up(999_999_999_999, 1), Ok(Money::krw(1_000_000_000_000)));
-    for balance in [1_000_000_000_000, i64::MAX] {
-        assert_eq!(top_up(balance, 1), Err(Refusal::WalletFull));
-    }
-    for won in [i64::MIN, 0, 1_000_000_001, i64::MAX] {
-        assert_eq!(top_up(0, won), Err(Refusal::TopUpAmount));
-    }
-    assert_eq!(Refusal::TopUpAmount.to_string(), "must be 1 to 1,000,000,000 won");
-    let full = Refusal::WalletFull.to_string();
-    assert_eq!(full, "the wallet would hold more than 1,000,000,000,000 won");
-}

@@ -4,21 +4,27 @@
 //!   when the order was cancelled before payment heard of it.
 //! - **Authorise**: charge a card for an order that is about to be placed.
 //! - **Deposit**: what a bank transfer waits for, until the seller confirms it.
-//! - **Wallet**: a member's prepaid balance, never below 0.
-//! - **Ledger**: double-entry and written once. Accounts: each WALLET, SALES (what
-//!   the shop earned), CARD, BANK and SANDBOX (where money comes from). A transaction's entries
-//!   sum to zero; a wallet's balance is the sum of its entries.
+//! - **Wallet**: a member's prepaid balance, never below 0. It is topped up by card, adjusted by
+//!   admins with a reason, and paid out.
+//! - **Payout**: money on its way to a bank account: REQUESTED, SENT, FAILED (and back).
+//! - **Ledger**: double-entry and written once. Accounts: each WALLET, SALES (what the shop
+//!   earned), CARD and BANK (where money comes from), HELD (what came in and belongs to whoever paid
+//!   it), PAYOUT (on its way out), ADJUSTMENT. A transaction's entries sum to zero; a wallet's balance
+//!   is the sum of its entries.
 
 mod acquirer;
 mod authorise;
+mod bank;
 mod confirm;
 mod domain;
+mod json;
 mod metrics;
 mod mileage;
 mod policy;
 mod service;
 mod store;
 mod tasks;
+mod top_up;
 mod wire;
 mod worker;
 
@@ -30,12 +36,15 @@ use pg::Database;
 use serde::Deserialize;
 use server::{Service, ServiceBuilder};
 
-use self::{acquirer::Acquirer, authorise::Authorise, confirm::Confirm, mileage::Mileage};
+use self::{
+    acquirer::Acquirer, authorise::Authorise, bank::Bank, confirm::Confirm, mileage::Mileage,
+    top_up::FillWallet,
+};
 
 /// The payment service.
 pub const SERVICE: Service = Service {
     name: "payment",
-    migrations: pg::migrations!["V1__payments", "V2__hot_wallets", "V3__ledger_plan"],
+    migrations: pg::migrations!["V1__payments", "V2__hot_wallets", "V3__ledger_plan", "V4__wallets"],
     build,
 };
 
@@ -47,6 +56,10 @@ struct Settings {
     deposit_within_s: u64,
     /// Who charges cards.
     acquirer: acquirer::Settings,
+    /// How long after an acquirer's no it is looked up once more, in seconds.
+    settle_after_s: u64,
+    /// Who pays money out.
+    bank: bank::Settings,
 }
 
 impl Default for Settings {
@@ -54,6 +67,8 @@ impl Default for Settings {
         Self {
             deposit_within_s: domain::DEPOSIT_WITHIN.as_secs(),
             acquirer: acquirer::Settings::default(),
+            settle_after_s: 3_600,
+            bank: bank::Settings::default(),
         }
     }
 }
@@ -62,25 +77,30 @@ fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let own: Settings = builder.own_settings()?;
     let (product, mileage) = (builder.peer("product")?, Mileage::new(builder.peer("mileage")?));
     let acquirer = Acquirer::new(&own.acquirer)?;
+    let bank = Bank::new(&own.bank)?;
     let deadline = builder.settings().deadline.peer();
+    let settle_after = Duration::from_secs(own.settle_after_s);
     // For calls, and for the work behind them.
     let both = |database: &Database| {
         let (database, mileage) = (database.clone(), mileage.clone());
+        let (again, card) = (database.clone(), acquirer.clone());
         (
-            Authorise::new(database.clone(), acquirer.clone(), mileage.clone(), deadline),
-            Confirm::new(database, product.clone(), mileage, deadline),
+            Authorise::new(again, card, mileage.clone(), deadline, settle_after),
+            Confirm::new(database.clone(), product.clone(), mileage, deadline),
+            FillWallet::new(database, acquirer.clone(), deadline, settle_after),
         )
     };
     let (database, background) = (builder.database(), builder.background());
-    let (authorise, confirm) = both(&database);
-    let payments = service::Payments { database, authorise, confirm };
-    let (authorise, confirm) = both(&background);
-    let worker = worker::Worker { database: background, authorise, confirm, acquirer };
+    let (authorise, confirm, fill_wallet) = both(&database);
+    let payments = service::Payments { database, authorise, confirm, fill_wallet };
+    let (authorise, confirm, fill_wallet) = both(&background);
+    let worker = worker::Worker { database: background, authorise, confirm, fill_wallet, bank };
     let deposit_within = Duration::from_secs(own.deposit_within_s);
     builder
         .serve(PaymentServiceServer::new(payments))
         .publish::<PaymentEvent>()
         .work(worker)
-        .follow(policy::Orders { deposit_within })?;
+        .follow(policy::Orders { deposit_within })?
+        .follow(policy::Members)?;
     Ok(())
 }

@@ -3,7 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use base::{Error, Money};
-use contracts::order::v1::{OrderEvent, OrderLine, PaymentMethod, order_event::Event};
+use contracts::{
+    member::v1::{MemberEvent, member_event},
+    order::v1::{OrderEvent, OrderLine, PaymentMethod, order_event::Event},
+};
 use eventlog::{Arrived, Policy, facts};
 use pg::Tx;
 use pg::clock;
@@ -27,6 +30,22 @@ impl Policy<OrderEvent> for Orders {
         let due = |arrived: &Arrived<_>| now.unwrap_or(arrived.occurred_at) + self.deposit_within;
         let facts = facts::of(batch, |arrived| learned(arrived, due(arrived)))?;
         store::learn(tx, &facts).await
+    }
+}
+
+/// Follows member: what comes to those who have withdrawn is paid out by an admin.
+pub(crate) struct Members;
+
+impl Policy<MemberEvent> for Members {
+    const TYPES: &'static [&'static str] = &[MemberEvent::MEMBER_WITHDRAWN];
+    async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MemberEvent>]) -> Result<(), Error> {
+        let withdrawn = facts::of(batch, |arrived| match &arrived.message.event {
+            Some(member_event::Event::MemberWithdrawn(it)) => {
+                base::id::parse("member_id", &it.member_id).map(Some)
+            }
+            _ => Ok(None),
+        })?;
+        store::withdraw_members(tx, &withdrawn).await
     }
 }
 

@@ -1,8 +1,10 @@
 //! The payment service's calls: parse, call, render.
 
-use base::{Error, Money, page::Page};
+use std::ops::RangeInclusive;
+
+use base::{Error, Money, error::not_found, page::Page};
 use contracts::payment::v1::{
-    self as pb, AuthorizeRequest, CancelPaymentRequest, CancelPaymentResponse,
+    self as pb, AdjustWalletRequest, AuthorizeRequest, GetPayoutRequest, ListPayoutsRequest, ListPayoutsResponse, PayOutWalletRequest, CancelPaymentRequest, CancelPaymentResponse,
     ConfirmDepositRequest, GetPaymentRequest, GetWalletRequest, ListPaymentsRequest,
     ListPaymentsResponse, ListWalletEntriesRequest, ListWalletEntriesResponse, TopUpWalletRequest,
     payment_service_server::PaymentService,
@@ -14,8 +16,13 @@ use tonic::{Request, Response, Status};
 use crate::{
     authorise::Authorise,
     confirm::Confirm,
-    domain::{MemberId, OrderId, PaymentId, State},
+    domain::{
+        MemberId, OrderId, PaymentId, Refusal, State,
+        payout::{Account, PAYOUT, PayoutId},
+        wallet::{ADJUSTMENT, Note, REASON},
+    },
     store::{self, Filter},
+    top_up::FillWallet,
     wire,
 };
 
@@ -24,6 +31,7 @@ pub(crate) struct Payments {
     pub(crate) database: Database,
     pub(crate) authorise: Authorise,
     pub(crate) confirm: Confirm,
+    pub(crate) fill_wallet: FillWallet,
 }
 
 #[tonic::async_trait]
@@ -114,14 +122,90 @@ impl PaymentService for Payments {
         request: Request<TopUpWalletRequest>,
     ) -> Result<Response<pb::Wallet>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
-        let member = MemberId(member);
-        let amount = amount(incoming.message.amount.as_ref())?;
-        let command = incoming.command();
-        let top_up = async |tx: &mut Tx| {
-            let balance = store::top_up(tx, member, amount).await?;
+        let fill_wallet = self.fill_wallet.clone();
+        let fill = async move { fill_wallet.run(MemberId(member), incoming).await };
+        Ok(to_the_end(fill).await?.into())
+    }
+
+    async fn adjust_wallet(
+        &self,
+        request: Request<AdjustWalletRequest>,
+    ) -> Result<Response<pb::Wallet>, Status> {
+        let incoming = Incoming::granted(request)?;
+        let message = &incoming.message;
+        let member = MemberId::parse("memberId", &message.member_id)?;
+        let by = amount_within(message.amount.as_ref(), &ADJUSTMENT)?;
+        if by == Money::ZERO {
+            return Err(Error::violation("amount.units", "must not be 0").into());
+        }
+        let reason = REASON.parse("reason", &message.reason)?.to_owned();
+        let note = Note { reason, actor: incoming.member()? };
+        let adjust = async |tx: &mut Tx| {
+            let balance = store::adjust(tx, member, by, note).await?;
             Ok(wire::wallet(member, balance))
         };
-        Ok(idempotency::once(&self.database, &command, member.0, top_up).await?.into())
+        let command = incoming.command();
+        Ok(idempotency::once(&self.database, &command, member.0, adjust).await?.into())
+    }
+
+    async fn pay_out_wallet(
+        &self,
+        request: Request<PayOutWalletRequest>,
+    ) -> Result<Response<pb::Payout>, Status> {
+        let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let member = MemberId(member);
+        let amount = amount_within(incoming.message.amount.as_ref(), &PAYOUT)?;
+        let account = account("account", incoming.message.account.as_ref())?;
+        let for_another = incoming.member()? != member.0;
+        let id = PayoutId(base::id::new());
+        let pay_out = async |tx: &mut Tx| {
+            if for_another && !store::has_withdrawn(tx, member).await? {
+                return Err(Refusal::MemberActive.into());
+            }
+            Ok(wire::payout(&store::pay_out(tx, id, member, amount, account).await?))
+        };
+        let command = incoming.command();
+        Ok(idempotency::once(&self.database, &command, id.0, pay_out).await?.into())
+    }
+
+    async fn get_payout(
+        &self,
+        request: Request<GetPayoutRequest>,
+    ) -> Result<Response<pb::Payout>, Status> {
+        let incoming = Incoming::scoped(request)?;
+        let id = PayoutId::parse("payoutId", &incoming.message.payout_id)?;
+        let mut reader = self.database.read().await?;
+        let stored = store::payout(&mut reader, id, incoming.scope.owner()).await?;
+        Ok(Response::new(wire::payout(&stored)))
+    }
+
+    async fn list_payouts(
+        &self,
+        request: Request<ListPayoutsRequest>,
+    ) -> Result<Response<ListPayoutsResponse>, Status> {
+        let incoming = Incoming::scoped(request)?;
+        let message = &incoming.message;
+        let page = Page::parse(message.page_size, &message.page_token)?;
+        let wanted = (!message.member_id.is_empty())
+            .then(|| MemberId::parse("memberId", &message.member_id))
+            .transpose()?;
+        let state = match pb::payout::State::try_from(message.state) {
+            Ok(pb::payout::State::Unspecified) => None,
+            Ok(state) => Some(state.as_str_name()),
+            Err(_) => return Err(Error::violation("state", "is not a state of payouts").into()),
+        };
+        let owner = incoming.scope.owner();
+        let wanted = wanted.map(|member| member.0);
+        if let (Some(owner), Some(wanted)) = (owner, wanted)
+            && owner != wanted
+        {
+            return Err(not_found().into());
+        }
+        let mut reader = self.database.read().await?;
+        let payouts = store::payouts(&mut reader, owner.or(wanted), state, page).await?;
+        let payouts = payouts.iter().map(|stored| (stored.payout.id.0, wire::payout(stored)));
+        let (payouts, next_page_token) = page.cut(payouts);
+        Ok(Response::new(ListPayoutsResponse { payouts, next_page_token }))
     }
 
     async fn list_wallet_entries(
@@ -136,6 +220,20 @@ impl PaymentService for Payments {
         let (entries, next_page_token) = page.cut(entries);
         Ok(Response::new(ListWalletEntriesResponse { entries, next_page_token }))
     }
+}
+
+/// Reads an account of a request; `field` is its path.
+fn account(field: &str, account: Option<&pb::BankAccount>) -> Result<Account, Error> {
+    let account = account.ok_or_else(|| Error::violation(field, "is required"))?;
+    Account::parse(field, &account.bank_code, &account.account_number, &account.holder)
+}
+
+/// Reads the `amount` of a request, within a range of won.
+fn amount_within(
+    amount: Option<&contracts::Money>,
+    won: &RangeInclusive<i64>,
+) -> Result<Money, Error> {
+    Money::parse_within("amount", amount.map(contracts::Money::parts), won)
 }
 
 /// Reads the `amount` of a request.

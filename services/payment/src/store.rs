@@ -1,6 +1,7 @@
 //! All the SQL of payments, wallets and the ledger.
 
 mod ledger;
+mod payout;
 mod wallet;
 
 use std::{collections::BTreeMap, time::SystemTime};
@@ -10,7 +11,7 @@ use eventlog::{Draft, facts};
 use pg::{Cause, Reader, Tx};
 use tokio_postgres::Row;
 
-use self::ledger::Ledger;
+use self::ledger::{Account, Kind, Ledger, Move};
 use crate::{
     domain::{
         Line, MemberId, Method, OrderId, Outcome, Payment, PaymentId, Placed, State, Wallets,
@@ -18,7 +19,14 @@ use crate::{
     metrics::Counted,
     tasks, wire,
 };
-pub(crate) use wallet::{Entry, balance, entries, top_up};
+pub(crate) use payout::{
+    Stored as StoredPayout, from_wallet as pay_out, get as payout, has_withdrawn,
+    list as payouts, paid, withdraw_members,
+};
+pub(crate) use wallet::{
+    Entry, adjust, balance, begin_top_up, entries, lock_top_up, save_top_up, top_up_charged,
+    top_up_refunded, wallet_balance,
+};
 
 /// All that makes up a payment.
 macro_rules! select_payments {
@@ -200,6 +208,21 @@ impl Books {
         tx.once_committed(move || self.counted.into_iter().for_each(Counted::count));
         Ok(self.payments)
     }
+}
+
+/// What a card was charged for an order that nobody placed has been refunded.
+pub(crate) async fn charge_returned(tx: &mut Tx, order: OrderId) -> Result<(), Error> {
+    let sql = "
+        select p.amount_minor from payment p join ledger_transaction t using (order_id)
+        where p.order_id = $1 and t.kind = 'CHARGE_FOUND'
+          and not exists (select from ledger_transaction r
+            where r.order_id = $1 and r.kind = 'CHARGE_RETURNED')";
+    let Some(row) = tx.query_opt(sql, &[&order.0]).await? else { return Ok(()) };
+    let mut ledger = Ledger::default();
+    let amount = Money::krw(row.get(0));
+    let returned = Move::new(Kind::ChargeReturned, Account::Held, Account::Card, amount);
+    ledger.push(returned.of_order(order));
+    ledger.save(tx).await
 }
 
 async fn lock_payments(

@@ -2,16 +2,27 @@
 
 use std::time::{Duration, SystemTime};
 
-use base::Error;
+use base::{Error, id::Uuid};
 use pg::{
     Tx,
     task::{self, Due, Plan},
 };
 
-use crate::domain::{Method, OrderId, Outcome, Payment};
+use crate::{
+    acquirer::Refunded,
+    domain::{Method, OrderId, Outcome, Payment, payout::PayoutId, wallet::TopUpId},
+};
 
 /// Has a charge forgotten whose outcome nobody waits for any more.
 pub(crate) const ABANDON: &str = "abandon-charge";
+/// Asks once more what became of a charge that was not made.
+pub(crate) const LOOK_UP: &str = "look-up-charge";
+/// The same three of a top-up.
+pub(crate) const ABANDON_TOP_UP: &str = "abandon-top-up";
+pub(crate) const LOOK_UP_TOP_UP: &str = "look-up-top-up";
+pub(crate) const REFUND_TOP_UP: &str = "refund-top-up";
+/// Asks the bank to send a payout.
+pub(crate) const PAY_OUT: &str = "send-payout";
 /// Repeats the call to product until it is definite.
 pub(crate) const CONFIRM: &str = "confirm-deposit";
 /// Stops waiting for a deposit.
@@ -58,4 +69,39 @@ pub(crate) async fn schedule(tx: &mut Tx, tasks: &[(OrderId, Kind)]) -> Result<(
         Plan { kind: kind.name(), key: order.0, due }
     };
     task::schedule_all(tx, &tasks.iter().map(plan).collect::<Vec<_>>()).await
+}
+
+/// Has a payout sent once `tx` has committed.
+pub(crate) async fn send_payout(tx: &mut Tx, id: PayoutId) -> Result<(), Error> {
+    task::schedule(tx, PAY_OUT, id.0, Due::After(Duration::ZERO), &[]).await
+}
+
+/// Has a top-up's charge refunded.
+pub(crate) async fn refund_top_up(tx: &mut Tx, id: TopUpId) -> Result<(), Error> {
+    task::schedule(tx, REFUND_TOP_UP, id.0, Due::After(Duration::ZERO), &[]).await
+}
+
+/// Has a top-up looked up that was not charged: it may have been after all.
+pub(crate) async fn look_up_top_up(
+    tx: &mut Tx,
+    id: TopUpId,
+    after: Duration,
+) -> Result<(), Error> {
+    task::schedule(tx, LOOK_UP_TOP_UP, id.0, Due::After(after), &[]).await
+}
+
+/// Has the charge of an order looked up that was not made.
+pub(crate) async fn look_up(tx: &mut Tx, id: OrderId, after: Duration) -> Result<(), Error> {
+    task::schedule(tx, LOOK_UP, id.0, Due::After(after), &[]).await
+}
+
+/// Fails when a refund was refused, so that it is tried again.
+pub(crate) fn insist(what: &str, id: Uuid, refunded: Refunded) -> Result<(), Error> {
+    match refunded {
+        Refunded::Done => Ok(()),
+        Refunded::Refused(code) => {
+            let detail = format!("the acquirer refuses to refund {what} {id}: {code}");
+            Err(Error::unavailable("REFUND_REFUSED", detail))
+        }
+    }
 }

@@ -6,13 +6,13 @@ use contracts::{
     order::v1::PaymentMethod,
     payment::v1::{
         self as pb, DepositExpired, DepositRequested, PaymentApproved, PaymentCancelled,
-        PaymentDeclined, WalletToppedUp, payment_event::Event,
+        PaymentDeclined, WalletAdjusted, WalletToppedUp, payment_event::Event,
     },
 };
 
 use crate::{
-    domain::{MemberId, Method, Outcome, Payment, State},
-    store::{Entry, Stored},
+    domain::{MemberId, Method, Outcome, Payment, State, payout::PayoutState, wallet::Note},
+    store::{Entry, Stored, StoredPayout},
 };
 
 /// A payment on the wire.
@@ -46,12 +46,43 @@ pub(crate) fn wallet(member: MemberId, balance: Money) -> pb::Wallet {
 /// A wallet's movement on the wire.
 pub(crate) fn entry(entry: &Entry) -> pb::WalletEntry {
     let kind = pb::wallet_entry::Kind::from_str_name(&entry.kind).unwrap_or_default();
+    let paid_out =
+        matches!(kind, pb::wallet_entry::Kind::Payout | pb::wallet_entry::Kind::PayoutFailed);
+    let text = |id: Option<base::id::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     pb::WalletEntry {
         id: entry.id.to_string(),
         kind: kind.into(),
         amount: Some(entry.amount.to_wire().into()),
-        order_id: entry.order.map(|id| id.to_string()).unwrap_or_default(),
+        order_id: text(entry.order),
         create_time: Some(entry.create_time.into()),
+        reason: entry.reason.clone(),
+        actor_id: text(entry.actor),
+        payout_id: text(entry.subject.filter(|_| paid_out)),
+    }
+}
+
+/// A payout on the wire, its account masked.
+pub(crate) fn payout(stored: &StoredPayout) -> pb::Payout {
+    let payout = &stored.payout;
+    let state = match payout.state {
+        PayoutState::Requested => pb::payout::State::Requested,
+        PayoutState::Sent => pb::payout::State::Sent,
+        PayoutState::Failed => pb::payout::State::Failed,
+    };
+    pb::Payout {
+        id: payout.id.to_string(),
+        member_id: payout.member.map(|id| id.to_string()).unwrap_or_default(),
+        deposit_id: payout.deposit.map(|id| id.to_string()).unwrap_or_default(),
+        order_id: payout.order.map(|id| id.to_string()).unwrap_or_default(),
+        amount: Some(payout.amount.to_wire().into()),
+        state: state.into(),
+        account: Some(pb::BankAccount {
+            bank_code: payout.account.bank_code.clone(),
+            account_number: payout.account.masked(),
+            holder: payout.account.holder.clone(),
+        }),
+        failure: payout.failure.clone(),
+        create_time: Some(stored.create_time.into()),
     }
 }
 
@@ -107,6 +138,16 @@ pub(crate) fn topped_up(member: MemberId, amount: Money) -> Event {
     Event::WalletToppedUp(WalletToppedUp {
         member_id: member.to_string(),
         amount: Some(amount.to_wire().into()),
+    })
+}
+
+/// The event of an adjustment.
+pub(crate) fn adjusted(member: MemberId, by: Money, note: &Note) -> Event {
+    Event::WalletAdjusted(WalletAdjusted {
+        member_id: member.to_string(),
+        amount: Some(by.to_wire().into()),
+        reason: note.reason.clone(),
+        actor_id: note.actor.to_string(),
     })
 }
 

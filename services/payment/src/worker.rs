@@ -1,5 +1,7 @@
 //! Does what payment has to do later.
 
+use std::time::Duration;
+
 use base::Error;
 use pg::{
     Database,
@@ -7,24 +9,42 @@ use pg::{
 };
 
 use crate::{
-    acquirer::Acquirer, authorise::Authorise, confirm::Confirm, domain::OrderId, store, tasks,
+    authorise::Authorise,
+    bank::{Bank, Paid},
+    confirm::Confirm,
+    domain::{
+        OrderId,
+        payout::{PayoutId, PayoutState},
+        wallet::TopUpId,
+    },
+    store, tasks,
+    top_up::FillWallet,
 };
+
+/// How soon the bank is asked again for what it has not decided yet.
+const PENDING: Duration = Duration::from_secs(10);
 
 pub(crate) struct Worker {
     pub(crate) database: Database,
     pub(crate) authorise: Authorise,
     pub(crate) confirm: Confirm,
-    pub(crate) acquirer: Acquirer,
+    pub(crate) fill_wallet: FillWallet,
+    pub(crate) bank: Bank,
 }
 
 impl Handler for Worker {
     async fn handle(&self, task: &Task) -> Result<Outcome, Error> {
-        let order = OrderId(task.key);
+        let (order, top_up) = (OrderId(task.key), TopUpId(task.key));
         match task.kind.as_str() {
             tasks::ABANDON => self.authorise.abandon(order).await?,
             tasks::CONFIRM => self.confirm.resume(order).await?,
             tasks::EXPIRE => expire(&self.database, order).await?,
-            tasks::REFUND => self.acquirer.refund(order).await?,
+            tasks::LOOK_UP => self.authorise.look_up(order).await?,
+            tasks::REFUND => self.authorise.refund(order).await?,
+            tasks::ABANDON_TOP_UP => self.fill_wallet.abandon(top_up).await?,
+            tasks::LOOK_UP_TOP_UP => self.fill_wallet.look_up(top_up).await?,
+            tasks::REFUND_TOP_UP => self.fill_wallet.refund(top_up).await?,
+            tasks::PAY_OUT => return pay_out(&self.database, &self.bank, PayoutId(task.key)).await,
             other => return Err(Error::internal(format!("a task of no known kind: {other}"))),
         }
         Ok(Outcome::Done)
@@ -47,4 +67,20 @@ async fn expire(database: &Database, order: OrderId) -> Result<(), Error> {
         return Err(Error::unavailable("CONFIRMING", "a confirmation is under way"));
     }
     Ok(())
+}
+
+/// Has the bank send a payout, which it does once, however often it is asked.
+async fn pay_out(database: &Database, bank: &Bank, id: PayoutId) -> Result<Outcome, Error> {
+    let payout = store::payout(&mut database.read().await?, id, None).await?.payout;
+    if payout.state != PayoutState::Requested {
+        return Ok(Outcome::Done);
+    }
+    let paid = bank.pay(id, payout.amount, &payout.account).await?;
+    if paid == Paid::Pending {
+        return Ok(Outcome::Again(PENDING));
+    }
+    let mut tx = database.begin().await?;
+    store::paid(&mut tx, id, &paid).await?;
+    tx.commit().await?;
+    Ok(Outcome::Done)
 }

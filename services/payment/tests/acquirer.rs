@@ -11,9 +11,10 @@ use base::{Error, error::Kind, id::Uuid};
 use bytes::Bytes;
 use contracts::{
     Money,
+    member::v1::MemberEvent,
     order::v1::OrderEvent,
     payment::v1::{
-        AuthorizeRequest, CancelPaymentRequest, payment::State,
+        AuthorizeRequest, CancelPaymentRequest, TopUpWalletRequest, payment::State,
         payment_service_client::PaymentServiceClient,
     },
 };
@@ -36,6 +37,7 @@ const AUTHORIZATION: &str = "Basic dGVzdF9za19zZWNyZXQ6";
 #[derive(Clone, Debug, PartialEq)]
 struct Charge {
     key: String,
+    token: String,
     amount: i64,
     status: &'static str,
 }
@@ -43,8 +45,9 @@ struct Charge {
 /// The acquirer's books, by order.
 type Books = Arc<Mutex<HashMap<String, Charge>>>;
 
-/// An acquirer that declines `tok_declined`, breaks down on `tok_broken`, and charges `tok_silence`
-/// without ever saying so.
+/// An acquirer that declines `tok_declined`, answers `tok_409` with that status, charges `tok_silence`
+/// without ever saying so, `tok_contradiction` after it has declined it, and `tok_late` only when it has
+/// been asked for it. It never refunds `tok_final`.
 async fn acquirer() -> (String, Books) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -75,8 +78,15 @@ async fn answer(
         }
         (&Method::GET, path) => {
             let order = path.strip_prefix("/v1/payments/orders/").expect("an order");
-            let books = books.lock().expect("no panic");
-            books.get(order).map_or_else(
+            let mut books = books.lock().expect("no panic");
+            let known = books.get(order).filter(|charge| charge.status != "LATE").cloned();
+            // Now that somebody has asked, it is charged.
+            books.entry(order.to_owned()).and_modify(|charge| {
+                if charge.status == "LATE" {
+                    charge.status = "DONE";
+                }
+            });
+            known.map_or_else(
                 || (StatusCode::NOT_FOUND, json!({ "code": "NOT_FOUND_PAYMENT" })),
                 |it| (StatusCode::OK, json!({ "paymentKey": order, "status": it.status })),
             )
@@ -85,8 +95,13 @@ async fn answer(
             let order = path.strip_prefix("/v1/payments/").expect("a payment");
             let order = order.strip_suffix("/cancel").expect("a cancellation");
             let mut books = books.lock().expect("no panic");
-            books.get_mut(order).expect("charged").status = "CANCELED";
-            (StatusCode::OK, json!({ "status": "CANCELED" }))
+            let charge = books.get_mut(order).expect("charged");
+            if charge.token == "tok_final" {
+                (StatusCode::FORBIDDEN, json!({ "code": "NOT_CANCELABLE_PAYMENT" }))
+            } else {
+                charge.status = "CANCELED";
+                (StatusCode::OK, json!({ "status": "CANCELED" }))
+            }
         }
         other => panic!("{other:?}"),
     };
@@ -98,22 +113,35 @@ async fn answer(
 async fn confirm(books: &Books, key: &str, body: &Value) -> (StatusCode, Value) {
     let (order, token) = (body["orderId"].as_str(), body["paymentKey"].as_str());
     let (order, token) = (order.expect("an order"), token.expect("a token"));
-    match token {
-        "tok_declined" => {
-            return (StatusCode::BAD_REQUEST, json!({ "code": "REJECT_CARD_COMPANY" }));
-        }
-        "tok_broken" => return (StatusCode::INTERNAL_SERVER_ERROR, Value::Null),
-        _ => {}
+    let declined = (StatusCode::BAD_REQUEST, json!({ "code": "REJECT_CARD_COMPANY" }));
+    if token == "tok_declined" {
+        return declined;
+    }
+    if let Some(status) = token.strip_prefix("tok_").and_then(|status| status.parse().ok()) {
+        return (StatusCode::from_u16(status).expect("a status"), Value::Null);
     }
     let amount = body["amount"].as_i64().expect("an amount");
-    let charge = Charge { key: key.to_owned(), amount, status: "DONE" };
+    let status = if token == "tok_late" { "LATE" } else { "DONE" };
+    let charge = Charge { key: key.to_owned(), token: token.to_owned(), amount, status };
     books.lock().expect("no panic").insert(order.to_owned(), charge);
-    if token == "tok_silence" {
-        std::future::pending::<()>().await;
+    match token {
+        "tok_silence" => std::future::pending::<()>().await,
+        "tok_late" => return (StatusCode::BAD_GATEWAY, Value::Null),
+        "tok_contradiction" => return declined,
+        _ => {}
     }
     // Its own reference is the order's id, for short.
     (StatusCode::OK, json!({ "paymentKey": order, "status": "DONE" }))
 }
+
+static MEMBER: Service = Service {
+    name: "member",
+    migrations: pg::migrations![],
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<MemberEvent>();
+        Ok(())
+    },
+};
 
 static ORDER: Service = Service {
     name: "order",
@@ -131,12 +159,17 @@ struct Shop {
 }
 
 impl Shop {
+    /// Here an acquirer's no is final at once.
     async fn open() -> Self {
+        Self::settling_after(0).await
+    }
+
+    async fn settling_after(settle_after_s: u64) -> Self {
         let (url, books) = acquirer().await;
-        let services = [&payment::SERVICE, &ORDER];
+        let services = [&payment::SERVICE, &ORDER, &MEMBER];
         let stage = Stage::open_with(&services, &contracts::API, |settings| {
             let acquirer = json!({ "url": url, "secret_key": "test_sk_secret" });
-            let section = json!({ "acquirer": acquirer });
+            let section = json!({ "acquirer": acquirer, "settle_after_s": settle_after_s });
             let section = serde_json::from_value(section).expect("a section");
             settings.service.insert("payment".into(), section);
         });
@@ -177,6 +210,27 @@ impl Shop {
         eventually("a refund", ask).await;
     }
 
+    async fn top_up(&self, key: &str, token: &str) -> Result<Money, Error> {
+        let request = TopUpWalletRequest {
+            member_id: self.member.to_string(),
+            amount: Some(Money::from(("KRW", 3_000))),
+            card_token: token.into(),
+        };
+        let mut request = self.stage.call(As::Member(self.member), request);
+        request.metadata_mut().insert("idempotency-key", key.parse().expect("ASCII"));
+        let wallet = self.payments().top_up_wallet(request).await.map_err(Error::from)?;
+        Ok(wallet.into_inner().balance.expect("has one"))
+    }
+
+    /// What was found is refunded, and the books say so.
+    async fn assert_nothing_held(&self) {
+        let sql = "select count(*) filter (where amount_minor > 0), coalesce(sum(amount_minor), 0)::bigint
+             from ledger_entry where account = 'HELD'";
+        let row = reader(self).await.query_one(sql, &[]).await.expect("sums");
+        assert_eq!(row.get::<_, i64>(1), 0, "still held");
+        assert!(row.get::<_, i64>(0) > 0, "it was in the books meanwhile");
+    }
+
     /// The state in the database, and how many tasks are left.
     async fn row(&self, order: Uuid) -> (String, i64) {
         let mut reader = self.stage.database("payment").read().await.expect("reads");
@@ -189,6 +243,10 @@ impl Shop {
         let ask = || async { (self.row(order).await == (state.to_owned(), 0)).then_some(()) };
         eventually(&format!("{state}, and no task left"), ask).await;
     }
+}
+
+async fn reader(shop: &Shop) -> pg::Reader {
+    shop.stage.database("payment").read().await.expect("reads")
 }
 
 #[tokio::test]
@@ -214,7 +272,7 @@ async fn a_card_that_the_acquirer_declines_is_declined() {
     let order = base::id::new();
     let declined = shop.authorise(order, "tok_declined").await.expect_err("declined");
     assert_eq!((declined.kind(), declined.reason()), (Kind::Conflict, "CARD_DECLINED"));
-    assert_eq!(shop.row(order).await, ("DECLINED".to_owned(), 0));
+    shop.eventually_is(order, "DECLINED").await;
     shop.stage.close().await;
 }
 
@@ -225,21 +283,74 @@ async fn a_charge_that_nobody_heard_of_is_taken_back() {
     let unclear = shop.authorise(order, "tok_silence").await.expect_err("no answer");
     assert_eq!((unclear.kind(), unclear.reason()), (Kind::Unavailable, "ACQUIRER_UNAVAILABLE"));
     shop.eventually_refunded(order).await;
-    shop.eventually_is(order, "DECLINED").await;
+    shop.eventually_is(order, "CANCELLED").await;
+    shop.assert_nothing_held().await;
     shop.stage.close().await;
 }
 
 #[tokio::test]
-async fn an_acquirer_that_breaks_down_charges_nothing() {
+async fn a_charge_that_is_made_late_or_against_its_own_word_is_found_and_refunded() {
     let shop = Shop::open().await;
-    let order = base::id::new();
-    let broken = shop.authorise(order, "tok_broken").await.expect_err("broken");
-    assert_eq!(broken.kind(), Kind::Unavailable);
-    assert_eq!(shop.charge(order), None);
-    shop.eventually_is(order, "DECLINED").await;
-    // The card was not declined: the member may order again.
-    let again = shop.authorise(order, "tok_visa").await.expect_err("given up");
-    assert_eq!((again.kind(), again.reason()), (Kind::Conflict, "ORDER_CANCELLED"));
-    assert_eq!(shop.charge(order), None);
+    for token in ["tok_late", "tok_contradiction"] {
+        let order = base::id::new();
+        shop.authorise(order, token).await.expect_err("not that anybody knew");
+        shop.eventually_refunded(order).await;
+        shop.eventually_is(order, "CANCELLED").await;
+    }
+    shop.assert_nothing_held().await;
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn what_says_neither_yes_nor_no_declines_no_card() {
+    let shop = Shop::open().await;
+    for (status, kind) in [
+        (400, Kind::Conflict),
+        (402, Kind::Conflict),
+        (404, Kind::Conflict),
+        (401, Kind::Unavailable),
+        (408, Kind::Unavailable),
+        (409, Kind::Unavailable),
+        (429, Kind::Unavailable),
+        (500, Kind::Unavailable),
+        (503, Kind::Unavailable),
+    ] {
+        let order = base::id::new();
+        let token = format!("tok_{status}");
+        let broken = shop.authorise(order, &token).await.expect_err("no charge");
+        assert_eq!(broken.kind(), kind, "{status}");
+        assert_eq!(shop.charge(order), None);
+        shop.eventually_is(order, "DECLINED").await;
+        // What was not declined may be ordered again, and is another order.
+        let again = shop.authorise(order, "tok_visa").await.expect_err("given up");
+        let reason = if kind == Kind::Conflict { "CARD_DECLINED" } else { "ORDER_CANCELLED" };
+        assert_eq!((again.kind(), again.reason()), (Kind::Conflict, reason), "{status}");
+        assert_eq!(shop.charge(order), None);
+    }
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_wallet_is_not_filled_by_what_nobody_knows_and_is_refunded() {
+    let shop = Shop::open().await;
+    for token in ["tok_silence", "tok_late", "tok_contradiction", "tok_500"] {
+        let refused = shop.top_up(token, token).await.expect_err("nobody knows");
+        assert!(matches!(refused.kind(), Kind::Unavailable | Kind::Conflict), "{token}");
+        let ask = || async {
+            let sql = "select (select count(*) from top_up where state in ('DECLINED', 'VOIDED')),
+                 (select count(*) from top_up), (select count(*) from task)";
+            let mut reader = reader(&shop).await;
+            let row = reader.query_one(sql, &[]).await.expect("counts");
+            let (ended, all, tasks): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
+            (ended == all && tasks == 0).then_some(())
+        };
+        eventually("an end of the top-up", ask).await;
+    }
+    let live = shop.books.lock().expect("no panic").values().any(|it| it.status == "DONE");
+    assert!(!live, "everything is refunded");
+    shop.assert_nothing_held().await;
+    assert_eq!(shop.stage.unanswered_keys("payment").await, 0);
+    // One that is declined and one that is charged, each with a key that was used before.
+    assert_eq!(shop.top_up("tok_silence", "tok_visa").await.expect("fills").units, 3_000);
     shop.stage.close().await;
 }

@@ -1,6 +1,8 @@
 //! Payment through gRPC on real Postgres; the test plays the order context.
 
 mod others;
+#[path = "payment/wallets.rs"]
+mod wallets;
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -30,7 +32,7 @@ use testkit::{
 };
 use tonic::Code;
 
-use others::{AWAY, MILEAGE, ORDER, PRODUCT, SHORT, SILENCE};
+use others::{AWAY, MEMBER, MILEAGE, ORDER, PRODUCT, SHORT, SILENCE};
 
 struct Shop {
     stage: Stage,
@@ -46,7 +48,7 @@ impl Shop {
     }
 
     async fn open_with(balance: i64, change: impl FnOnce(&mut Settings)) -> Self {
-        let services = [&payment::SERVICE, &ORDER, &PRODUCT, &MILEAGE];
+        let services = [&payment::SERVICE, &ORDER, &MEMBER, &PRODUCT, &MILEAGE];
         let stage = Stage::open_with(&services, &contracts::API, change).await;
         let stage = stage.expect("the services start");
         let payments = PaymentServiceClient::new(stage.channel());
@@ -60,6 +62,7 @@ impl Shop {
         let request = TopUpWalletRequest {
             member_id: self.member.to_string(),
             amount: Some(Money::from(("KRW", won))),
+            card_token: "tok_visa".into(),
         };
         let request = self.stage.call(As::Member(self.member), request);
         self.payments.clone().top_up_wallet(request).await.expect("tops up");
@@ -238,7 +241,7 @@ async fn the_ledger_is_written_once() {
         .execute(
             "with t as (insert into ledger_transaction (id, kind) values ($1, 'TOP_UP') returning id)
              insert into ledger_entry (transaction_id, account, amount_minor)
-             select id, 'SANDBOX', 1 from t",
+             select id, 'CARD', 1 from t",
             &[&base::id::new()],
         )
         .await

@@ -66,7 +66,7 @@ impl Cast {
             post(
                 &self.member.rest,
                 format!("/v1/members/{member}/wallet:topUp"),
-                json!({ "amount": won(10) }),
+                json!({ "amount": won(10), "cardToken": "tok_visa" }),
             ),
             post(&self.seller, "/v1/products".into(), new),
             patch(&self.seller, format!("/v1/products/{product}"), changed),
@@ -309,6 +309,7 @@ fn about_money(product: &str) -> Vec<Nonsense<'_>> {
     let dollars = json!({ "currencyCode": "USD", "units": "1000" });
     let cents = json!({ "currencyCode": "KRW", "units": "1000", "nanos": 500_000_000 });
     vec![
+        (":topUp", "/cardToken", Value::Null, "cardToken"),
         (":topUp", "/amount", Value::Null, "amount"),
         (":topUp", "/amount", won(0), "amount.units"),
         (":topUp", "/amount", won(-1), "amount.units"),

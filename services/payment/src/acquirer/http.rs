@@ -2,44 +2,20 @@
 //! (`/v1/payments/confirm`, `/v1/payments/orders/{orderId}`, `/v1/payments/{paymentKey}/cancel`):
 //! basic authentication with the secret key, an `Idempotency-Key`, JSON both ways.
 
-use std::time::Duration;
+use base::{Error, id::Uuid};
+use http::{Method, StatusCode};
+use serde_json::json;
 
-use base::{Error, error::Kind};
-use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
-use serde_json::{Value, json};
-
-use super::{Charge, Charged, Settings};
-use crate::domain::OrderId;
-
-/// Longer than an acquirer usually takes, shorter than an order waits.
-const DEADLINE: Duration = Duration::from_millis(1_500);
+use super::{Charge, Charged, Refunded, Settings};
+use crate::json::{Json, is_definite};
 
 #[derive(Clone)]
-pub(crate) struct Http {
-    client: Client<HttpConnector, Full<Bytes>>,
-    url: String,
-    authorization: String,
-}
+pub(crate) struct Http(Json);
 
 impl Http {
     pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
-        let url = settings.url.trim_end_matches('/').to_owned();
-        if url.parse::<http::Uri>().is_err() {
-            let detail = format!("service.payment.acquirer.url: {url}");
-            return Err(Error::new(Kind::Invalid, "CONFIGURATION", detail));
-        }
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let credentials = base64::Engine::encode(
-            &base64::engine::general_purpose::STANDARD,
-            format!("{}:", settings.secret_key),
-        );
-        Ok(Self { client, url, authorization: format!("Basic {credentials}") })
+        let setting = "service.payment.acquirer.url";
+        Json::new("acquirer", setting, &settings.url, &settings.secret_key).map(Self)
     }
 
     pub(crate) async fn charge(&self, charge: &Charge) -> Result<Charged, Error> {
@@ -48,73 +24,74 @@ impl Http {
             "orderId": charge.order.to_string(),
             "amount": charge.amount.minor(),
         });
-        let key = charge.payment.to_string();
+        let key = charge.key.to_string();
         let (status, answer) =
-            self.call(Method::POST, "/v1/payments/confirm", Some(&key), Some(&body)).await?;
+            self.0.call(Method::POST, "/v1/payments/confirm", Some(&key), Some(&body)).await?;
         match (status, answer["paymentKey"].as_str()) {
             (StatusCode::OK, Some(reference)) => Ok(Charged::Yes(reference.to_owned())),
-            (status, _) if status.is_client_error() && status != StatusCode::CONFLICT => {
-                tracing::info!(code = %answer["code"], "the acquirer declined");
+            (status, _) if status.is_client_error() && is_definite(status) => {
+                tracing::info!(%status, code = %answer["code"], "the acquirer declined a card");
                 Ok(Charged::Declined)
             }
-            (status, _) => Err(unclear(status)),
+            (status, _) => Err(self.0.unclear(status)),
         }
     }
 
-    pub(crate) async fn refund(&self, order: OrderId) -> Result<(), Error> {
-        let path = format!("/v1/payments/orders/{order}");
-        let (status, known) = self.call(Method::GET, &path, None, None).await?;
-        if status == StatusCode::NOT_FOUND {
-            // Never charged.
-            return Ok(());
-        }
-        let Some(reference) = known["paymentKey"].as_str().filter(|_| status == StatusCode::OK)
-        else {
-            return Err(unclear(status));
+    pub(crate) async fn look_up(&self, order: Uuid) -> Result<Option<String>, Error> {
+        Ok(match self.known(order).await? {
+            Known::Charged(reference) => Some(reference),
+            Known::Cancelled | Known::Nothing => None,
+        })
+    }
+
+    pub(crate) async fn refund(&self, order: Uuid) -> Result<Refunded, Error> {
+        let reference = match self.known(order).await? {
+            Known::Charged(reference) => reference,
+            Known::Cancelled => return Ok(Refunded::Done),
+            // It said yes before: who does not know of it now may know later.
+            Known::Nothing => return Err(self.0.unclear(StatusCode::NOT_FOUND)),
         };
-        if known["status"] == "CANCELED" {
-            return Ok(());
-        }
         let path = format!("/v1/payments/{reference}/cancel");
         let body = json!({ "cancelReason": "order cancelled" });
         let key = format!("cancel-{order}");
-        let (status, _) = self.call(Method::POST, &path, Some(&key), Some(&body)).await?;
-        if status == StatusCode::OK { Ok(()) } else { Err(unclear(status)) }
-    }
-
-    async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        key: Option<&str>,
-        body: Option<&Value>,
-    ) -> Result<(StatusCode, Value), Error> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.url))
-            .header(header::AUTHORIZATION, &self.authorization)
-            .header(header::CONTENT_TYPE, "application/json");
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
+        let (status, answer) =
+            self.0.call(Method::POST, &path, Some(&key), Some(&body)).await?;
+        if status == StatusCode::OK {
+            return Ok(Refunded::Done);
         }
-        let body = body.map(ToString::to_string).unwrap_or_default();
-        let request =
-            request.body(Full::from(body)).map_err(|error| Error::internal(error.to_string()))?;
-        let exchange = async {
-            let response = self.client.request(request).await.map_err(away)?;
-            let status = response.status();
-            let bytes = response.into_body().collect().await.map_err(away)?.to_bytes();
-            Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
-        };
-        tokio::time::timeout(DEADLINE, exchange).await.map_err(away)?
+        if !is_definite(status) || status.is_success() {
+            return Err(self.0.unclear(status));
+        }
+        // It may refuse since an earlier attempt has done it.
+        Ok(match self.known(order).await? {
+            Known::Cancelled => Refunded::Done,
+            Known::Charged(_) | Known::Nothing => {
+                let code = answer["code"].as_str().map_or_else(|| status.to_string(), str::to_owned);
+                Refunded::Refused(code)
+            }
+        })
+    }
+
+    async fn known(&self, order: Uuid) -> Result<Known, Error> {
+        let path = format!("/v1/payments/orders/{order}");
+        let (status, known) = self.0.call(Method::GET, &path, None, None).await?;
+        match (status, known["paymentKey"].as_str(), known["status"].as_str()) {
+            (StatusCode::NOT_FOUND, ..) => Ok(Known::Nothing),
+            (StatusCode::OK, Some(_), Some("CANCELED")) => Ok(Known::Cancelled),
+            // It was never charged, and is not going to be.
+            (StatusCode::OK, Some(_), Some("ABORTED" | "EXPIRED")) => Ok(Known::Nothing),
+            (StatusCode::OK, Some(reference), Some("DONE")) => {
+                Ok(Known::Charged(reference.to_owned()))
+            }
+            (status, ..) => Err(self.0.unclear(status)),
+        }
     }
 }
 
-fn away(error: impl std::fmt::Display) -> Error {
-    Error::unavailable("ACQUIRER_UNAVAILABLE", "the acquirer is unavailable")
-        .because(format!("the acquirer: {error}"))
-}
-
-fn unclear(status: StatusCode) -> Error {
-    Error::unavailable("ACQUIRER_UNAVAILABLE", format!("the acquirer answered {status}"))
+/// What the acquirer knows of an order.
+enum Known {
+    /// Charged, under this reference.
+    Charged(String),
+    Cancelled,
+    Nothing,
 }

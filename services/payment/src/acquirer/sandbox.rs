@@ -7,6 +7,6 @@ pub(crate) fn charge(charge: &Charge) -> Charged {
     if charge.token == "tok_declined" {
         Charged::Declined
     } else {
-        Charged::Yes(format!("sandbox-{}", charge.payment))
+        Charged::Yes(format!("sandbox-{}", charge.key))
     }
 }

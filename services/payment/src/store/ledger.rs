@@ -1,9 +1,9 @@
 //! The double-entry ledger: what is written once, set by set.
 
-use base::{Error, id::Uuid};
+use base::{Error, Money, id::Uuid};
 use pg::Tx;
 
-use crate::domain::{MemberId, Method, OrderId, Outcome, Payment};
+use crate::domain::{MemberId, Method, OrderId, Outcome, Payment, wallet::Note};
 
 /// Why money moves.
 #[derive(Clone, Copy, Debug)]
@@ -11,10 +11,26 @@ pub(super) enum Kind {
     TopUp,
     Payment,
     Refund,
+    Adjustment,
+    /// On its way to a bank account.
+    Payout,
+    PayoutSent,
+    /// Back from where it could not go.
+    PayoutFailed,
+    Deposit,
+    /// What was held goes to a wallet.
+    Credit,
+    /// A card was charged though nobody waited for it any more.
+    ChargeFound,
+    /// And has it back.
+    ChargeReturned,
 }
 
 pg::names!(Kind, written, constraint ledger_transaction_kind:
-    TopUp = "TOP_UP", Payment = "PAYMENT", Refund = "REFUND");
+    TopUp = "TOP_UP", Payment = "PAYMENT", Refund = "REFUND", Adjustment = "ADJUSTMENT",
+    Payout = "PAYOUT", PayoutSent = "PAYOUT_SENT", PayoutFailed = "PAYOUT_FAILED",
+    Deposit = "DEPOSIT", Credit = "CREDIT", ChargeFound = "CHARGE_FOUND",
+    ChargeReturned = "CHARGE_RETURNED");
 
 /// Where money is.
 #[derive(Clone, Copy, Debug)]
@@ -26,87 +42,145 @@ pub(super) enum Account {
     /// What the acquirer owes.
     Card,
     Bank,
-    /// Where the money of a sandbox comes from.
+    /// Came in, and belongs to whoever paid it.
+    Held,
+    /// On its way to a bank account.
+    Payout,
+    /// What admins gave and took.
+    Adjustment,
+    /// Where the money of versions before came from.
+    #[expect(dead_code, reason = "read by the database's constraint alone")]
     Sandbox,
 }
 
 pg::names!(Account, written, constraint ledger_entry_account:
-    Wallet = "WALLET", Sales = "SALES", Card = "CARD", Bank = "BANK", Sandbox = "SANDBOX");
+    Wallet = "WALLET", Sales = "SALES", Card = "CARD", Bank = "BANK", Held = "HELD",
+    Payout = "PAYOUT", Adjustment = "ADJUSTMENT", Sandbox = "SANDBOX");
 
-/// Ledger transactions to be written, a column each: from one account to another.
-#[derive(Default)]
-pub(super) struct Ledger {
-    ids: Vec<Uuid>,
-    kinds: Vec<&'static str>,
-    orders: Vec<Option<Uuid>>,
-    /// The account that pays, and whose it is when it is a wallet.
-    payers: Vec<&'static str>,
-    members: Vec<Option<Uuid>>,
-    /// What the payer gets; the other account gets the opposite.
-    amounts: Vec<i64>,
-    others: Vec<&'static str>,
+/// An account, and whose it is when it is a wallet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Side {
+    account: Account,
+    member: Option<MemberId>,
 }
 
-impl Ledger {
-    pub(super) fn add(&mut self, payment: &Payment, outcome: &Outcome) {
-        let (kind, amount) = match outcome {
-            Outcome::Approved => (Kind::Payment, -payment.amount.minor()),
-            Outcome::Cancelled(refunded) => (Kind::Refund, refunded.minor()),
-            Outcome::DepositRequested | Outcome::Declined | Outcome::Expired | Outcome::Voided => {
-                return;
-            }
-        };
-        if amount == 0 {
-            return;
-        }
-        let (payer, member) = match payment.method {
-            Method::Wallet => (Account::Wallet, Some(payment.member)),
-            Method::Card => (Account::Card, None),
-            Method::BankTransfer => (Account::Bank, None),
-        };
-        self.push(kind, Some(payment.order), payer, member, amount, Account::Sales);
+impl From<Account> for Side {
+    fn from(account: Account) -> Self {
+        Self { account, member: None }
+    }
+}
+
+impl From<MemberId> for Side {
+    fn from(member: MemberId) -> Self {
+        Self { account: Account::Wallet, member: Some(member) }
+    }
+}
+
+/// Money that moves from one account to another.
+#[derive(Clone, Debug)]
+pub(super) struct Move {
+    kind: Kind,
+    from: Side,
+    to: Side,
+    amount: Money,
+    order: Option<OrderId>,
+    subject: Option<Uuid>,
+    note: Option<Note>,
+}
+
+impl Move {
+    pub(super) fn new(
+        kind: Kind,
+        from: impl Into<Side>,
+        to: impl Into<Side>,
+        amount: Money,
+    ) -> Self {
+        let (from, to) = (from.into(), to.into());
+        Self { kind, from, to, amount, order: None, subject: None, note: None }
     }
 
-    pub(super) fn push(
-        &mut self,
-        kind: Kind,
-        order: Option<OrderId>,
-        payer: Account,
-        member: Option<MemberId>,
-        amount: i64,
-        other: Account,
-    ) {
-        self.ids.push(base::id::new());
-        self.kinds.push(kind.name());
-        self.orders.push(order.map(|order| order.0));
-        self.payers.push(payer.name());
-        self.members.push(member.map(|member| member.0));
-        self.amounts.push(amount);
-        self.others.push(other.name());
+    /// About an order; once of its kind.
+    pub(super) fn of_order(self, order: OrderId) -> Self {
+        Self { order: Some(order), ..self }
+    }
+
+    /// About something else; once of its kind.
+    pub(super) fn of(self, subject: Uuid) -> Self {
+        Self { subject: Some(subject), ..self }
+    }
+
+    /// By somebody who said why.
+    pub(super) fn noted(self, note: Note) -> Self {
+        Self { note: Some(note), ..self }
+    }
+}
+
+/// Ledger transactions to be written.
+#[derive(Default)]
+pub(super) struct Ledger(Vec<Move>);
+
+impl Ledger {
+    /// What an outcome of a payment moves.
+    pub(super) fn add(&mut self, payment: &Payment, outcome: &Outcome) {
+        let side = || match payment.method {
+            Method::Wallet => Side::from(payment.member),
+            Method::Card => Account::Card.into(),
+            Method::BankTransfer => Account::Bank.into(),
+        };
+        let moved = match outcome {
+            Outcome::Approved => Move::new(Kind::Payment, side(), Account::Sales, payment.amount),
+            Outcome::Cancelled(refunded) => {
+                Move::new(Kind::Refund, Account::Sales, side(), *refunded)
+            }
+            Outcome::Voided => {
+                Move::new(Kind::ChargeFound, Account::Card, Account::Held, payment.amount)
+            }
+            Outcome::DepositRequested | Outcome::Declined | Outcome::Expired => return,
+        };
+        self.push(moved.of_order(payment.order));
+    }
+
+    /// Adds a movement, unless nothing moves.
+    pub(super) fn push(&mut self, moved: Move) {
+        if moved.amount != Money::ZERO {
+            self.0.push(moved);
+        }
     }
 
     pub(super) async fn save(&self, tx: &mut Tx) -> Result<(), Error> {
-        if self.ids.is_empty() {
+        fn column<'a, T>(moves: &'a [Move], of: impl Fn(&'a Move) -> T) -> Vec<T> {
+            moves.iter().map(of).collect()
+        }
+        let moves = &self.0;
+        if moves.is_empty() {
             return Ok(());
         }
         tx.execute(
-            "with transactions as (
-               insert into ledger_transaction (id, kind, order_id)
-               select * from unnest($1::uuid[], $6::text[], $7::uuid[]))
+            "with moves as materialized (
+               select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::text[],
+                 $6::uuid[], $7::text[], $8::uuid[], $9::text[], $10::uuid[], $11::bigint[])
+               as m(id, kind, order_id, subject_id, reason, actor_id, payer, payer_member,
+                 payee, payee_member, amount)),
+             transactions as (
+               insert into ledger_transaction (id, kind, order_id, subject_id, reason, actor_id)
+               select id, kind, order_id, subject_id, reason, actor_id from moves)
              insert into ledger_entry (transaction_id, account, member_id, amount_minor)
-             select t.id, e.account, e.member_id, e.amount
-             from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::text[])
-               as t(id, payer, member_id, amount, other),
-             lateral (values (t.payer, t.member_id, t.amount), (t.other, null, -t.amount))
-               as e(account, member_id, amount)",
+             select m.id, e.account, e.member_id, e.amount
+             from moves m,
+             lateral (values (m.payer, m.payer_member, -m.amount),
+               (m.payee, m.payee_member, m.amount)) as e(account, member_id, amount)",
             &[
-                &self.ids,
-                &self.payers,
-                &self.members,
-                &self.amounts,
-                &self.others,
-                &self.kinds,
-                &self.orders,
+                &column(moves, |_| base::id::new()),
+                &column(moves, |it| it.kind.name()),
+                &column(moves, |it| it.order.map(|id| id.0)),
+                &column(moves, |it| it.subject),
+                &column(moves, |it| it.note.as_ref().map_or("", |note| note.reason.as_str())),
+                &column(moves, |it| it.note.as_ref().map(|note| note.actor)),
+                &column(moves, |it| it.from.account.name()),
+                &column(moves, |it| it.from.member.map(|id| id.0)),
+                &column(moves, |it| it.to.account.name()),
+                &column(moves, |it| it.to.member.map(|id| id.0)),
+                &column(moves, |it| it.amount.minor()),
             ],
         )
         .await?;

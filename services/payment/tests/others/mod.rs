@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use base::{Error, error::Kind};
 use contracts::{
+    member::v1::MemberEvent,
     order::v1::OrderEvent,
     product::v1::{
         self as product,
@@ -19,6 +20,16 @@ pub(crate) static ORDER: Service = Service {
     migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.publish::<OrderEvent>();
+        Ok(())
+    },
+};
+
+/// Nobody withdraws.
+pub(crate) static MEMBER: Service = Service {
+    name: "member",
+    migrations: pg::migrations![],
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<MemberEvent>();
         Ok(())
     },
 };
