@@ -11,6 +11,7 @@ mod everywhere;
 mod killed;
 mod mall;
 mod mealkit;
+mod money;
 mod ops;
 mod people;
 mod races;

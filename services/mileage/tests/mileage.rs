@@ -104,7 +104,14 @@ impl Shop {
                 }
                 Fact::Cancelled => {
                     let (refunded, reason) = (Some(money), "MEMBER_REQUEST".to_owned());
-                    let it = PaymentCancelled { payment_id, order_id, member_id, refunded, reason };
+                    let it = PaymentCancelled {
+                        payment_id,
+                        order_id,
+                        member_id,
+                        refunded,
+                        reason,
+                        refund: None,
+                    };
                     ("PaymentCancelled", Event::PaymentCancelled(it))
                 }
             };

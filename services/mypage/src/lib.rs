@@ -30,7 +30,8 @@ pub const SERVICE: Service = Service {
         "V2__members",
         "V3__changes",
         "V4__traces",
-        "V5__changes_by_sequence"
+        "V5__changes_by_sequence",
+        "V6__refunds"
     ],
     build,
 };

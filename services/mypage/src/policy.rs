@@ -17,7 +17,7 @@ use eventlog::{Arrived, Policy, facts};
 use pg::Tx;
 use prost::Message as _;
 
-use crate::store::{self, Coupon, Fact, Learned, Milestone, Part, PartState, Points};
+use crate::store::{self, Coupon, Fact, Learned, Milestone, Part, PartState, Points, Refund};
 
 /// My Page may be this late: what passes within it is written once.
 const LINGER: Duration = Duration::from_millis(100);
@@ -74,6 +74,7 @@ impl Policy<PaymentEvent> for Payments {
         PaymentEvent::PAYMENT_APPROVED,
         PaymentEvent::PAYMENT_DECLINED,
         PaymentEvent::PAYMENT_CANCELLED,
+        PaymentEvent::PAYMENT_REFUNDED,
     ];
     const LINGER: Duration = LINGER;
 
@@ -96,12 +97,35 @@ impl Policy<PaymentEvent> for Payments {
                 Some(Event::PaymentCancelled(it)) => {
                     (&it.order_id, &it.member_id, payment::State::Cancelled)
                 }
+                Some(Event::PaymentRefunded(it)) => {
+                    (&it.order_id, &it.member_id, payment::State::Cancelled)
+                }
                 _ => return Ok(None),
             };
             part_state(order, member, state.as_str_name(), arrived.aggregate_version).map(Some)
         })?;
-        store::set_part(tx, Part::Payment, &states).await
+        store::set_part(tx, Part::Payment, &states).await?;
+        store::keep_refunds(tx, &facts::of(batch, refund)?).await
     }
+}
+
+fn refund(arrived: &Arrived<PaymentEvent>) -> Result<Option<Refund>, Error> {
+    use payment_event::Event;
+    let (order, refund) = match &arrived.message.event {
+        Some(Event::PaymentCancelled(it)) => (&it.order_id, it.refund.as_ref()),
+        Some(Event::PaymentRefunded(it)) => (&it.order_id, it.refund.as_ref()),
+        _ => return Ok(None),
+    };
+    let Some(refund) = refund else { return Ok(None) };
+    let mut refund = refund.clone();
+    // It is as old as the event that first spoke of it.
+    refund.create_time.get_or_insert_with(|| arrived.occurred_at.into());
+    Ok(Some(Refund {
+        order: parse("order_id", order)?,
+        id: parse("refund.id", &refund.id)?,
+        body: refund.encode_to_vec(),
+        version: arrived.aggregate_version,
+    }))
 }
 
 /// Follows delivery.

@@ -12,7 +12,7 @@ use contracts::{
         my_page_service_server::MyPageService, order_view,
     },
     order::v1::{OrderPlaced, order},
-    payment::v1::payment,
+    payment::v1::{Refund, payment, refund},
 };
 use pg::{Database, Reader};
 use prost::Message as _;
@@ -169,10 +169,21 @@ pub(crate) fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
         lines: placed.lines,
         total: placed.total,
         history: view.history.into_iter().map(milestone).collect(),
+        refunds: view.refunds.iter().map(|body| given_back(body)).collect::<Result<_, _>>()?,
         cancel_reason: order::CancelReason::from_str_name(&view.cancel_reason)
             .unwrap_or_default()
             .into(),
     })
+}
+
+/// A refund as its member reads it: that it failed is the shop's matter.
+fn given_back(body: &[u8]) -> Result<Refund, Error> {
+    let mut refund = Refund::decode(body)
+        .map_err(|error| Error::internal(format!("stored refund: {error}")))?;
+    if refund.state() == refund::State::Failed {
+        refund.set_state(refund::State::Refunding);
+    }
+    Ok(refund)
 }
 
 /// What the page calls a payment's state.

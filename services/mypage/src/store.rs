@@ -1,6 +1,7 @@
 //! All the SQL of the read models.
 
 pub(crate) mod changes;
+mod refunds;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,6 +11,8 @@ use std::{
 use base::{Error, error::not_found, id::Uuid, page::Page};
 use pg::{Reader, Tx};
 use tokio_postgres::Row;
+
+pub(crate) use refunds::{Refund, keep as keep_refunds};
 
 /// A state that an order passed.
 pub(crate) struct Milestone {
@@ -140,6 +143,8 @@ pub(crate) struct OrderView {
     pub(crate) placed: Vec<u8>,
     pub(crate) payment_state: String,
     pub(crate) delivery_state: String,
+    /// Encoded, the oldest first.
+    pub(crate) refunds: Vec<Vec<u8>>,
     /// The oldest first.
     pub(crate) history: Vec<Passed>,
 }
@@ -164,6 +169,7 @@ impl OrderView {
             placed: row.get::<_, Option<Vec<u8>>>("placed").unwrap_or_default(),
             payment_state: row.get("payment_state"),
             delivery_state: row.get("delivery_state"),
+            refunds: row.get::<_, Option<Vec<Vec<u8>>>>("refunds").unwrap_or_default(),
             history: passed.map(|((state, at), trace_id)| Passed { state, at, trace_id }).collect(),
         }
     }
@@ -178,7 +184,10 @@ pub(crate) async fn orders(
     let rows = reader
         .query(
             "select o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
-               o.delivery_state, array_agg(m.state order by m.version) as states,
+               o.delivery_state,
+               (select array_agg(r.body order by r.refund_id) from refund_view r
+                where r.order_id = o.order_id) as refunds,
+               array_agg(m.state order by m.version) as states,
                array_agg(m.at order by m.version) as times,
                array_agg(m.trace_id order by m.version) as traces
              from (select * from order_view
@@ -203,7 +212,10 @@ pub(crate) async fn order(
     let row = reader
         .query_opt(
             "select o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
-               o.delivery_state, array_agg(m.state order by m.version) as states,
+               o.delivery_state,
+               (select array_agg(r.body order by r.refund_id) from refund_view r
+                where r.order_id = o.order_id) as refunds,
+               array_agg(m.state order by m.version) as states,
                array_agg(m.at order by m.version) as times,
                array_agg(m.trace_id order by m.version) as traces
              from order_view o join milestone m using (order_id)

@@ -324,7 +324,7 @@ async fn a_bank_transfer_shows_the_deposit_that_is_waited_for_and_its_end() {
         order_id,
         member_id,
         reason: CancelReason::DepositExpired.into(),
-        lines: Vec::new(),
+        ..OrderCancelled::default()
     });
     shop.order("OrderCancelled", order, cancelled).await;
     let history = shop.history(order, Payment::Expired, 3).await;

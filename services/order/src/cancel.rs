@@ -1,4 +1,4 @@
-//! Cancelling an order: the member asks, payment decides.
+//! Cancelling an order: the member asks, or the shop, and payment decides.
 //!
 //! | call to payment | then |
 //! |---|---|
@@ -15,19 +15,21 @@ use std::time::Duration;
 use base::{Error, id::Uuid};
 use contracts::{
     order::v1 as pb,
-    payment::v1::{CancelPaymentRequest, CancelPaymentResponse, payment_service::CANCEL_PAYMENT},
+    payment::v1::{BankAccount, CancelPaymentRequest, CancelPaymentResponse, payment_service::CANCEL_PAYMENT},
 };
 use pg::{
     Database, Tx,
     idempotency::Reply,
     in_doubt::{self, Begun, Commands, Settled},
 };
+use prost::Message;
 use rpc::{Failure, Peer};
 use server::Incoming;
 
 use crate::{
-    domain::{MemberId, OrderId},
-    store, wire,
+    domain::{ByShop, MemberId, NOTE, Order, OrderId, Wish},
+    store::{self, Stored},
+    wire,
 };
 
 /// Cancels orders.
@@ -43,7 +45,15 @@ pub(crate) struct Call {
 pub(crate) struct Attempt {
     order: OrderId,
     member: MemberId,
+    wish: Wish,
     number: i32,
+}
+
+impl Attempt {
+    fn new(number: i32, stored: &Stored) -> Self {
+        let Order { id, member, wish, .. } = &stored.order;
+        Self { order: *id, member: *member, wish: wish.clone(), number }
+    }
 }
 
 impl Cancel {
@@ -51,23 +61,28 @@ impl Cancel {
         Self(Commands::new(database, deadline, Call { payment, deadline }))
     }
 
-    /// Carries out a member's wish to cancel.
+    /// Carries out somebody's wish to cancel.
     pub(crate) async fn run(
         &self,
         incoming: Incoming<pb::CancelOrderRequest>,
     ) -> Result<Reply<pb::Order>, Error> {
         let order = OrderId::parse("orderId", &incoming.message.order_id)?;
+        let note = NOTE.parse("reason", &incoming.message.reason)?;
+        // Payment judges it.
+        let account = incoming.message.refund_account.as_ref().map(Message::encode_to_vec);
+        let actor = incoming.member()?;
         let begin = async |tx: &mut Tx| {
             let (number, stored) =
                 store::update(tx, order, incoming.scope.owner(), |stored, order| {
                     incoming.check_etag(&wire::etag(stored))?;
-                    Ok((order.begin_cancel()?, Vec::new()))
+                    let by_shop = (order.member.0 != actor)
+                        .then(|| ByShop { actor, note: note.to_owned() });
+                    let wish = Wish { by_shop, refund_account: account.clone() };
+                    Ok((order.begin_cancel(wish)?, Vec::new()))
                 })
                 .await?;
             Ok(match number {
-                Some(number) => {
-                    Begun::Attempt(Attempt { order, member: stored.order.member, number })
-                }
+                Some(number) => Begun::Attempt(Attempt::new(number, &stored)),
                 None => Begun::Already(wire::order(&stored)),
             })
         };
@@ -80,7 +95,7 @@ impl Cancel {
             let (number, stored) =
                 store::update(tx, order, None, |_, order| Ok((order.join_cancel(), Vec::new())))
                     .await?;
-            Ok(number.map(|number| Attempt { order, member: stored.order.member, number }))
+            Ok(number.map(|number| Attempt::new(number, &stored)))
         };
         self.0.resume(order.0, join).await
     }
@@ -97,9 +112,13 @@ impl in_doubt::Call for Call {
     }
 
     async fn call(&self, attempt: &Attempt) -> Self::Outcome {
+        let account = attempt.wish.refund_account.as_deref();
+        let account = account.and_then(|bytes| BankAccount::decode(bytes).ok());
         let request = CancelPaymentRequest {
             order_id: attempt.order.to_string(),
             member_id: attempt.member.to_string(),
+            by_shop: attempt.wish.by_shop.is_some(),
+            refund_account: account,
         };
         let payment = self.payment.on_behalf_of(attempt.member.0);
         payment.unary(CANCEL_PAYMENT, &request, self.deadline).await
@@ -113,7 +132,7 @@ impl in_doubt::Call for Call {
     ) -> Result<Settled<pb::Order>, Error> {
         let (definite, stored) = store::update(tx, attempt.order, None, |_, order| {
             Ok(match &outcome {
-                Ok(_) => (true, order.cancelled()),
+                Ok(_) => (true, order.cancelled(&attempt.wish)),
                 Err(Failure::Refused(_)) => (true, order.cancel_refused()),
                 Err(Failure::NeverRan(_)) => order.cancel_never_ran(attempt.number),
                 Err(Failure::Unknown(_)) => (false, Vec::new()),

@@ -35,6 +35,8 @@ pub(crate) const QUANTITY: RangeInclusive<i32> = 1..=1_000_000_000;
 pub(crate) const TOTAL: RangeInclusive<i64> = 0..=1_000_000_000_000;
 /// What an acquirer may know a card by.
 pub(crate) const CARD_TOKEN: Text = Text::new(1, 200);
+/// Why the shop cancels an order.
+pub(crate) const NOTE: Text = Text::new(0, 200);
 /// What a product is called, on an order and in its events.
 pub(crate) const DISPLAY_NAME: Text = Text::new(1, 200);
 
@@ -75,12 +77,14 @@ pub(crate) enum CancelReason {
     DepositExpired,
     CardDeclined,
     MemberWithdrawn,
+    ShopRequest,
 }
 
 pg::names!(CancelReason, constraint orders_cancel_reason:
     MemberRequest = "MEMBER_REQUEST", OutOfStock = "OUT_OF_STOCK",
     InsufficientBalance = "INSUFFICIENT_BALANCE", DepositExpired = "DEPOSIT_EXPIRED",
-    CardDeclined = "CARD_DECLINED", MemberWithdrawn = "MEMBER_WITHDRAWN");
+    CardDeclined = "CARD_DECLINED", MemberWithdrawn = "MEMBER_WITHDRAWN",
+    ShopRequest = "SHOP_REQUEST");
 
 /// Something that happened elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +118,33 @@ pub(crate) enum Pending {
 }
 
 pg::names!(Pending, constraint orders_pending: Pending = "PENDING", Aborting = "ABORTING");
+
+/// Somebody of the shop who cancels, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ByShop {
+    /// A member's id.
+    pub(crate) actor: Uuid,
+    pub(crate) note: String,
+}
+
+/// What somebody wants who cancels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// None: it is the member's.
+    pub(crate) by_shop: Option<ByShop>,
+    /// Where the money of a bank transfer goes, encoded; none: to the wallet.
+    pub(crate) refund_account: Option<Vec<u8>>,
+}
+
+impl Wish {
+    /// Why the order is cancelled then.
+    fn reason(&self) -> CancelReason {
+        match self.by_shop {
+            Some(_) => CancelReason::ShopRequest,
+            None => CancelReason::MemberRequest,
+        }
+    }
+}
 
 /// What an order has learned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -167,6 +198,8 @@ pub(crate) struct Order {
     pub(crate) total: Money,
     pub(crate) payment: Option<Uuid>,
     pub(crate) facts: Facts,
+    /// Of a cancellation that is under way, or has been.
+    pub(crate) wish: Wish,
     /// The last milestone that others were told of.
     pub(crate) told: State,
 }
@@ -199,13 +232,13 @@ impl Order {
         self.pass()
     }
 
-    /// The order cannot go on, unless it has ended already. While the member's own wish is with
-    /// payment, that wish is the reason.
+    /// The order cannot go on, unless it has ended already. While somebody's wish is with payment, that
+    /// wish is the reason.
     fn lose(&mut self, reason: CancelReason) {
         match self.state() {
             // Not placed: there is nothing to lose, and whoever places it hears of it.
             State::Pending | State::Aborting | State::Cancelled(_) | State::Closed => {}
-            State::Cancelling => self.facts.cancelled = Some(CancelReason::MemberRequest),
+            State::Cancelling => self.facts.cancelled = Some(self.wish.reason()),
             State::Placed
             | State::AwaitingDeposit
             | State::Paid
@@ -244,9 +277,9 @@ impl Order {
         attempt == 1 && self.facts.place_attempts == 1
     }
 
-    /// The member wants to cancel; payment decides. Answers this attempt's number, or `None` when
-    /// the order is cancelled already.
-    pub(crate) fn begin_cancel(&mut self) -> Result<Option<i32>, Refusal> {
+    /// The member wants to cancel, or the shop; payment decides. Answers this attempt's number, or `None`
+    /// when the order is cancelled already.
+    pub(crate) fn begin_cancel(&mut self, wish: Wish) -> Result<Option<i32>, Refusal> {
         match self.state() {
             State::Cancelled(_) => Ok(None),
             State::Closed => Err(Refusal::Closed),
@@ -257,6 +290,10 @@ impl Order {
             | State::Prepared
             | State::Delivering
             | State::Cancelling => {
+                // What the shop wants counts, whoever else wants it too.
+                if wish.by_shop.is_some() || self.wish.by_shop.is_none() {
+                    self.wish = wish;
+                }
                 self.facts.cancel_attempts = self.facts.cancel_attempts.saturating_add(1);
                 Ok(Some(self.facts.cancel_attempts))
             }
@@ -276,14 +313,18 @@ impl Order {
     }
 
     /// Payment has cancelled: so has the order.
-    pub(crate) fn cancelled(&mut self) -> Milestones {
-        self.facts.cancelled.get_or_insert(CancelReason::MemberRequest);
+    pub(crate) fn cancelled(&mut self, wish: &Wish) -> Milestones {
+        if self.facts.cancelled.is_none() {
+            self.wish = Wish { by_shop: wish.by_shop.clone(), refund_account: None };
+            self.facts.cancelled = Some(self.wish.reason());
+        }
         self.pass()
     }
 
     /// Payment refused: the order goes on from what it has learned meanwhile.
     pub(crate) fn cancel_refused(&mut self) -> Milestones {
         self.facts.cancel_attempts = 0;
+        self.wish = Wish::default();
         self.pass()
     }
 
@@ -293,6 +334,7 @@ impl Order {
         let alone = attempt == 1 && self.facts.cancel_attempts == 1;
         if alone {
             self.facts.cancel_attempts = 0;
+            self.wish = Wish::default();
         }
         (alone, self.pass())
     }

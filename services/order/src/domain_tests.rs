@@ -16,6 +16,7 @@ fn order() -> Order {
         total: Money::ZERO,
         payment: None,
         facts: Facts::default(),
+        wish: Wish::default(),
         told: State::Placed,
     }
 }
@@ -43,7 +44,7 @@ fn facts_in_any_order_end_in_the_same_state_past_the_same_milestones() {
 #[test]
 fn while_it_is_being_cancelled_facts_are_kept_and_no_milestone_passes() {
     let mut order = order();
-    assert_eq!(order.begin_cancel(), Ok(Some(1)));
+    assert_eq!(order.begin_cancel(Wish::default()), Ok(Some(1)));
     for fact in GOOD {
         assert_eq!(order.learn(fact), []);
     }
@@ -54,26 +55,26 @@ fn while_it_is_being_cancelled_facts_are_kept_and_no_milestone_passes() {
 #[test]
 fn a_cancelled_order_stays_cancelled() {
     let mut order = order();
-    order.begin_cancel().expect("open");
+    order.begin_cancel(Wish::default()).expect("open");
     let cancelled = State::Cancelled(CancelReason::MemberRequest);
-    assert_eq!(order.cancelled(), [cancelled]);
+    assert_eq!(order.cancelled(&Wish::default()), [cancelled]);
     for fact in GOOD.into_iter().chain([Fact::StockShort]) {
         assert_eq!(order.learn(fact), []);
     }
     assert_eq!(order.state(), cancelled);
-    assert_eq!(order.begin_cancel(), Ok(None));
+    assert_eq!(order.begin_cancel(Wish::default()), Ok(None));
 }
 
 #[test]
 fn a_call_that_never_ran_leaves_the_order_as_it_was_unless_another_joined() {
     let mut alone = order();
-    alone.begin_cancel().expect("open");
+    alone.begin_cancel(Wish::default()).expect("open");
     assert_eq!(alone.cancel_never_ran(1), (true, Vec::new()));
     assert_eq!(alone.state(), State::Placed);
 
     let mut joined = order();
-    joined.begin_cancel().expect("open");
-    joined.begin_cancel().expect("joins");
+    joined.begin_cancel(Wish::default()).expect("open");
+    joined.begin_cancel(Wish::default()).expect("joins");
     assert_eq!(joined.cancel_never_ran(1), (false, Vec::new()));
     assert_eq!(joined.cancel_never_ran(2), (false, Vec::new()));
     assert_eq!(joined.state(), State::Cancelling);
@@ -87,7 +88,7 @@ fn a_closed_order_cannot_be_cancelled() {
     }
     assert_eq!(order.confirm_receipt(), Ok(vec![State::Closed]));
     assert_eq!(order.confirm_receipt(), Ok(vec![]));
-    assert_eq!(order.begin_cancel(), Err(Refusal::Closed));
+    assert_eq!(order.begin_cancel(Wish::default()), Err(Refusal::Closed));
     assert_eq!(order.learn(Fact::StockShort), []);
 }
 
@@ -155,9 +156,9 @@ const STEPS: [Step; 10] = [
 fn take(order: &mut Order, step: Step) -> Milestones {
     match step {
         Step::Learn(fact) => order.learn(fact),
-        Step::Ask => order.begin_cancel().map(|_| Vec::new()).unwrap_or_default(),
+        Step::Ask => order.begin_cancel(Wish::default()).map(|_| Vec::new()).unwrap_or_default(),
         // Payment answers only who has asked.
-        Step::Cancelled if order.facts.cancel_attempts > 0 => order.cancelled(),
+        Step::Cancelled if order.facts.cancel_attempts > 0 => order.cancelled(&Wish::default()),
         Step::Refused if order.facts.cancel_attempts > 0 => order.cancel_refused(),
         Step::NeverRan if order.facts.cancel_attempts > 0 => {
             order.cancel_never_ran(order.facts.cancel_attempts).1
@@ -229,6 +230,6 @@ fn an_order_costs_no_more_than_an_order_may_cost() {
 fn attempts_that_are_counted_for_ever_do_not_wrap() {
     let mut order = order();
     order.facts.cancel_attempts = i32::MAX;
-    assert_eq!(order.begin_cancel(), Ok(Some(i32::MAX)));
+    assert_eq!(order.begin_cancel(Wish::default()), Ok(Some(i32::MAX)));
     assert_eq!(order.join_cancel(), Some(i32::MAX));
 }

@@ -30,7 +30,7 @@ use self::{cancel::Cancel, card::Card, catalogue::Catalogue};
 
 /// The order service.
 pub const SERVICE: Service =
-    Service { name: "order", migrations: pg::migrations!["V1__orders", "V2__limits"], build };
+    Service { name: "order", migrations: pg::migrations!["V1__orders", "V2__limits", "V3__shop_cancels"], build };
 
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let database = builder.database();

@@ -17,7 +17,7 @@ use crate::{
     catalogue::Catalogue,
     domain::{
         self, CARD_TOKEN, Facts, LINES, Line, MemberId, Method, Order, OrderId, Pending, ProductId,
-        QUANTITY, Refusal, TOTAL,
+        QUANTITY, Refusal, TOTAL, Wish,
     },
     store::{self, Offer},
     wire,
@@ -55,8 +55,8 @@ impl Orders {
         let pending = (method == Method::Card).then_some(Pending::Pending);
         let facts = Facts { pending, ..Facts::default() };
         let id = OrderId(base::id::new());
-        let told = facts.state();
-        Ok(Order { id, member, method, lines, total, payment: None, facts, told })
+        let (told, wish) = (facts.state(), Wish::default());
+        Ok(Order { id, member, method, lines, total, payment: None, facts, wish, told })
     }
 }
 

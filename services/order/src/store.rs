@@ -12,8 +12,8 @@ use tokio_postgres::Row;
 
 use crate::{
     domain::{
-        CancelReason, Fact, Facts, Line, MemberId, Method, Milestones, Order, OrderId, Pending,
-        ProductId, State,
+        ByShop, CancelReason, Fact, Facts, Line, MemberId, Method, Milestones, Order, OrderId, Pending,
+        ProductId, State, Wish,
     },
     metrics, wire,
 };
@@ -23,8 +23,8 @@ macro_rules! select_orders {
     () => {
         "select id, member_id, method, total_minor, product_ids, display_names, quantities,
            unit_prices_minor, pending, place_attempts, deposit_requested, paid, stock_decreased, delivery_started,
-           receipt_confirmed, cancel_attempts, cancel_reason, payment_id, told, version,
-           event_version, create_time
+           receipt_confirmed, cancel_attempts, cancel_reason, cancel_actor, cancel_note,
+           refund_account, payment_id, told, version, event_version, create_time
          from orders"
     };
 }
@@ -62,6 +62,7 @@ impl Stored {
             total: Money::krw(row.get("total_minor")),
             payment: row.get("payment_id"),
             facts,
+            wish: wish(row),
             told: wire::stored_told(row.get("told"), cancelled)?,
         };
         Ok(Self {
@@ -86,6 +87,13 @@ impl Stored {
         };
         milestones.iter().filter_map(tell).collect()
     }
+}
+
+fn wish(row: &Row) -> Wish {
+    let by_shop = row
+        .get::<_, Option<Uuid>>("cancel_actor")
+        .map(|actor| ByShop { actor, note: row.get("cancel_note") });
+    Wish { by_shop, refund_account: row.get("refund_account") }
 }
 
 fn lines(row: &Row) -> Vec<Line> {
@@ -188,6 +196,9 @@ pub(crate) async fn update<T>(
     let mut order = stored.order.clone();
     let (answer, milestones) = change(&stored, &mut order)?;
     let changed = order.facts != stored.order.facts || order.payment != stored.order.payment;
+    if order.wish != stored.order.wish {
+        save_wish(tx, &order).await?;
+    }
     stored.order = order;
     if changed {
         stored.version += 1;
@@ -196,6 +207,18 @@ pub(crate) async fn update<T>(
         eventlog::append(tx, &drafts).await?;
     }
     Ok((answer, stored))
+}
+
+async fn save_wish(tx: &mut Tx, order: &Order) -> Result<(), Error> {
+    let Wish { by_shop, refund_account } = &order.wish;
+    let actor = by_shop.as_ref().map(|shop| shop.actor);
+    let note = by_shop.as_ref().map_or("", |shop| shop.note.as_str());
+    tx.execute(
+        "update orders set cancel_actor = $2, cancel_note = $3, refund_account = $4 where id = $1",
+        &[&order.id.0, &actor, &note, &refund_account],
+    )
+    .await?;
+    Ok(())
 }
 
 /// How many orders are in each state that is not the last; those beyond `most` are not counted.

@@ -8,7 +8,7 @@ use contracts::order::v1::{
 };
 
 use crate::{
-    domain::{CancelReason, Line, Method, Order, State},
+    domain::{ByShop, CancelReason, Line, Method, Order, State},
     store::Stored,
 };
 
@@ -72,8 +72,15 @@ pub(crate) fn event(order: &Order, milestone: State) -> Option<Event> {
                 .unwrap_or_default()
                 .into(),
             lines: lines(&order.lines),
+            actor_id: shop_of(order, reason).map(|it| it.actor.to_string()).unwrap_or_default(),
+            note: shop_of(order, reason).map(|it| it.note.clone()).unwrap_or_default(),
         }),
     })
+}
+
+/// Who of the shop cancelled it, if that is why.
+fn shop_of(order: &Order, reason: CancelReason) -> Option<&ByShop> {
+    order.wish.by_shop.as_ref().filter(|_| reason == CancelReason::ShopRequest)
 }
 
 /// Lines on the wire.

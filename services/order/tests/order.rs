@@ -318,7 +318,8 @@ impl Shop {
     }
 
     async fn cancel(&self, order: &Order) -> Result<State, Error> {
-        let request = CancelOrderRequest { order_id: order.id.clone() };
+        let request =
+            CancelOrderRequest { order_id: order.id.clone(), ..CancelOrderRequest::default() };
         let request = self.stage.command(As::Member(self.member), request);
         let cancelled = self.orders.clone().cancel_order(request).await.map_err(Error::from)?;
         Ok(cancelled.into_inner().state())
@@ -370,6 +371,7 @@ async fn a_cancellation_whose_end_an_event_tells_leaves_no_key_without_an_answer
         member_id: order.member_id.clone(),
         refunded: order.total.clone(),
         reason: "MEMBER_REQUEST".into(),
+        refund: None,
     });
     let payload = PaymentEvent { frame: None, event: Some(cancelled) }.encode_to_vec();
     shop.publish("payment", "PaymentCancelled", id, payload).await;

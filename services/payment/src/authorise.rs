@@ -17,6 +17,7 @@ use pg::{
     Database, Tx,
     idempotency::Reply,
     in_doubt::{self, Begun, Commands, Settled},
+    task::Outcome,
 };
 use server::Incoming;
 
@@ -26,6 +27,9 @@ use crate::{
     mileage::Mileage,
     store, tasks, wire,
 };
+
+/// How soon a refund is asked for again that was refused.
+const REFUSED: Duration = Duration::from_hours(6);
 
 /// Charges cards.
 #[derive(Clone)]
@@ -78,7 +82,7 @@ impl Authorise {
             .await?;
             let payment = stored.payment.id;
             Ok(match next {
-                Next::Charged => Begun::Already(wire::payment(&stored)),
+                Next::Charged => Begun::Already(wire::payment(&stored, &[])),
                 Next::Ask => {
                     let charge = Charge { key: payment.0, order: order.0, amount, token };
                     Begun::Attempt(Attempt { member, charge })
@@ -138,11 +142,20 @@ impl Authorise {
     }
 
     /// Gives back what a card was charged for an order.
-    pub(crate) async fn refund(&self, order: OrderId) -> Result<(), Error> {
-        tasks::insist("order", order.0, self.acquirer.refund(order.0).await?)?;
+    pub(crate) async fn refund(&self, order: OrderId) -> Result<Outcome, Error> {
+        let refunded = self.acquirer.refund(order.0).await?;
         let mut tx = self.commands.database().begin().await?;
-        store::charge_returned(&mut tx, order).await?;
-        tx.commit().await
+        if store::refunded(&mut tx, order, &refunded).await? {
+            store::charge_returned(&mut tx, order).await?;
+            tx.commit().await?;
+            return Ok(Outcome::Done);
+        }
+        tx.commit().await?;
+        tracing::error!(
+            %order, ?refunded,
+            "the acquirer refuses a refund, an operator has to see to it; asking again later"
+        );
+        Ok(Outcome::Again(REFUSED))
     }
 }
 
@@ -186,7 +199,7 @@ impl in_doubt::Call for Call {
             tasks::look_up(tx, stored.payment.order, self.settle_after).await?;
         }
         Ok(match stored.payment.state {
-            State::Done => Settled::Done(wire::payment(&stored)),
+            State::Done => Settled::Done(wire::payment(&stored, &[])),
             State::Declined => Settled::Undone(Refusal::CardDeclined.into()),
             _ => Settled::Undone(Refusal::OrderCancelled.into()),
         })

@@ -95,7 +95,7 @@ impl Confirm {
             .await?;
             Ok(match number {
                 Some(number) => Begun::Attempt(Attempt::new(number, stored)),
-                None => Begun::Already(wire::payment(&stored)),
+                None => Begun::Already(wire::payment(&stored, &[])),
             })
         };
         let reply = self.commands.run(&incoming.command(), order.0, begin).await?;
@@ -167,7 +167,7 @@ impl in_doubt::Call for Call {
         });
         let (definite, stored) = settled.await?;
         Ok(match outcome {
-            Ok(_) => Settled::Done(wire::payment(&stored)),
+            Ok(_) => Settled::Done(wire::payment(&stored, &[])),
             Err(Failure::Refused(status)) => Settled::Undone(status.into()),
             Err(_) if definite => Settled::Undone(Error::unavailable(
                 "PRODUCT_UNAVAILABLE",

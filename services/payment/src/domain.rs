@@ -4,6 +4,7 @@
 #![warn(clippy::arithmetic_side_effects, reason = "money that wraps is money out of nowhere")]
 
 pub(crate) mod payout;
+pub(crate) mod refund;
 pub(crate) mod wallet;
 
 use std::{
@@ -17,6 +18,11 @@ use base::{
     error::Kind,
     id::Uuid,
     input::{self, Text},
+};
+
+use self::{
+    payout::Account,
+    refund::{GivenBack, Tender},
 };
 
 base::id!(
@@ -120,11 +126,18 @@ pub(crate) enum Outcome {
     DepositRequested,
     Approved,
     Declined,
-    /// Taken back, this much.
-    Cancelled(Money),
+    /// Taken back, and what had been paid given back.
+    Cancelled(Option<GivenBack>),
     Expired,
     /// Charged after all, when nobody wanted it any more: to be voided in silence.
     Voided,
+}
+
+/// Who wants an order cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Member,
+    Shop,
 }
 
 /// What to do about a card.
@@ -172,8 +185,14 @@ impl Payment {
         Outcome::Declined
     }
 
-    /// The order is cancelled: give the money back, now or as soon as the outcome is known.
-    pub(crate) fn cancelled(&mut self, reason: &str, wallets: &mut Wallets) -> Option<Outcome> {
+    /// The order is cancelled: give the money back, now or as soon as the outcome is known. That of a
+    /// bank transfer goes to `account`, or to the wallet when there is none.
+    pub(crate) fn cancelled(
+        &mut self,
+        reason: &str,
+        account: Option<Account>,
+        wallets: &mut Wallets,
+    ) -> Option<Outcome> {
         match self.state {
             State::New => {
                 self.state = State::Refused;
@@ -183,34 +202,46 @@ impl Payment {
                 reason.clone_into(&mut self.reason);
                 None
             }
-            State::WaitingForDeposit => Some(self.cancel(reason, Money::ZERO)),
+            State::WaitingForDeposit => Some(self.cancel(reason, None)),
             State::Done => {
-                if self.method == Method::Wallet {
-                    wallets.entry(self.member).and_modify(|balance| {
-                        *balance = balance
-                            .plus(self.amount)
-                            .expect("it would take nine thousand million top-ups to pay so much");
-                    });
+                let to = match (self.method, account) {
+                    (Method::Card, _) => Tender::Card,
+                    (Method::BankTransfer, Some(account)) => Tender::BankTransfer(account),
+                    (Method::Wallet | Method::BankTransfer, _) => Tender::Wallet,
+                };
+                let amount = self.amount;
+                if to == Tender::Wallet && amount != Money::ZERO {
+                    let balance = wallets.entry(self.member).or_insert(Money::ZERO);
+                    *balance = balance
+                        .plus(amount)
+                        .expect("it would take nine thousand million top-ups to pay so much");
                 }
-                Some(self.cancel(reason, self.amount))
+                let given_back = (amount != Money::ZERO).then_some(GivenBack { amount, to });
+                Some(self.cancel(reason, given_back))
             }
             State::Declined | State::Cancelled | State::Expired | State::Refused => None,
         }
     }
 
-    fn cancel(&mut self, reason: &str, refunded: Money) -> Outcome {
+    fn cancel(&mut self, reason: &str, given_back: Option<GivenBack>) -> Outcome {
         self.state = State::Cancelled;
         self.attempts = 0;
         reason.clone_into(&mut self.reason);
-        Outcome::Cancelled(refunded)
+        Outcome::Cancelled(given_back)
     }
 
-    /// The order asks whether it may be cancelled.
-    pub(crate) fn ask_cancel(&mut self, wallets: &mut Wallets) -> Result<Option<Outcome>, Refusal> {
-        match (self.state, self.method) {
-            (State::Confirming, _) => Err(Refusal::Confirming),
-            (State::Done, Method::BankTransfer) => Err(Refusal::DepositConfirmed),
-            _ => Ok(self.cancelled("MEMBER_REQUEST", wallets)),
+    /// The order asks whether it may be cancelled, by its member or by the shop.
+    pub(crate) fn ask_cancel(
+        &mut self,
+        by: By,
+        account: Option<Account>,
+        wallets: &mut Wallets,
+    ) -> Result<Option<Outcome>, Refusal> {
+        match (self.state, self.method, by) {
+            (State::Confirming, ..) => Err(Refusal::Confirming),
+            (State::Done, Method::BankTransfer, By::Member) => Err(Refusal::DepositConfirmed),
+            (.., By::Member) => Ok(self.cancelled("MEMBER_REQUEST", account, wallets)),
+            (.., By::Shop) => Ok(self.cancelled("SHOP_REQUEST", account, wallets)),
         }
     }
 
@@ -317,14 +348,14 @@ impl Payment {
         let mut outcomes = vec![Outcome::Approved];
         if !self.reason.is_empty() {
             let reason = self.reason.clone();
-            outcomes.extend(self.cancelled(&reason, wallets));
+            outcomes.extend(self.cancelled(&reason, None, wallets));
         }
         outcomes
     }
 
     /// Product has refused the goods.
     pub(crate) fn confirm_refused(&mut self, reason: &str) -> Option<Outcome> {
-        (self.state == State::Confirming).then(|| self.cancel(reason, Money::ZERO))
+        (self.state == State::Confirming).then(|| self.cancel(reason, None))
     }
 
     /// The call to product never ran. The payment waits as before, unless another attempt joined:
@@ -336,7 +367,7 @@ impl Payment {
         self.attempts = 0;
         self.state = State::WaitingForDeposit;
         let reason = std::mem::take(&mut self.reason);
-        let wish = (!reason.is_empty()).then(|| self.cancel(&reason, Money::ZERO));
+        let wish = (!reason.is_empty()).then(|| self.cancel(&reason, None));
         (true, wish)
     }
 

@@ -42,7 +42,7 @@ fn a_short_balance_is_left_alone() {
     let outcome = payment.placed(placed(Method::Wallet, 1_001), &mut wallets);
     assert_eq!(outcome, Some(Outcome::Declined));
     assert_eq!(wallets[&payment.member], Money::krw(1_000));
-    assert_eq!(payment.cancelled("MEMBER_REQUEST", &mut wallets), None);
+    assert_eq!(payment.cancelled("MEMBER_REQUEST", None, &mut wallets), None);
 }
 
 #[test]
@@ -53,9 +53,10 @@ fn a_cancelled_payment_gives_back_all_of_it_once() {
     assert_eq!(payment.placed(order.clone(), &mut wallets), Some(Outcome::Approved));
     assert_eq!(payment.placed(order, &mut wallets), None);
     assert_eq!(wallets[&payment.member], Money::krw(400));
-    let cancelled = payment.cancelled("OUT_OF_STOCK", &mut wallets);
-    assert_eq!(cancelled, Some(Outcome::Cancelled(Money::krw(600))));
-    assert_eq!(payment.cancelled("MEMBER_REQUEST", &mut wallets), None);
+    let cancelled = payment.cancelled("OUT_OF_STOCK", None, &mut wallets);
+    let given_back = GivenBack { amount: Money::krw(600), to: Tender::Wallet };
+    assert_eq!(cancelled, Some(Outcome::Cancelled(Some(given_back))));
+    assert_eq!(payment.cancelled("MEMBER_REQUEST", None, &mut wallets), None);
     assert_eq!(wallets[&payment.member], Money::krw(1_000));
     assert_eq!(payment.reason, "OUT_OF_STOCK");
 }
@@ -65,7 +66,7 @@ fn an_order_cancelled_first_is_never_charged() {
     for method in [Method::Wallet, Method::BankTransfer, Method::Card] {
         let mut payment = payment();
         let mut wallets = with_balance(&payment, 1_000);
-        assert_eq!(payment.cancelled("MEMBER_REQUEST", &mut wallets), None);
+        assert_eq!(payment.cancelled("MEMBER_REQUEST", None, &mut wallets), None);
         assert_eq!(payment.placed(placed(method, 600), &mut wallets), None);
         assert_eq!(payment.authorise(Money::krw(600)), Err(Refusal::OrderCancelled));
         assert_eq!(payment.state, State::Refused);
@@ -85,7 +86,7 @@ fn a_card_is_charged_once_and_voided_when_the_order_was_cancelled_meanwhile() {
 
     let mut late = payment();
     assert_eq!(late.authorise(Money::krw(5)), Ok(Authorise::Ask));
-    assert_eq!(late.cancelled("MEMBER_REQUEST", &mut wallets), None);
+    assert_eq!(late.cancelled("MEMBER_REQUEST", None, &mut wallets), None);
     assert_eq!(late.authorise(Money::krw(5)), Err(Refusal::OrderCancelled));
     assert_eq!(late.charged("ref"), Some(Outcome::Voided));
     assert_eq!(late.state, State::Cancelled);
@@ -99,11 +100,11 @@ fn a_deposit_is_confirmed_with_the_right_amount_alone() {
     let wrong = payment.confirm(Money::krw(2_999), "Kim", NOW);
     assert_eq!(wrong, Err(Refusal::WrongAmount(Money::krw(3_000))));
     assert_eq!(payment.confirm(Money::krw(3_000), "Kim", NOW), Ok(Some(1)));
-    assert_eq!(payment.ask_cancel(&mut wallets), Err(Refusal::Confirming));
+    assert_eq!(payment.ask_cancel(By::Member, None, &mut wallets), Err(Refusal::Confirming));
     assert_eq!(payment.expire(), None, "it expires only while it waits");
     assert_eq!(payment.confirmed(&mut wallets), [Outcome::Approved]);
     assert_eq!(payment.confirm(Money::krw(3_000), "Kim", NOW), Ok(None));
-    assert_eq!(payment.ask_cancel(&mut wallets), Err(Refusal::DepositConfirmed));
+    assert_eq!(payment.ask_cancel(By::Member, None, &mut wallets), Err(Refusal::DepositConfirmed));
 }
 
 #[test]
@@ -220,8 +221,8 @@ fn take(payment: &mut Payment, wallets: &mut Wallets, step: Step) -> Vec<Outcome
         Step::ConfirmRefused => one(payment.confirm_refused("OUT_OF_STOCK")),
         Step::ConfirmNeverRan => one(payment.confirm_never_ran(payment.attempts).1),
         Step::Expire => one(payment.expire()),
-        Step::AskCancel => one(payment.ask_cancel(wallets).unwrap_or_default()),
-        Step::OrderCancelled => one(payment.cancelled("MEMBER_REQUEST", wallets)),
+        Step::AskCancel => one(payment.ask_cancel(By::Member, None, wallets).unwrap_or_default()),
+        Step::OrderCancelled => one(payment.cancelled("MEMBER_REQUEST", None, wallets)),
     }
 }
 
@@ -251,7 +252,7 @@ fn whatever_happens_no_money_is_lost_or_made() {
         histories += 1;
         let count = |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|o| wanted(o)).count();
         let approved = count(|o| *o == Outcome::Approved);
-        let refunded = count(|o| *o == Outcome::Cancelled(Money::krw(AMOUNT)));
+        let refunded = count(|o| matches!(o, Outcome::Cancelled(Some(_))));
         assert!(approved <= 1 && refunded <= approved, "{outcomes:?}");
         assert_eq!(payment.state == State::Done, approved == 1 && refunded == 0, "{outcomes:?}");
         let paid = if payment.method == Method::Wallet && payment.state == State::Done {

@@ -44,7 +44,7 @@ use self::{
 /// The payment service.
 pub const SERVICE: Service = Service {
     name: "payment",
-    migrations: pg::migrations!["V1__payments", "V2__hot_wallets", "V3__ledger_plan", "V4__wallets"],
+    migrations: pg::migrations!["V1__payments", "V2__hot_wallets", "V3__ledger_plan", "V4__wallets", "V5__refunds"],
     build,
 };
 
@@ -100,6 +100,7 @@ fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
         .serve(PaymentServiceServer::new(payments))
         .publish::<PaymentEvent>()
         .work(worker)
+        .measure(metrics::measure)
         .follow(policy::Orders { deposit_within })?
         .follow(policy::Members)?;
     Ok(())

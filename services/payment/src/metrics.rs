@@ -2,17 +2,37 @@
 
 use std::sync::LazyLock;
 
-use base::Money;
-use telemetry::Counters;
+use base::{Error, Money};
+use pg::Database;
+use telemetry::{Counters, Gauges};
 
-use crate::domain::{Outcome, Payment};
+use crate::{
+    domain::{Outcome, Payment},
+    store,
+};
 
+type One = [(&'static str, &'static str); 1];
 type Two = [(&'static str, &'static str); 2];
 
 static PAYMENTS: LazyLock<Counters<Two>> =
     LazyLock::new(|| telemetry::counters("hansang.payments", "What became of payments"));
 static WON: LazyLock<Counters<Two>> =
     LazyLock::new(|| telemetry::counters("hansang.payments.won", "The same, in won"));
+
+static FAILED: LazyLock<Gauges<One>> = LazyLock::new(|| {
+    let help = "Refunds that the acquirer refuses, which an operator has to see to; 1,000 is that or more";
+    telemetry::gauges("hansang.payments.refunds_failed", help)
+});
+
+/// Refunds that are counted, at most: a look costs the same however many there are.
+const MOST: i64 = 1_000;
+
+/// Looks how many refunds wait for an operator.
+pub(crate) async fn measure(database: Database) -> Result<(), Error> {
+    let failed = store::failed(&mut database.read().await?, MOST).await?;
+    FAILED.get_or_create(&[("tender", "CARD")]).set(failed);
+    Ok(())
+}
 
 /// What is counted of an outcome.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +47,9 @@ impl Counted {
             Outcome::DepositRequested => ("deposit_requested", payment.amount),
             Outcome::Approved => ("approved", payment.amount),
             Outcome::Declined => ("declined", payment.amount),
-            Outcome::Cancelled(amount) => ("cancelled", *amount),
+            Outcome::Cancelled(given_back) => {
+                ("cancelled", given_back.as_ref().map_or(Money::ZERO, |it| it.amount))
+            }
             Outcome::Expired => ("expired", payment.amount),
             Outcome::Voided => ("voided", payment.amount),
         };

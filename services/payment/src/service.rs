@@ -2,14 +2,15 @@
 
 use std::ops::RangeInclusive;
 
-use base::{Error, Money, error::not_found, page::Page};
+use base::{Error, Money, error::not_found, id::Uuid, page::Page};
 use contracts::payment::v1::{
     self as pb, AdjustWalletRequest, AuthorizeRequest, GetPayoutRequest, ListPayoutsRequest, ListPayoutsResponse, PayOutWalletRequest, CancelPaymentRequest, CancelPaymentResponse,
     ConfirmDepositRequest, GetPaymentRequest, GetWalletRequest, ListPaymentsRequest,
     ListPaymentsResponse, ListWalletEntriesRequest, ListWalletEntriesResponse, TopUpWalletRequest,
     payment_service_server::PaymentService,
 };
-use pg::{Database, Tx, idempotency};
+use identity::access::Scope;
+use pg::{Database, Reader, Tx, idempotency};
 use server::{Incoming, incoming::to_the_end};
 use tonic::{Request, Response, Status};
 
@@ -17,11 +18,11 @@ use crate::{
     authorise::Authorise,
     confirm::Confirm,
     domain::{
-        MemberId, OrderId, PaymentId, Refusal, State,
+        By, MemberId, OrderId, PaymentId, Refusal, State,
         payout::{Account, PAYOUT, PayoutId},
         wallet::{ADJUSTMENT, Note, REASON},
     },
-    store::{self, Filter},
+    store::{self, Filter, Stored},
     top_up::FillWallet,
     wire,
 };
@@ -44,7 +45,8 @@ impl PaymentService for Payments {
         let id = PaymentId::parse("paymentId", &incoming.message.payment_id)?;
         let mut reader = self.database.read().await?;
         let stored = store::get(&mut reader, id, incoming.scope.owner()).await?;
-        Ok(Response::new(wire::payment(&stored)))
+        let mut payments = rendered(&mut reader, &[stored], &incoming.scope).await?;
+        Ok(Response::new(payments.remove(0).1))
     }
 
     async fn list_payments(
@@ -65,7 +67,7 @@ impl PaymentService for Payments {
         let filter = Filter { owner: incoming.scope.owner(), order, state };
         let mut reader = self.database.read().await?;
         let payments = store::list(&mut reader, &filter, page).await?;
-        let payments = payments.iter().map(|stored| (stored.payment.id.0, wire::payment(stored)));
+        let payments = rendered(&mut reader, &payments, &incoming.scope).await?;
         let (payments, next_page_token) = page.cut(payments);
         Ok(Response::new(ListPaymentsResponse { payments, next_page_token }))
     }
@@ -96,14 +98,17 @@ impl PaymentService for Payments {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let order = OrderId::parse("orderId", &incoming.message.order_id)?;
         let member = MemberId(member);
+        let by = if incoming.message.by_shop { By::Shop } else { By::Member };
+        let to = incoming.message.refund_account.as_ref();
+        let to = to.map(|it| account("refundAccount", Some(it))).transpose()?;
         let mut tx = self.database.begin().await?;
         let ((), stored) = store::update(&mut tx, order, member, |payment, wallets| {
-            Ok(((), payment.ask_cancel(wallets)?.into_iter().collect()))
+            Ok(((), payment.ask_cancel(by, to, wallets)?.into_iter().collect()))
         })
         .await?;
         tx.commit().await?;
         let known = stored.payment.state != State::Refused;
-        Ok(Response::new(CancelPaymentResponse { payment: known.then(|| wire::payment(&stored)) }))
+        Ok(Response::new(CancelPaymentResponse { payment: known.then(|| wire::payment(&stored, &[])) }))
     }
 
     async fn get_wallet(
@@ -220,6 +225,25 @@ impl PaymentService for Payments {
         let (entries, next_page_token) = page.cut(entries);
         Ok(Response::new(ListWalletEntriesResponse { entries, next_page_token }))
     }
+}
+
+/// Payments as `scope` sees them, each with what went back of it.
+async fn rendered(
+    reader: &mut Reader,
+    payments: &[Stored],
+    scope: &Scope,
+) -> Result<Vec<(Uuid, pb::Payment)>, Error> {
+    let cancelled = payments.iter().filter(|it| it.payment.state == State::Cancelled);
+    let orders: Vec<Uuid> = cancelled.map(|it| it.payment.order.0).collect();
+    let refunds = store::refunds(reader, &orders).await?;
+    let render = |stored: &Stored| {
+        let refunds = refunds.get(&stored.payment.order).map_or(&[][..], Vec::as_slice);
+        let payment = wire::payment(stored, refunds);
+        let payment =
+            if scope.owner().is_some() { wire::for_member(payment) } else { payment };
+        (stored.payment.id.0, payment)
+    };
+    Ok(payments.iter().map(render).collect())
 }
 
 /// Reads an account of a request; `field` is its path.

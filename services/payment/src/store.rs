@@ -2,6 +2,7 @@
 
 mod ledger;
 mod payout;
+mod refund;
 mod wallet;
 
 use std::{collections::BTreeMap, time::SystemTime};
@@ -15,6 +16,7 @@ use self::ledger::{Account, Kind, Ledger, Move};
 use crate::{
     domain::{
         Line, MemberId, Method, OrderId, Outcome, Payment, PaymentId, Placed, State, Wallets,
+        refund::{GivenBack, Refund},
     },
     metrics::Counted,
     tasks, wire,
@@ -23,6 +25,7 @@ pub(crate) use payout::{
     Stored as StoredPayout, from_wallet as pay_out, get as payout, has_withdrawn,
     list as payouts, paid, withdraw_members,
 };
+pub(crate) use refund::{Stored as StoredRefund, failed, of_orders as refunds, refunded};
 pub(crate) use wallet::{
     Entry, adjust, balance, begin_top_up, entries, lock_top_up, save_top_up, top_up_charged,
     top_up_refunded, wallet_balance,
@@ -69,8 +72,13 @@ impl Stored {
     }
 
     /// The event of an outcome, if others would want to know.
-    fn tell(&mut self, outcome: &Outcome, cause: Option<&Cause>) -> Option<Draft> {
-        let event = wire::event(&self.payment, outcome)?;
+    fn tell(
+        &mut self,
+        outcome: &Outcome,
+        refund: Option<&Refund>,
+        cause: Option<&Cause>,
+    ) -> Option<Draft> {
+        let event = wire::event(&self.payment, outcome, refund)?;
         self.version += 1;
         let (id, order) = (self.payment.id.0, self.payment.order.0);
         let draft = Draft::of(event, id, self.version, order);
@@ -106,7 +114,9 @@ pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
         let cause = Some(&learned.cause);
         books.change(learned.order, cause, |payment, wallets| match &learned.fact {
             Fact::Placed(placed) => payment.placed(placed.clone(), wallets).into_iter().collect(),
-            Fact::Cancelled { reason } => payment.cancelled(reason, wallets).into_iter().collect(),
+            Fact::Cancelled { reason } => {
+                payment.cancelled(reason, None, wallets).into_iter().collect()
+            }
         });
     }
     books.close(tx).await.map(|_| ())
@@ -152,6 +162,7 @@ struct Books {
     wallets_before: Wallets,
     drafts: Vec<Draft>,
     ledger: Ledger,
+    refunds: Vec<(Payment, GivenBack, Refund)>,
     tasks: Vec<(OrderId, tasks::Kind)>,
     counted: Vec<Counted>,
 }
@@ -168,6 +179,7 @@ impl Books {
             wallets,
             drafts: Vec::new(),
             ledger: Ledger::default(),
+            refunds: Vec::new(),
             tasks: Vec::new(),
             counted: Vec::new(),
         })
@@ -188,8 +200,15 @@ impl Books {
         for outcome in outcomes {
             self.ledger.add(&stored.payment, &outcome);
             self.counted.push(Counted::of(&stored.payment, &outcome));
-            self.drafts.extend(stored.tell(&outcome, cause));
+            let refund = match &outcome {
+                Outcome::Cancelled(Some(given_back)) => Some(Refund::new(order, given_back)),
+                _ => None,
+            };
+            self.drafts.extend(stored.tell(&outcome, refund.as_ref(), cause));
             self.tasks.extend(tasks::after(&stored.payment, &outcome).map(|kind| (order, kind)));
+            if let (Outcome::Cancelled(Some(given_back)), Some(refund)) = (outcome, refund) {
+                self.refunds.push((stored.payment.clone(), given_back, refund));
+            }
         }
     }
 
@@ -203,6 +222,7 @@ impl Books {
         save_payments(tx, &changed).await?;
         save_wallets(tx, &self.wallets_before, &self.wallets).await?;
         self.ledger.save(tx).await?;
+        refund::insert(tx, &self.refunds).await?;
         tasks::schedule(tx, &self.tasks).await?;
         eventlog::append(tx, &self.drafts).await?;
         tx.once_committed(move || self.counted.into_iter().for_each(Counted::count));
@@ -336,6 +356,21 @@ async fn save_wallets(tx: &mut Tx, before: &Wallets, after: &Wallets) -> Result<
         "update wallet set balance_minor = n.balance_minor
          from unnest($1::uuid[], $2::bigint[]) as n(member_id, balance_minor)
          where wallet.member_id = n.member_id",
+        &[&members, &balances],
+    )
+    .await?;
+    // A refund may be the first that comes into a wallet.
+    let new = |(member, _): &(&MemberId, &Money)| !before.contains_key(member);
+    let (members, balances): (Vec<Uuid>, Vec<i64>) =
+        after.iter().filter(new).map(|(member, balance)| (member.0, balance.minor())).unzip();
+    if members.is_empty() {
+        return Ok(());
+    }
+    tx.execute(
+        "insert into wallet (member_id, balance_minor, currency)
+         select m, b, 'KRW' from unnest($1::uuid[], $2::bigint[]) as n(m, b)
+         on conflict (member_id) do update
+         set balance_minor = wallet.balance_minor + excluded.balance_minor",
         &[&members, &balances],
     )
     .await?;

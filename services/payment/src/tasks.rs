@@ -53,7 +53,7 @@ impl Kind {
 pub(crate) fn after(payment: &Payment, outcome: &Outcome) -> Option<Kind> {
     match outcome {
         Outcome::DepositRequested => payment.deposit_due.map(Kind::Expire),
-        Outcome::Cancelled(_) if payment.method == Method::Card => Some(Kind::Refund),
+        Outcome::Cancelled(Some(_)) if payment.method == Method::Card => Some(Kind::Refund),
         Outcome::Voided => Some(Kind::Refund),
         Outcome::Approved | Outcome::Declined | Outcome::Cancelled(_) | Outcome::Expired => None,
     }

@@ -1,22 +1,24 @@
 //! How payments and wallets look elsewhere: on the wire, in events, and in the database, where states and
 //! methods have their names from the contract.
 
-use base::{Error, Money};
+use std::time::SystemTime;
+
+use base::{Error, Money, id::Uuid};
 use contracts::{
     order::v1::PaymentMethod,
     payment::v1::{
         self as pb, DepositExpired, DepositRequested, PaymentApproved, PaymentCancelled,
-        PaymentDeclined, WalletAdjusted, WalletToppedUp, payment_event::Event,
+        PaymentDeclined, PaymentRefunded, WalletAdjusted, WalletToppedUp, payment_event::Event,
     },
 };
 
 use crate::{
-    domain::{MemberId, Method, Outcome, Payment, State, payout::PayoutState, wallet::Note},
-    store::{Entry, Stored, StoredPayout},
+    domain::{MemberId, Method, Outcome, Payment, State, payout::PayoutState, refund::{Refund, RefundState}, wallet::Note},
+    store::{Entry, Stored, StoredPayout, StoredRefund},
 };
 
 /// A payment on the wire.
-pub(crate) fn payment(stored: &Stored) -> pb::Payment {
+pub(crate) fn payment(stored: &Stored, refunds: &[StoredRefund]) -> pb::Payment {
     let payment = &stored.payment;
     pb::Payment {
         id: payment.id.to_string(),
@@ -30,7 +32,45 @@ pub(crate) fn payment(stored: &Stored) -> pb::Payment {
         cancel_reason: payment.reason.clone(),
         etag: etag(stored),
         create_time: Some(stored.create_time.into()),
+        refunds: refunds.iter().map(|it| refund(&it.refund, Some(it.create_time))).collect(),
     }
+}
+
+/// A refund on the wire.
+fn refund(refund: &Refund, create_time: Option<SystemTime>) -> pb::Refund {
+    let state = match refund.state {
+        RefundState::Refunding => pb::refund::State::Refunding,
+        RefundState::Refunded => pb::refund::State::Refunded,
+        RefundState::Failed => pb::refund::State::Failed,
+    };
+    pb::Refund {
+        tender: method(refund.tender).into(),
+        amount: Some(refund.amount.to_wire().into()),
+        state: state.into(),
+        payout_id: refund.payout.map(|id| id.to_string()).unwrap_or_default(),
+        create_time: create_time.map(Into::into),
+        id: refund.id.to_string(),
+    }
+}
+
+/// What a member reads of a payment: that a refund failed is the shop's matter.
+pub(crate) fn for_member(mut payment: pb::Payment) -> pb::Payment {
+    for refund in &mut payment.refunds {
+        if refund.state() == pb::refund::State::Failed {
+            refund.set_state(pb::refund::State::Refunding);
+        }
+    }
+    payment
+}
+
+/// The event of a refund that has gone on.
+pub(crate) fn refund_event(payment: Uuid, member: Uuid, stored: &StoredRefund) -> Event {
+    Event::PaymentRefunded(PaymentRefunded {
+        payment_id: payment.to_string(),
+        order_id: stored.refund.order.to_string(),
+        member_id: member.to_string(),
+        refund: Some(refund(&stored.refund, Some(stored.create_time))),
+    })
 }
 
 /// Changes with every change of a payment.
@@ -48,7 +88,7 @@ pub(crate) fn entry(entry: &Entry) -> pb::WalletEntry {
     let kind = pb::wallet_entry::Kind::from_str_name(&entry.kind).unwrap_or_default();
     let paid_out =
         matches!(kind, pb::wallet_entry::Kind::Payout | pb::wallet_entry::Kind::PayoutFailed);
-    let text = |id: Option<base::id::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     pb::WalletEntry {
         id: entry.id.to_string(),
         kind: kind.into(),
@@ -87,7 +127,11 @@ pub(crate) fn payout(stored: &StoredPayout) -> pb::Payout {
 }
 
 /// The event of an outcome; none for what others never knew.
-pub(crate) fn event(payment: &Payment, outcome: &Outcome) -> Option<Event> {
+pub(crate) fn event(
+    payment: &Payment,
+    outcome: &Outcome,
+    given_back: Option<&Refund>,
+) -> Option<Event> {
     let payment_id = payment.id.to_string();
     let (order_id, member_id) = (payment.order.to_string(), payment.member.to_string());
     let amount = Some(payment.amount.to_wire().into());
@@ -113,12 +157,13 @@ pub(crate) fn event(payment: &Payment, outcome: &Outcome) -> Option<Event> {
         Outcome::Declined => {
             Event::PaymentDeclined(PaymentDeclined { payment_id, order_id, member_id, reason })
         }
-        Outcome::Cancelled(refunded) => Event::PaymentCancelled(PaymentCancelled {
+        Outcome::Cancelled(_) => Event::PaymentCancelled(PaymentCancelled {
             payment_id,
             order_id,
             member_id,
-            refunded: Some(refunded.to_wire().into()),
+            refunded: Some(given_back.map_or(Money::ZERO, |it| it.amount).to_wire().into()),
             reason,
+            refund: given_back.map(|it| refund(it, None)),
         }),
         Outcome::Expired => {
             Event::DepositExpired(DepositExpired { payment_id, order_id, member_id })

@@ -40,7 +40,7 @@ impl Handler for Worker {
             tasks::CONFIRM => self.confirm.resume(order).await?,
             tasks::EXPIRE => expire(&self.database, order).await?,
             tasks::LOOK_UP => self.authorise.look_up(order).await?,
-            tasks::REFUND => self.authorise.refund(order).await?,
+            tasks::REFUND => return self.authorise.refund(order).await,
             tasks::ABANDON_TOP_UP => self.fill_wallet.abandon(top_up).await?,
             tasks::LOOK_UP_TOP_UP => self.fill_wallet.look_up(top_up).await?,
             tasks::REFUND_TOP_UP => self.fill_wallet.refund(top_up).await?,

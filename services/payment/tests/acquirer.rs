@@ -196,6 +196,7 @@ impl Shop {
         let request = CancelPaymentRequest {
             order_id: order.to_string(),
             member_id: self.member.to_string(),
+            ..CancelPaymentRequest::default()
         };
         let request = self.stage.call(As::ServiceFor("order", self.member), request);
         self.payments().cancel_payment(request).await.expect("cancels");

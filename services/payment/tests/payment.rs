@@ -106,7 +106,7 @@ impl Shop {
             order_id: order.to_string(),
             member_id: self.member.to_string(),
             reason: CancelReason::OutOfStock.into(),
-            lines: Vec::new(),
+            ..OrderCancelled::default()
         })
     }
 
@@ -200,7 +200,11 @@ async fn an_order_that_was_cancelled_before_it_was_heard_of_is_never_charged() {
     let shop = Shop::open(5_000).await;
     let order = base::id::new();
     let request =
-        CancelPaymentRequest { order_id: order.to_string(), member_id: shop.member.to_string() };
+        CancelPaymentRequest {
+            order_id: order.to_string(),
+            member_id: shop.member.to_string(),
+            ..CancelPaymentRequest::default()
+        };
     let request = shop.stage.call(As::ServiceFor("order", shop.member), request);
     let answer = shop.payments.clone().cancel_payment(request).await.expect("cancels");
     assert_eq!(answer.into_inner().payment, None);
@@ -307,6 +311,7 @@ async fn a_deposit_is_confirmed_once_however_often_it_is_asked() {
     let request = CancelPaymentRequest {
         order_id: payment.order_id.clone(),
         member_id: shop.member.to_string(),
+        ..CancelPaymentRequest::default()
     };
     let request = shop.stage.call(As::ServiceFor("order", shop.member), request);
     let refused = shop.payments.clone().cancel_payment(request).await.expect_err("too late");
@@ -375,6 +380,7 @@ async fn of_a_cancellation_and_a_confirmation_exactly_one_wins() {
         let request = CancelPaymentRequest {
             order_id: payment.order_id.clone(),
             member_id: shop.member.to_string(),
+            ..CancelPaymentRequest::default()
         };
         let request = shop.stage.call(As::ServiceFor("order", shop.member), request);
         let mut payments = shop.payments.clone();

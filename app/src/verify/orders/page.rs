@@ -88,7 +88,7 @@ fn payment_state(event: &str) -> &str {
         "DepositExpired" => "EXPIRED",
         "PaymentApproved" => "DONE",
         "PaymentDeclined" => "DECLINED",
-        "PaymentCancelled" => "CANCELLED",
+        "PaymentCancelled" | "PaymentRefunded" => "CANCELLED",
         other => other,
     }
 }

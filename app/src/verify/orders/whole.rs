@@ -146,7 +146,12 @@ impl Payment {
     fn may_have_told(&self) -> bool {
         let transfer = self.method == "BANK_TRANSFER";
         let card = self.method == "CARD";
-        match (&*self.state, &*self.log) {
+        // A refund may have gone on since, and more than once.
+        let mut log = &*self.log;
+        while let Some(before) = log.strip_suffix(",PaymentRefunded") {
+            log = before;
+        }
+        match (&*self.state, log) {
             ("NEW" | "AUTHORISING" | "REFUSED", log) => log.is_empty(),
             ("WAITING_FOR_DEPOSIT" | "CONFIRMING", log) => log == "DepositRequested",
             ("DONE", log) if transfer => log == "DepositRequested,PaymentApproved",

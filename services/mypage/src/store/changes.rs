@@ -116,7 +116,10 @@ pub(crate) async fn orders(
     let rows = reader
         .query(
             "select o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
-               o.delivery_state, o.change, array_agg(m.state order by m.version) as states,
+               o.delivery_state, o.change,
+               (select array_agg(r.body order by r.refund_id) from refund_view r
+                where r.order_id = o.order_id) as refunds,
+               array_agg(m.state order by m.version) as states,
                array_agg(m.at order by m.version) as times,
                array_agg(m.trace_id order by m.version) as traces
              from (select * from order_view

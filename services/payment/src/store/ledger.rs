@@ -3,7 +3,11 @@
 use base::{Error, Money, id::Uuid};
 use pg::Tx;
 
-use crate::domain::{MemberId, Method, OrderId, Outcome, Payment, wallet::Note};
+use crate::domain::{
+    MemberId, Method, OrderId, Outcome, Payment,
+    refund::{GivenBack, Tender},
+    wallet::Note,
+};
 
 /// Why money moves.
 #[derive(Clone, Copy, Debug)]
@@ -129,13 +133,21 @@ impl Ledger {
         };
         let moved = match outcome {
             Outcome::Approved => Move::new(Kind::Payment, side(), Account::Sales, payment.amount),
-            Outcome::Cancelled(refunded) => {
-                Move::new(Kind::Refund, Account::Sales, side(), *refunded)
+            Outcome::Cancelled(Some(GivenBack { amount, to })) => {
+                let to = match to {
+                    Tender::Card => Account::Card.into(),
+                    Tender::Wallet => Side::from(payment.member),
+                    Tender::BankTransfer(_) => Account::Payout.into(),
+                };
+                Move::new(Kind::Refund, Account::Sales, to, *amount)
             }
             Outcome::Voided => {
                 Move::new(Kind::ChargeFound, Account::Card, Account::Held, payment.amount)
             }
-            Outcome::DepositRequested | Outcome::Declined | Outcome::Expired => return,
+            Outcome::Cancelled(None)
+            | Outcome::DepositRequested
+            | Outcome::Declined
+            | Outcome::Expired => return,
         };
         self.push(moved.of_order(payment.order));
     }

@@ -8,13 +8,14 @@ use tokio_postgres::Row;
 
 use super::{
     ledger::{Account, Kind, Ledger, Move},
-    wallet,
+    refund, wallet,
 };
 use crate::{
     bank::Paid,
     domain::{
-        MemberId, OrderId, Refusal,
+        MemberId, Method, OrderId, Refusal,
         payout::{self, Payout, PayoutId, PayoutState},
+        refund::{RefundId, RefundState},
         wallet::take_out,
     },
     tasks,
@@ -66,7 +67,7 @@ pub(crate) async fn from_wallet(
     let mut wallet = wallet::lock(tx, member).await?;
     wallet.balance = take_out(wallet.balance, amount)?;
     let moved = Move::new(Kind::Payout, member, Account::Payout, amount);
-    wallet.save(tx, moved.of(id.0)).await?;
+    wallet.save(tx, moved.of(id.0), None).await?;
     let (state, failure) = (PayoutState::Requested, String::new());
     let member = Some(member);
     let payout =
@@ -111,6 +112,10 @@ pub(crate) async fn paid(tx: &mut Tx, id: PayoutId, paid: &Paid) -> Result<(), E
         Paid::Pending => return Ok(()),
         Paid::Sent => {
             payout.state = PayoutState::Sent;
+            if let Some(order) = payout.order {
+                let refund = RefundId(id.0);
+                refund::set(tx, refund, order, Method::BankTransfer, RefundState::Refunded).await?;
+            }
             let sent = Move::new(Kind::PayoutSent, Account::Payout, Account::Bank, payout.amount);
             ledger.push(sent.of(id.0));
         }
@@ -132,11 +137,15 @@ pub(crate) async fn paid(tx: &mut Tx, id: PayoutId, paid: &Paid) -> Result<(), E
 /// What could not be sent is its member's again.
 async fn give_back(tx: &mut Tx, payout: &Payout) -> Result<(), Error> {
     let member = payout.member.ok_or_else(|| Error::internal("a payout of nobody's"))?;
+    if let Some(order) = payout.order {
+        let refund = RefundId(payout.id.0);
+        refund::set(tx, refund, order, Method::Wallet, RefundState::Refunded).await?;
+    }
     let mut wallet = wallet::lock(tx, member).await?;
     // It was in there before: not refused by a limit.
     wallet.balance = wallet.balance.plus(payout.amount).ok_or(Refusal::WalletFull)?;
     let moved = Move::new(Kind::PayoutFailed, Account::Payout, member, payout.amount);
-    wallet.save(tx, moved.of(payout.id.0)).await
+    wallet.save(tx, moved.of(payout.id.0), None).await
 }
 
 /// Reads one payout that `owner` may see (`None`: any).

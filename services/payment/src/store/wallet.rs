@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use base::{Error, Money, error::not_found, id::Uuid, page::Page};
+use contracts::payment::v1::payment_event::Event;
 use eventlog::Draft;
 use pg::{Reader, Tx};
 use tokio_postgres::Row;
@@ -41,9 +42,14 @@ pub(super) async fn lock(tx: &mut Tx, member: MemberId) -> Result<Wallet, Error>
 }
 
 impl Wallet {
-    /// Saves the balance, and what made it so.
-    pub(super) async fn save(&mut self, tx: &mut Tx, moved: Move) -> Result<(), Error> {
-        self.version += 1;
+    /// Saves the balance and what made it so, and tells others of it if there is an event.
+    pub(super) async fn save(
+        &mut self,
+        tx: &mut Tx,
+        moved: Move,
+        event: Option<Event>,
+    ) -> Result<(), Error> {
+        self.version += i64::from(event.is_some());
         tx.execute(
             "update wallet set balance_minor = $2, version = $3 where member_id = $1",
             &[&self.member.0, &self.balance.minor(), &self.version],
@@ -51,12 +57,10 @@ impl Wallet {
         .await?;
         let mut ledger = Ledger::default();
         ledger.push(moved);
-        ledger.save(tx).await
-    }
-
-    /// The event of what has just been saved.
-    fn tell(&self, event: contracts::payment::v1::payment_event::Event) -> Draft {
-        Draft::of(event, self.member.0, self.version, self.member.0)
+        ledger.save(tx).await?;
+        let member = self.member.0;
+        let drafts = event.map(|event| Draft::of(event, member, self.version, member));
+        eventlog::append(tx, drafts.as_slice()).await
     }
 }
 
@@ -121,9 +125,8 @@ pub(crate) async fn top_up_charged(
         Charged::Filled(balance) => {
             wallet.balance = balance;
             let moved = Move::new(Kind::TopUp, Account::Card, top_up.member, top_up.amount);
-            wallet.save(tx, moved.of(top_up.id.0)).await?;
-            let told = wallet.tell(wire::topped_up(top_up.member, top_up.amount));
-            eventlog::append(tx, &[told]).await?;
+            let told = wire::topped_up(top_up.member, top_up.amount);
+            wallet.save(tx, moved.of(top_up.id.0), Some(told)).await?;
             Ok((balance, false))
         }
         Charged::Void => {
@@ -162,8 +165,7 @@ pub(crate) async fn adjust(
     } else {
         Move::new(Kind::Adjustment, Account::Adjustment, member, by)
     };
-    wallet.save(tx, moved.noted(note)).await?;
-    eventlog::append(tx, &[wallet.tell(told)]).await?;
+    wallet.save(tx, moved.noted(note), Some(told)).await?;
     Ok(wallet.balance)
 }
 
