@@ -152,6 +152,7 @@ async fn small_story() -> Deployment {
     member.eventually_sees(&cancelled, "DELIVERING").await;
     member.eventually_sees(&short, "CANCELLED").await;
     member.eventually_sees(&waiting, "AWAITING_DEPOSIT").await;
+    some_deposits(&deployment, &member, &product).await;
     // Points and coupons first, so that there is something to take back.
     let gone = deployment.member(0).await;
     deployment.all_holds().await;
@@ -164,6 +165,34 @@ async fn small_story() -> Deployment {
         deployment.kill(service.name);
     }
     deployment
+}
+
+/// A deposit that pays an order, one that nobody knows of, and a payout.
+async fn some_deposits(
+    deployment: &Deployment,
+    member: &people::Member,
+    product: &people::Product,
+) {
+    let seller = deployment.seller().await;
+    let paid = member.order_by_transfer(product, 2).await;
+    member.eventually_sees(&paid, "AWAITING_DEPOSIT").await;
+    let payment = member.get(&format!("/v1/payments?orderId={paid}")).await;
+    let reference = payment.text("payments/0/depositReference");
+    for (transaction, reference) in [("tx 1", &*reference), ("tx 2", "")] {
+        let body = serde_json::json!({
+            "bankTransactionId": transaction, "amount": people::won(2_000),
+            "depositorName": "Kim", "reference": reference,
+        });
+        let deposit = seller.post("/v1/deposits", body).await.expect("an answer");
+        people::with_status(201, deposit);
+    }
+    member.eventually_sees(&paid, "DELIVERING").await;
+    let path = format!("/v1/members/{}/wallet:payOut", member.id);
+    let account = serde_json::json!({
+        "bankCode": "004", "accountNumber": "110-234-567890", "holder": "Kim",
+    });
+    let body = serde_json::json!({ "amount": people::won(1_000), "account": account });
+    people::with_status(200, member.rest.post(&path, body).await.expect("an answer"));
 }
 
 /// Whatever looks wrong is.

@@ -142,14 +142,33 @@ impl Shop {
                 }
                 order
             }
-            "CancelOrder" => {
+            "CancelOrder" | "CancelPayment" => {
                 let order = self.member.buys(std::slice::from_ref(&self.product.id), 1).await;
-                json!({ "orderId": order })
+                let mut request = json!({ "orderId": order });
+                if call == "CancelPayment" {
+                    request["memberId"] = json!(member);
+                }
+                if field.starts_with("refundAccount") {
+                    request["refundAccount"] = account();
+                }
+                request
             }
-            "CancelPayment" => {
-                let order = self.member.buys(std::slice::from_ref(&self.product.id), 1).await;
-                json!({ "orderId": order, "memberId": member })
+            "DeclareDepositor" => {
+                json!({ "orderId": self.order, "memberId": member, "depositorName": "Kim" })
             }
+            "RecordDeposit" => json!({
+                "bankTransactionId": uuid::Uuid::now_v7(), "amount": amount, "depositorName": "Kim",
+            }),
+            "GetDeposit" => json!({ "depositId": self.deposit().await }),
+            "MatchDeposit" => {
+                let order = self.member.order_by_transfer(&self.product, 1).await;
+                self.member.eventually_sees(&order, "AWAITING_DEPOSIT").await;
+                let payment = self.member.get(&format!("/v1/payments?orderId={order}")).await;
+                let payment = payment.text("payments/0/id");
+                json!({ "depositId": self.deposit().await, "paymentId": payment })
+            }
+            "RefundDeposit" => json!({ "depositId": self.deposit().await, "account": account() }),
+            "CreditDeposit" => json!({ "depositId": self.deposit().await, "memberId": member }),
             "ConfirmDeposit" => {
                 let order = self.member.order_by_transfer(&self.product, 1).await;
                 self.member.eventually_sees(&order, "AWAITING_DEPOSIT").await;
@@ -190,7 +209,8 @@ impl Shop {
             "GetPayment" => json!({ "paymentId": self.payment }),
             "GetDelivery" => json!({ "deliveryId": self.delivery }),
             "ListProducts" | "ListOrders" | "ListPayments" | "ListDeliveries"
-            | "ListNotifications" | "ListPayouts" | "ParkedEvents.List" | "ListLogLosses" => json!({}),
+            | "ListNotifications" | "ListPayouts" | "ListDeposits" | "ParkedEvents.List"
+            | "ListLogLosses" => json!({}),
             _ => json!({ "memberId": member }),
         }
     }
@@ -224,6 +244,15 @@ impl Shop {
         Ok(answer?
             .map(|answer| serde_json::to_value(answer).expect("has a JSON form"))
             .unwrap_or_default())
+    }
+
+    /// A deposit that is held.
+    async fn deposit(&self) -> String {
+        let body = json!({
+            "bankTransactionId": uuid::Uuid::now_v7(), "amount": won(1_000), "depositorName": "Lee",
+        });
+        let deposit = self.seller().post("/v1/deposits", body).await.expect("an answer");
+        with_status(201, deposit).text("id")
     }
 
     /// The seller, signed in.

@@ -324,7 +324,10 @@ impl Part {
 
 /// Asks until the answer is yes, for five seconds; `Err` says what is still amiss. A slow machine
 /// gets more with `HANSANG_PATIENCE=3`, and is told when it needed it.
-pub(crate) async fn eventually<T>(what: &str, probe: impl AsyncFn() -> Result<T, String>) -> T {
+pub(crate) async fn eventually<T>(
+    what: &str,
+    mut probe: impl AsyncFnMut() -> Result<T, String>,
+) -> T {
     let patience = std::env::var("HANSANG_PATIENCE").ok().and_then(|p| p.parse().ok()).unwrap_or(1);
     let began = Instant::now();
     loop {

@@ -6,6 +6,7 @@
 mod breakfast;
 mod coupon;
 mod deployment;
+mod deposits;
 mod drain;
 mod everywhere;
 mod killed;

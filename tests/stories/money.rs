@@ -41,10 +41,8 @@ impl Shop {
     /// What My Page says of the refunds of an order, once it says this.
     async fn eventually_gives_back(&self, order: &str, refunds: &[(&str, i64, &str)]) {
         let path = format!("/v1/mypage/{}/orders/{order}", self.member.id);
-        let wanted: Vec<_> = refunds
-            .iter()
-            .map(|(tender, won, state)| format!("{tender} {won} {state}"))
-            .collect();
+        let wanted: Vec<_> =
+            refunds.iter().map(|(tender, won, state)| format!("{tender} {won} {state}")).collect();
         eventually(&format!("refunds {wanted:?}"), async || {
             let view = self.member.get(&path).await;
             let refunds = view.body["refunds"].as_array().cloned().unwrap_or_default();

@@ -23,6 +23,9 @@ const OVERDUE: &str = "no task is overdue, and nothing is left half done";
 const UNANSWERED: &str = "no idempotency key has waited for its answer for more than a minute";
 const SUM: &str = "each ledger transaction sums to zero";
 const BALANCE: &str = "each balance is the sum of its entries, and not below 0";
+const DEPOSIT: &str = "each deposit's amount stands in exactly one place";
+const PAYOUT: &str = "each payout has left where its money was, and is out, on its way, or back";
+const HELD: &str = "what is held, and what is on its way out, is what the ledger says";
 const PAYMENT: &str = "each payment that is DONE is in the ledger, once, and no other is";
 const STOCK: &str = "each stock is initial + restocked − decreased + restored, and not below 0";
 const ALLOCATION: &str = "each order moved the stock that its allocation says";
@@ -115,6 +118,22 @@ pub(crate) const BREAKS: &[Break] = &[
             "update ledger_entry set account = 'BANK' where account = 'SALES' and transaction_id in
                (select id from ledger_transaction where kind = 'REFUND')",
         )],
+    ),
+    broken(
+        &[DEPOSIT],
+        &[("payment", "update deposit set matched_minor = matched_minor - 1 where state = 'MATCHED'")],
+    ),
+    broken(
+        &[DEPOSIT],
+        &[("payment", "update deposit set amount_minor = amount_minor + 1 where state = 'HELD'")],
+    ),
+    broken(
+        &[DEPOSIT, HELD],
+        &[("payment", "update deposit set state = 'CREDITED', held_minor = 0 where state = 'HELD'")],
+    ),
+    broken(
+        &[PAYOUT, HELD],
+        &[("payment", "update payout set state = 'REQUESTED' where state = 'SENT'")],
     ),
     broken(&[STOCK], &[("product", "update product set stock = stock + 1")]),
     broken(

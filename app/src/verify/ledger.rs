@@ -9,10 +9,13 @@ use super::{
     sources::Sources,
 };
 
-pub(super) const RULES: &[Rule] = &[SUM, BALANCE, PAYMENT];
+pub(super) const RULES: &[Rule] = &[SUM, BALANCE, PAYMENT, DEPOSIT, PAYOUT, HELD];
 
 const SUM: Rule = "each ledger transaction sums to zero";
 const BALANCE: Rule = "each balance is the sum of its entries, and not below 0";
+const DEPOSIT: Rule = "each deposit's amount stands in exactly one place";
+const PAYOUT: Rule = "each payout has left where its money was, and is out, on its way, or back";
+const HELD: Rule = "what is held, and what is on its way out, is what the ledger says";
 const PAYMENT: Rule = "each payment that is DONE is in the ledger, once, and no other is";
 
 const ONE_SIDED: &str = "
@@ -49,11 +52,83 @@ const PAYMENTS: &str = "
       and ($1::uuid[] is null or p.order_id = any($1))
     order by p.id";
 
+/// A deposit that is in the ledger is matched, held, credited, or was sent by payouts that have not failed.
+const DEPOSITS: &str = "
+    select 'deposit ' || d.id || ' of ' || d.amount_minor || ' is ' || d.state || ': '
+      || d.matched_minor || ' matched, ' || d.held_minor || ' held, ' || s.sent || ' sent, '
+      || s.credited || ' credited, ' || s.booked || ' in the ledger'
+    from deposit d, lateral (
+      select coalesce((select sum(amount_minor) from payout p
+          where p.deposit_id = d.id and p.state <> 'FAILED'), 0) as sent,
+        coalesce((select sum(e.amount_minor) from ledger_transaction t
+          join ledger_entry e on e.transaction_id = t.id
+          where t.subject_id = d.id and t.kind = 'CREDIT' and e.account = 'WALLET'), 0) as credited,
+        coalesce((select sum(e.amount_minor) from ledger_transaction t
+          join ledger_entry e on e.transaction_id = t.id
+          where t.subject_id = d.id and t.kind = 'DEPOSIT' and e.account = 'HELD'), 0) as booked) s
+    where ($1::uuid[] is null or d.id = any($1) or d.order_id = any($1))
+      and d.state <> 'MATCHING'
+      and (d.matched_minor + d.held_minor + s.sent + s.credited <> d.amount_minor
+        or s.booked <> d.amount_minor
+        or (d.state = 'MATCHED') <> (d.matched_minor = d.amount_minor)
+        or (d.state = 'HELD') <> (d.held_minor > 0))
+    union all
+    select 'payment ' || p.id || ' of ' || p.amount_minor || ' is DONE, its deposits paid '
+      || m.matched
+    from payment p, lateral (select coalesce(sum(d.matched_minor), 0) as matched
+      from deposit d where d.order_id = p.order_id) m
+    where ($1::uuid[] is null or p.order_id = any($1)) and p.state = 'DONE'
+      and p.method = 'BANK_TRANSFER' and m.matched <> p.amount_minor
+      -- Those of versions before had no deposits.
+      and exists (select from ledger_transaction t join ledger_entry e on e.transaction_id = t.id
+        where t.order_id = p.order_id and t.kind = 'PAYMENT' and e.account = 'HELD')
+    order by 1";
+
+/// A payout is on its way until it is sent, or back.
+const PAYOUTS: &str = "
+    select 'payout ' || p.id || ' of ' || p.amount_minor || ' is ' || p.state || ', ' || s.sum
+      || ' of it is on its way'
+    from payout p, lateral (
+      select coalesce(sum(e.amount_minor), 0) as sum from ledger_transaction t
+      join ledger_entry e on e.transaction_id = t.id
+      where e.account = 'PAYOUT'
+        and (t.subject_id = p.id or (t.order_id = p.order_id and t.kind = 'REFUND'))) s
+    where ($1::uuid[] is null or p.id = any($1) or p.order_id = any($1) or p.member_id = any($1)
+        or p.deposit_id = any($1))
+      and s.sum <> case p.state when 'REQUESTED' then p.amount_minor else 0 end
+    order by p.id";
+
+/// The two accounts as a whole. What a card was charged for nothing is held until it is refunded.
+const ACCOUNTS: &str = "
+    select account || ' has ' || booked || ', it should have ' || owed from (
+      select 'HELD' as account,
+        (select coalesce(sum(amount_minor), 0) from ledger_entry where account = 'HELD') as booked,
+        (select coalesce(sum(held_minor + case state when 'MATCHING' then matched_minor else 0 end), 0)
+          from deposit where booked)
+        + (select coalesce(sum(e.amount_minor), 0) from ledger_transaction t
+          join ledger_entry e on e.transaction_id = t.id
+          where t.kind in ('CHARGE_FOUND', 'CHARGE_RETURNED') and e.account = 'HELD') as owed
+      union all
+      select 'PAYOUT',
+        (select coalesce(sum(amount_minor), 0) from ledger_entry where account = 'PAYOUT'),
+        (select coalesce(sum(amount_minor), 0) from payout where state = 'REQUESTED')) sums
+    where booked <> owed";
+
 pub(super) async fn check(sources: &Sources, scope: &Scope, found: &mut Suspicions) -> Result<()> {
-    for (rule, sql) in [(SUM, ONE_SIDED), (BALANCE, BALANCES), (PAYMENT, PAYMENTS)] {
+    let scoped = [
+        (SUM, ONE_SIDED),
+        (BALANCE, BALANCES),
+        (PAYMENT, PAYMENTS),
+        (DEPOSIT, DEPOSITS),
+        (PAYOUT, PAYOUTS),
+    ];
+    for (rule, sql) in scoped {
         for row in sources.rows("payment", sql, &[&scope.ids()]).await? {
             found.certain(rule, row.get(0));
         }
+    }
+    for row in sources.rows("payment", ACCOUNTS, &[]).await? {
+        found.certain(HELD, row.get(0));
     }
     Ok(())
 }

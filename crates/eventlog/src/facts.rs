@@ -81,7 +81,7 @@ pub async fn learn<A: Aggregate>(
 /// What a batch says, of those of its events that say something.
 pub fn of<M, T>(
     batch: &[Arrived<M>],
-    said: impl Fn(&Arrived<M>) -> Result<Option<T>, Error>,
+    mut said: impl FnMut(&Arrived<M>) -> Result<Option<T>, Error>,
 ) -> Result<Vec<T>, Error> {
     batch.iter().filter_map(|arrived| said(arrived).transpose()).collect()
 }

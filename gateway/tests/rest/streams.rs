@@ -43,8 +43,6 @@ fn silence(left: DropGuard) -> impl Stream<Item = Message> {
 
 #[tonic::async_trait]
 impl pages::my_page_service_server::MyPageService for Pages {
-    type WatchMyPageStream = Messages;
-
     async fn watch_my_page(&self, request: Request<pages::WatchMyPageRequest>) -> Answer<Messages> {
         let pages::WatchMyPageRequest { member_id, last_event_id } = request.into_inner();
         let messages = match member_id.as_str() {

@@ -93,12 +93,10 @@ impl Revocations {
 
 #[tonic::async_trait]
 impl revocations_server::Revocations for Revocations {
-    type WatchStream = BoxStream<'static, Result<WatchResponse, Status>>;
-
     async fn watch(
         &self,
         request: Request<WatchRequest>,
-    ) -> Result<Response<Self::WatchStream>, Status> {
+    ) -> Result<Response<BoxStream<'static, Result<WatchResponse, Status>>>, Status> {
         Incoming::granted(request)?;
         let watcher = Watcher {
             known: self.known.subscribe(),

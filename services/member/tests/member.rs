@@ -80,13 +80,6 @@ impl CouponService for Coupons {
             Answer::Away => Err(Status::unimplemented("turned away")),
         }
     }
-
-    async fn list_coupons(
-        &self,
-        _: Request<coupon::ListCouponsRequest>,
-    ) -> Result<Response<coupon::ListCouponsResponse>, Status> {
-        Err(Status::unimplemented("not played"))
-    }
 }
 
 static COUPON: Service = Service {

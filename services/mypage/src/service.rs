@@ -47,8 +47,6 @@ impl MyPageService for Pages {
         Ok(Response::new(page(&mut reader, id).await?))
     }
 
-    type WatchMyPageStream = watch::Messages;
-
     async fn watch_my_page(
         &self,
         request: Request<WatchMyPageRequest>,
@@ -178,8 +176,8 @@ pub(crate) fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
 
 /// A refund as its member reads it: that it failed is the shop's matter.
 fn given_back(body: &[u8]) -> Result<Refund, Error> {
-    let mut refund = Refund::decode(body)
-        .map_err(|error| Error::internal(format!("stored refund: {error}")))?;
+    let mut refund =
+        Refund::decode(body).map_err(|error| Error::internal(format!("stored refund: {error}")))?;
     if refund.state() == refund::State::Failed {
         refund.set_state(refund::State::Refunding);
     }

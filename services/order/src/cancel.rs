@@ -15,7 +15,9 @@ use std::time::Duration;
 use base::{Error, id::Uuid};
 use contracts::{
     order::v1 as pb,
-    payment::v1::{BankAccount, CancelPaymentRequest, CancelPaymentResponse, payment_service::CANCEL_PAYMENT},
+    payment::v1::{
+        BankAccount, CancelPaymentRequest, CancelPaymentResponse, payment_service::CANCEL_PAYMENT,
+    },
 };
 use pg::{
     Database, Tx,
@@ -75,8 +77,8 @@ impl Cancel {
             let (number, stored) =
                 store::update(tx, order, incoming.scope.owner(), |stored, order| {
                     incoming.check_etag(&wire::etag(stored))?;
-                    let by_shop = (order.member.0 != actor)
-                        .then(|| ByShop { actor, note: note.to_owned() });
+                    let by_shop =
+                        (order.member.0 != actor).then(|| ByShop { actor, note: note.to_owned() });
                     let wish = Wish { by_shop, refund_account: account.clone() };
                     Ok((order.begin_cancel(wish)?, Vec::new()))
                 })

@@ -127,12 +127,11 @@ impl Card {
     }
 
     async fn cancel_payment(&self, id: OrderId, member: MemberId) -> Result<(), Error> {
-        let request =
-            CancelPaymentRequest {
-                order_id: id.to_string(),
-                member_id: member.to_string(),
-                ..CancelPaymentRequest::default()
-            };
+        let request = CancelPaymentRequest {
+            order_id: id.to_string(),
+            member_id: member.to_string(),
+            ..CancelPaymentRequest::default()
+        };
         let payment = self.payment.on_behalf_of(member.0);
         let cancelled = payment.unary(CANCEL_PAYMENT, &request, self.deadline).await;
         cancelled.map(|_| ()).map_err(Error::from)

@@ -35,6 +35,8 @@ pub(crate) const QUANTITY: RangeInclusive<i32> = 1..=1_000_000_000;
 pub(crate) const TOTAL: RangeInclusive<i64> = 0..=1_000_000_000_000;
 /// What an acquirer may know a card by.
 pub(crate) const CARD_TOKEN: Text = Text::new(1, 200);
+/// Who pays, as the bank will say.
+pub(crate) const DEPOSITOR: Text = Text::new(0, 100);
 /// Why the shop cancels an order.
 pub(crate) const NOTE: Text = Text::new(0, 200);
 /// What a product is called, on an order and in its events.

@@ -8,12 +8,14 @@
 //!   every milestone on its way.
 //! - **Pending**, **aborting**: a card order before payment has charged the card.
 //!   Nobody sees it. See `card`.
-//! - **Cancelling**: the member asked, payment decides. See `cancel`.
+//! - **Cancelling**: the member asked, or the shop, and payment decides. See `cancel`.
+//! - **Depositor**: who is going to pay by bank transfer; payment alone keeps the name. See `depositor`.
 //! - **Catalogue**: a copy of what product sells, for prices.
 
 mod cancel;
 mod card;
 mod catalogue;
+mod depositor;
 mod domain;
 mod metrics;
 mod policy;
@@ -26,11 +28,14 @@ use base::Error;
 use contracts::order::v1::{OrderEvent, order_service_server::OrderServiceServer};
 use server::{Service, ServiceBuilder};
 
-use self::{cancel::Cancel, card::Card, catalogue::Catalogue};
+use self::{cancel::Cancel, card::Card, catalogue::Catalogue, depositor::Depositors};
 
 /// The order service.
-pub const SERVICE: Service =
-    Service { name: "order", migrations: pg::migrations!["V1__orders", "V2__limits", "V3__shop_cancels"], build };
+pub const SERVICE: Service = Service {
+    name: "order",
+    migrations: pg::migrations!["V1__orders", "V2__limits", "V3__shop_cancels"],
+    build,
+};
 
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let database = builder.database();
@@ -42,6 +47,7 @@ fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let worker = worker::Worker {
         cancel: Cancel::new(builder.background(), payment.clone(), deadline),
         card: Card::new(builder.background(), payment.clone(), deadline),
+        depositors: Depositors { database: builder.background(), payment, deadline },
     };
     builder
         .serve(OrderServiceServer::new(service::Orders { database, catalogue, cancel, card }))

@@ -15,9 +15,10 @@ use crate::{
     cancel::Cancel,
     card::Card,
     catalogue::Catalogue,
+    depositor,
     domain::{
-        self, CARD_TOKEN, Facts, LINES, Line, MemberId, Method, Order, OrderId, Pending, ProductId,
-        QUANTITY, Refusal, TOTAL, Wish,
+        self, CARD_TOKEN, DEPOSITOR, Facts, LINES, Line, MemberId, Method, Order, OrderId, Pending,
+        ProductId, QUANTITY, Refusal, TOTAL, Wish,
     },
     store::{self, Offer},
     wire,
@@ -69,14 +70,21 @@ impl OrderService for Orders {
         let incoming = Incoming::granted(request)?;
         let command = incoming.command();
         let card_token = card_token(&incoming.message)?;
+        let depositor = DEPOSITOR.parse("depositorName", &incoming.message.depositor_name)?;
+        let depositor = depositor.to_owned();
         let reply = match self.new_order(&incoming).await {
             Ok(order) if order.method == Method::Card => {
                 let card = self.card.clone();
                 to_the_end(async move { card.place(order, card_token, &command).await }).await
             }
             Ok(order) => {
-                idempotency::once(&self.database, &command, order.id.0, async |tx| {
-                    Ok(wire::order(&store::insert(tx, order).await?))
+                let id = order.id;
+                idempotency::once(&self.database, &command, id.0, async |tx| {
+                    let stored = store::insert(tx, order).await?;
+                    if !depositor.is_empty() {
+                        depositor::declare(tx, id, &depositor).await?;
+                    }
+                    Ok(wire::order(&stored))
                 })
                 .await
             }

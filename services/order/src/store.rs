@@ -12,8 +12,8 @@ use tokio_postgres::Row;
 
 use crate::{
     domain::{
-        ByShop, CancelReason, Fact, Facts, Line, MemberId, Method, Milestones, Order, OrderId, Pending,
-        ProductId, State, Wish,
+        ByShop, CancelReason, Fact, Facts, Line, MemberId, Method, Milestones, Order, OrderId,
+        Pending, ProductId, State, Wish,
     },
     metrics, wire,
 };

@@ -9,12 +9,14 @@ use pg::{
 use crate::{
     cancel::{self, Cancel},
     card::{self, Card},
+    depositor::{self, Depositors},
     domain::OrderId,
 };
 
 pub(crate) struct Worker {
     pub(crate) cancel: Cancel,
     pub(crate) card: Card,
+    pub(crate) depositors: Depositors,
 }
 
 impl Handler for Worker {
@@ -23,6 +25,7 @@ impl Handler for Worker {
         match task.kind.as_str() {
             cancel::Call::TASK => self.cancel.resume(order).await?,
             card::Call::TASK => self.card.abort(order).await?,
+            depositor::TASK => self.depositors.tell(task).await?,
             other => return Err(Error::internal(format!("a task of no known kind: {other}"))),
         }
         Ok(Outcome::Done)

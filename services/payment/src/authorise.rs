@@ -184,16 +184,17 @@ impl in_doubt::Call for Call {
             Ok(charged) => charged,
             Err(error) => return Ok(Settled::InDoubt(error)),
         };
-        let settled = store::update(tx, OrderId(attempt.charge.order), attempt.member, |payment, _| {
-            let outcome = match &charged {
-                Charged::Yes(reference) => payment.charged(reference),
-                Charged::Declined => {
-                    payment.not_charged("CARD_DECLINED");
-                    None
-                }
-            };
-            Ok(((), outcome.into_iter().collect()))
-        });
+        let settled =
+            store::update(tx, OrderId(attempt.charge.order), attempt.member, |payment, _| {
+                let outcome = match &charged {
+                    Charged::Yes(reference) => payment.charged(reference),
+                    Charged::Declined => {
+                        payment.not_charged("CARD_DECLINED");
+                        None
+                    }
+                };
+                Ok(((), outcome.into_iter().collect()))
+            });
         let ((), stored) = settled.await?;
         if charged == Charged::Declined && self.acquirer.may_change_its_mind() {
             tasks::look_up(tx, stored.payment.order, self.settle_after).await?;

@@ -3,6 +3,7 @@
 
 #![warn(clippy::arithmetic_side_effects, reason = "money that wraps is money out of nowhere")]
 
+pub(crate) mod deposit;
 pub(crate) mod payout;
 pub(crate) mod refund;
 pub(crate) mod wallet;
@@ -95,6 +96,8 @@ pub(crate) struct Placed {
     pub(crate) lines: Vec<Line>,
     /// Until when a deposit is waited for.
     pub(crate) deposit_due: SystemTime,
+    /// What the depositor writes.
+    pub(crate) reference: String,
 }
 
 /// The money side of one order.
@@ -110,6 +113,8 @@ pub(crate) struct Payment {
     pub(crate) reason: String,
     pub(crate) lines: Vec<Line>,
     pub(crate) deposit_due: Option<SystemTime>,
+    /// What the depositor writes.
+    pub(crate) reference: String,
     pub(crate) depositor: String,
     /// Calls to product that may be under way.
     pub(crate) attempts: i32,
@@ -161,6 +166,7 @@ impl Payment {
             Method::BankTransfer => {
                 self.state = State::WaitingForDeposit;
                 self.deposit_due = Some(placed.deposit_due);
+                self.reference = placed.reference;
                 Some(Outcome::DepositRequested)
             }
             // Charged before the order was placed; without that there is no such order.
@@ -318,8 +324,14 @@ impl Payment {
                 self.attempts = self.attempts.saturating_add(1);
                 Ok(Some(self.attempts))
             }
+            (State::Done, Method::BankTransfer) if amount != self.amount => {
+                Err(Refusal::DepositConfirmed)
+            }
             (State::Done, Method::BankTransfer) => Ok(None),
             (State::Expired, _) => Err(Refusal::DepositExpired),
+            (State::Cancelled, _) if self.reason == Refusal::OutOfStock.reason() => {
+                Err(Refusal::OutOfStock)
+            }
             (State::Cancelled | State::Declined, _) => Err(Refusal::PaymentCancelled),
             (State::New | State::Authorising | State::Done | State::Refused, _) => {
                 Err(Refusal::NoDeposit)
@@ -410,6 +422,8 @@ pub(crate) enum Refusal {
     DepositExpired,
     #[error("the payment is cancelled")]
     PaymentCancelled,
+    #[error("the goods are gone; the deposit is held")]
+    OutOfStock,
     #[error("this payment waits for no deposit")]
     NoDeposit,
     #[error("must be {0}, the payment's amount")]
@@ -429,6 +443,7 @@ impl Refuse for Refusal {
             | Self::DepositConfirmed
             | Self::DepositExpired
             | Self::PaymentCancelled
+            | Self::OutOfStock
             | Self::NoDeposit => Kind::Conflict,
         }
     }
@@ -445,6 +460,7 @@ impl Refuse for Refusal {
             Self::DepositConfirmed => "DEPOSIT_CONFIRMED",
             Self::DepositExpired => "DEPOSIT_EXPIRED",
             Self::PaymentCancelled => "PAYMENT_CANCELLED",
+            Self::OutOfStock => "OUT_OF_STOCK",
             Self::NoDeposit => "NO_DEPOSIT",
             Self::WrongAmount(_) => "WRONG_AMOUNT",
         }

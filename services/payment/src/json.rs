@@ -39,7 +39,8 @@ impl Json {
     ) -> Result<Self, Error> {
         let wrong = |detail: String| Error::new(Kind::Invalid, "CONFIGURATION", detail);
         let url = url.trim_end_matches('/').to_owned();
-        let scheme = url.parse::<http::Uri>().ok().and_then(|uri| uri.scheme_str().map(str::to_owned));
+        let scheme =
+            url.parse::<http::Uri>().ok().and_then(|uri| uri.scheme_str().map(str::to_owned));
         if !matches!(scheme.as_deref(), Some("http" | "https")) {
             return Err(wrong(format!("{setting}: {url}: must be a URL of http or https")));
         }

@@ -3,7 +3,8 @@
 //! - **Payment**: one an order: DONE, DECLINED, CANCELLED, EXPIRED; REFUSED (unseen)
 //!   when the order was cancelled before payment heard of it.
 //! - **Authorise**: charge a card for an order that is about to be placed.
-//! - **Deposit**: what a bank transfer waits for, until the seller confirms it.
+//! - **Deposit**: what arrived on the shop's bank account. It is MATCHED with a payment that waits
+//!   for it, or HELD until somebody matches, refunds or credits it.
 //! - **Wallet**: a member's prepaid balance, never below 0. It is topped up by card, adjusted by
 //!   admins with a reason, and paid out.
 //! - **Payout**: money on its way to a bank account: REQUESTED, SENT, FAILED (and back).
@@ -16,6 +17,7 @@ mod acquirer;
 mod authorise;
 mod bank;
 mod confirm;
+mod deposits;
 mod domain;
 mod json;
 mod metrics;
@@ -31,7 +33,10 @@ mod worker;
 use std::time::Duration;
 
 use base::Error;
-use contracts::payment::v1::{PaymentEvent, payment_service_server::PaymentServiceServer};
+use contracts::payment::v1::{
+    PaymentEvent, deposit_service_server::DepositServiceServer,
+    payment_service_server::PaymentServiceServer,
+};
 use pg::Database;
 use serde::Deserialize;
 use server::{Service, ServiceBuilder};
@@ -44,7 +49,14 @@ use self::{
 /// The payment service.
 pub const SERVICE: Service = Service {
     name: "payment",
-    migrations: pg::migrations!["V1__payments", "V2__hot_wallets", "V3__ledger_plan", "V4__wallets", "V5__refunds"],
+    migrations: pg::migrations![
+        "V1__payments",
+        "V2__hot_wallets",
+        "V3__ledger_plan",
+        "V4__wallets",
+        "V5__refunds",
+        "V6__deposits"
+    ],
     build,
 };
 
@@ -92,12 +104,14 @@ fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     };
     let (database, background) = (builder.database(), builder.background());
     let (authorise, confirm, fill_wallet) = both(&database);
+    let deposits = deposits::Deposits { database: database.clone(), confirm: confirm.clone() };
     let payments = service::Payments { database, authorise, confirm, fill_wallet };
     let (authorise, confirm, fill_wallet) = both(&background);
     let worker = worker::Worker { database: background, authorise, confirm, fill_wallet, bank };
     let deposit_within = Duration::from_secs(own.deposit_within_s);
     builder
         .serve(PaymentServiceServer::new(payments))
+        .serve(DepositServiceServer::new(deposits))
         .publish::<PaymentEvent>()
         .work(worker)
         .measure(metrics::measure)

@@ -20,7 +20,8 @@ static WON: LazyLock<Counters<Two>> =
     LazyLock::new(|| telemetry::counters("hansang.payments.won", "The same, in won"));
 
 static FAILED: LazyLock<Gauges<One>> = LazyLock::new(|| {
-    let help = "Refunds that the acquirer refuses, which an operator has to see to; 1,000 is that or more";
+    let help =
+        "Refunds that the acquirer refuses, which an operator has to see to; 1,000 is that or more";
     telemetry::gauges("hansang.payments.refunds_failed", help)
 });
 

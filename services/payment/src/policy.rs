@@ -12,7 +12,7 @@ use pg::Tx;
 use pg::clock;
 
 use crate::{
-    domain::{Line, MemberId, OrderId, Placed},
+    domain::{Line, MemberId, OrderId, Placed, deposit},
     store::{self, Fact, Learned},
     wire,
 };
@@ -28,7 +28,17 @@ impl Policy<OrderEvent> for Orders {
         // What is due goes by the clock, so what it is due after does too.
         let now = if batch.iter().any(waits) { Some(clock::now(tx).await?) } else { None };
         let due = |arrived: &Arrived<_>| now.unwrap_or(arrived.occurred_at) + self.deposit_within;
-        let facts = facts::of(batch, |arrived| learned(arrived, due(arrived)))?;
+        let waiting = batch.iter().filter(|arrived| waits(arrived)).count();
+        let mut numbers = if waiting == 0 {
+            Vec::new()
+        } else {
+            store::deposit::reference_numbers(tx, waiting).await?
+        };
+        let facts = facts::of(batch, |arrived| {
+            let number = if waits(arrived) { numbers.pop() } else { None };
+            let reference = number.map(deposit::reference).unwrap_or_default();
+            learned(arrived, due(arrived), reference)
+        })?;
         store::learn(tx, &facts).await
     }
 }
@@ -58,6 +68,7 @@ fn waits(arrived: &Arrived<OrderEvent>) -> bool {
 fn learned(
     arrived: &Arrived<OrderEvent>,
     deposit_due: SystemTime,
+    reference: String,
 ) -> Result<Option<Learned>, Error> {
     let (order, member, fact) = match &arrived.message.event {
         Some(Event::OrderPlaced(it)) => {
@@ -66,6 +77,7 @@ fn learned(
                 method: wire::method_from(it.payment_method())?,
                 lines: it.lines.iter().map(line).collect::<Result<_, _>>()?,
                 deposit_due,
+                reference,
             };
             (&it.order_id, &it.member_id, Fact::Placed(placed))
         }

@@ -4,10 +4,11 @@ use std::ops::RangeInclusive;
 
 use base::{Error, Money, error::not_found, id::Uuid, page::Page};
 use contracts::payment::v1::{
-    self as pb, AdjustWalletRequest, AuthorizeRequest, GetPayoutRequest, ListPayoutsRequest, ListPayoutsResponse, PayOutWalletRequest, CancelPaymentRequest, CancelPaymentResponse,
-    ConfirmDepositRequest, GetPaymentRequest, GetWalletRequest, ListPaymentsRequest,
-    ListPaymentsResponse, ListWalletEntriesRequest, ListWalletEntriesResponse, TopUpWalletRequest,
-    payment_service_server::PaymentService,
+    self as pb, AdjustWalletRequest, AuthorizeRequest, CancelPaymentRequest, CancelPaymentResponse,
+    ConfirmDepositRequest, DeclareDepositorRequest, DeclareDepositorResponse, GetPaymentRequest,
+    GetPayoutRequest, GetWalletRequest, ListPaymentsRequest, ListPaymentsResponse,
+    ListPayoutsRequest, ListPayoutsResponse, ListWalletEntriesRequest, ListWalletEntriesResponse,
+    PayOutWalletRequest, TopUpWalletRequest, payment_service_server::PaymentService,
 };
 use identity::access::Scope;
 use pg::{Database, Reader, Tx, idempotency};
@@ -18,7 +19,7 @@ use crate::{
     authorise::Authorise,
     confirm::Confirm,
     domain::{
-        By, MemberId, OrderId, PaymentId, Refusal, State,
+        By, DEPOSITOR, MemberId, OrderId, PaymentId, Refusal, State,
         payout::{Account, PAYOUT, PayoutId},
         wallet::{ADJUSTMENT, Note, REASON},
     },
@@ -91,6 +92,21 @@ impl PaymentService for Payments {
         Ok(to_the_end(async move { confirm.run(incoming).await }).await?.into())
     }
 
+    async fn declare_depositor(
+        &self,
+        request: Request<DeclareDepositorRequest>,
+    ) -> Result<Response<DeclareDepositorResponse>, Status> {
+        let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let order = OrderId::parse("orderId", &incoming.message.order_id)?;
+        let depositor = DEPOSITOR.parse("depositorName", &incoming.message.depositor_name)?;
+        let mut tx = self.database.begin().await?;
+        // Payment may not have heard of the order yet.
+        store::lock(&mut tx, order, MemberId(member)).await?;
+        store::deposit::declare(&mut tx, order, depositor).await?;
+        tx.commit().await?;
+        Ok(Response::new(DeclareDepositorResponse {}))
+    }
+
     async fn cancel_payment(
         &self,
         request: Request<CancelPaymentRequest>,
@@ -108,7 +124,9 @@ impl PaymentService for Payments {
         .await?;
         tx.commit().await?;
         let known = stored.payment.state != State::Refused;
-        Ok(Response::new(CancelPaymentResponse { payment: known.then(|| wire::payment(&stored, &[])) }))
+        Ok(Response::new(CancelPaymentResponse {
+            payment: known.then(|| wire::payment(&stored, &[])),
+        }))
     }
 
     async fn get_wallet(
@@ -239,21 +257,20 @@ async fn rendered(
     let render = |stored: &Stored| {
         let refunds = refunds.get(&stored.payment.order).map_or(&[][..], Vec::as_slice);
         let payment = wire::payment(stored, refunds);
-        let payment =
-            if scope.owner().is_some() { wire::for_member(payment) } else { payment };
+        let payment = if scope.owner().is_some() { wire::for_member(payment) } else { payment };
         (stored.payment.id.0, payment)
     };
     Ok(payments.iter().map(render).collect())
 }
 
 /// Reads an account of a request; `field` is its path.
-fn account(field: &str, account: Option<&pb::BankAccount>) -> Result<Account, Error> {
+pub(crate) fn account(field: &str, account: Option<&pb::BankAccount>) -> Result<Account, Error> {
     let account = account.ok_or_else(|| Error::violation(field, "is required"))?;
     Account::parse(field, &account.bank_code, &account.account_number, &account.holder)
 }
 
 /// Reads the `amount` of a request, within a range of won.
-fn amount_within(
+pub(crate) fn amount_within(
     amount: Option<&contracts::Money>,
     won: &RangeInclusive<i64>,
 ) -> Result<Money, Error> {

@@ -1,5 +1,6 @@
 //! All the SQL of payments, wallets and the ledger.
 
+pub(crate) mod deposit;
 mod ledger;
 mod payout;
 mod refund;
@@ -16,14 +17,15 @@ use self::ledger::{Account, Kind, Ledger, Move};
 use crate::{
     domain::{
         Line, MemberId, Method, OrderId, Outcome, Payment, PaymentId, Placed, State, Wallets,
+        deposit::HeldReason,
         refund::{GivenBack, Refund},
     },
     metrics::Counted,
     tasks, wire,
 };
 pub(crate) use payout::{
-    Stored as StoredPayout, from_wallet as pay_out, get as payout, has_withdrawn,
-    list as payouts, paid, withdraw_members,
+    Stored as StoredPayout, from_wallet as pay_out, get as payout, has_withdrawn, list as payouts,
+    paid, withdraw_members,
 };
 pub(crate) use refund::{Stored as StoredRefund, failed, of_orders as refunds, refunded};
 pub(crate) use wallet::{
@@ -35,7 +37,7 @@ pub(crate) use wallet::{
 macro_rules! select_payments {
     () => {
         "select id, order_id, member_id, method, amount_minor, state, reason, product_ids,
-           quantities, deposit_due_time, depositor_name, confirm_attempts, acquirer_reference,
+           quantities, deposit_due_time, reference, depositor_name, confirm_attempts, acquirer_reference,
            version, create_time
          from payment"
     };
@@ -64,6 +66,7 @@ impl Stored {
             reason: row.get("reason"),
             lines: products.into_iter().zip(quantities).map(line).collect(),
             deposit_due: row.get("deposit_due_time"),
+            reference: row.get("reference"),
             depositor: row.get("depositor_name"),
             attempts: row.get("confirm_attempts"),
             acquirer_reference: row.get("acquirer_reference"),
@@ -163,6 +166,8 @@ struct Books {
     drafts: Vec<Draft>,
     ledger: Ledger,
     refunds: Vec<(Payment, GivenBack, Refund)>,
+    /// Transfers that nothing is waited for any more, by what parts of them are held for.
+    given_up: BTreeMap<HeldReason, Vec<Uuid>>,
     tasks: Vec<(OrderId, tasks::Kind)>,
     counted: Vec<Counted>,
 }
@@ -180,6 +185,7 @@ impl Books {
             drafts: Vec::new(),
             ledger: Ledger::default(),
             refunds: Vec::new(),
+            given_up: BTreeMap::new(),
             tasks: Vec::new(),
             counted: Vec::new(),
         })
@@ -200,6 +206,16 @@ impl Books {
         for outcome in outcomes {
             self.ledger.add(&stored.payment, &outcome);
             self.counted.push(Counted::of(&stored.payment, &outcome));
+            let given_up = match &outcome {
+                Outcome::Expired => Some(HeldReason::Late),
+                Outcome::Cancelled(None) if stored.payment.method == Method::BankTransfer => {
+                    Some(HeldReason::OrderCancelled)
+                }
+                _ => None,
+            };
+            if let Some(reason) = given_up {
+                self.given_up.entry(reason).or_default().push(order.0);
+            }
             let refund = match &outcome {
                 Outcome::Cancelled(Some(given_back)) => Some(Refund::new(order, given_back)),
                 _ => None,
@@ -223,6 +239,9 @@ impl Books {
         save_wallets(tx, &self.wallets_before, &self.wallets).await?;
         self.ledger.save(tx).await?;
         refund::insert(tx, &self.refunds).await?;
+        for (reason, orders) in &self.given_up {
+            deposit::release_short(tx, orders, *reason).await?;
+        }
         tasks::schedule(tx, &self.tasks).await?;
         eventlog::append(tx, &self.drafts).await?;
         tx.once_committed(move || self.counted.into_iter().for_each(Counted::count));
@@ -258,8 +277,8 @@ async fn lock_payments(
            from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as learned (i, o, m)
            on conflict (order_id) do nothing
            returning id, order_id, member_id, method, amount_minor, state, reason,
-             product_ids, quantities, deposit_due_time, depositor_name, confirm_attempts,
-             acquirer_reference, version, create_time)
+             product_ids, quantities, deposit_due_time, reference, depositor_name,
+             confirm_attempts, acquirer_reference, version, create_time)
          select * from (",
         select_payments!(),
         " where order_id = any($2) order by order_id for update) kept
@@ -323,23 +342,28 @@ async fn save_payments(tx: &mut Tx, payments: &[&Stored]) -> Result<(), Error> {
 async fn save_lines(tx: &mut Tx, payments: &[&Stored]) -> Result<(), Error> {
     let waiting = |stored: &&&Stored| stored.payment.state == State::WaitingForDeposit;
     let (mut orders, mut products, mut quantities) = (Vec::new(), Vec::new(), Vec::new());
+    let mut references = Vec::new();
     for stored in payments.iter().filter(waiting) {
         for line in &stored.payment.lines {
             orders.push(stored.payment.order.0);
             products.push(line.product);
             quantities.push(line.quantity);
+            references.push(stored.payment.reference.as_str());
         }
     }
     if orders.is_empty() {
         return Ok(());
     }
     tx.execute(
-        "update payment set product_ids = n.product_ids, quantities = n.quantities
-         from (select o, array_agg(p order by i) as product_ids, array_agg(q order by i) as quantities
-               from unnest($1::uuid[], $2::uuid[], $3::int[]) with ordinality as l(o, p, q, i)
+        "update payment set product_ids = n.product_ids, quantities = n.quantities,
+           reference = n.reference
+         from (select o, array_agg(p order by i) as product_ids,
+                 array_agg(q order by i) as quantities, min(r) as reference
+               from unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[])
+                 with ordinality as l(o, p, q, r, i)
                group by o) n
          where payment.order_id = n.o",
-        &[&orders, &products, &quantities],
+        &[&orders, &products, &quantities, &references],
     )
     .await?;
     Ok(())
@@ -414,6 +438,13 @@ pub(crate) async fn member_of(
 ) -> Result<Option<MemberId>, Error> {
     let row =
         reader.query_opt("select member_id from payment where order_id = $1", &[&order.0]).await?;
+    Ok(row.map(|row| MemberId(row.get(0))))
+}
+
+/// The same in a transaction.
+pub(crate) async fn member_in(tx: &mut Tx, order: OrderId) -> Result<Option<MemberId>, Error> {
+    let row =
+        tx.query_opt("select member_id from payment where order_id = $1", &[&order.0]).await?;
     Ok(row.map(|row| MemberId(row.get(0))))
 }
 

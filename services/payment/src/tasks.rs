@@ -82,11 +82,7 @@ pub(crate) async fn refund_top_up(tx: &mut Tx, id: TopUpId) -> Result<(), Error>
 }
 
 /// Has a top-up looked up that was not charged: it may have been after all.
-pub(crate) async fn look_up_top_up(
-    tx: &mut Tx,
-    id: TopUpId,
-    after: Duration,
-) -> Result<(), Error> {
+pub(crate) async fn look_up_top_up(tx: &mut Tx, id: TopUpId, after: Duration) -> Result<(), Error> {
     task::schedule(tx, LOOK_UP_TOP_UP, id.0, Due::After(after), &[]).await
 }
 

@@ -7,14 +7,21 @@ use base::{Error, Money, id::Uuid};
 use contracts::{
     order::v1::PaymentMethod,
     payment::v1::{
-        self as pb, DepositExpired, DepositRequested, PaymentApproved, PaymentCancelled,
-        PaymentDeclined, PaymentRefunded, WalletAdjusted, WalletToppedUp, payment_event::Event,
+        self as pb, DepositCredited, DepositExpired, DepositMatched, DepositRefunded,
+        DepositRequested, PaymentApproved, PaymentCancelled, PaymentDeclined, PaymentRefunded,
+        WalletAdjusted, WalletToppedUp, payment_event::Event,
     },
 };
 
 use crate::{
-    domain::{MemberId, Method, Outcome, Payment, State, payout::PayoutState, refund::{Refund, RefundState}, wallet::Note},
-    store::{Entry, Stored, StoredPayout, StoredRefund},
+    domain::{
+        MemberId, Method, Outcome, Payment, State,
+        deposit::{Deposit, DepositState},
+        payout::PayoutState,
+        refund::{Refund, RefundState},
+        wallet::Note,
+    },
+    store::{Entry, Stored, StoredPayout, StoredRefund, deposit::Stored as StoredDeposit},
 };
 
 /// A payment on the wire.
@@ -126,6 +133,73 @@ pub(crate) fn payout(stored: &StoredPayout) -> pb::Payout {
     }
 }
 
+/// A deposit on the wire.
+pub(crate) fn deposit(stored: &StoredDeposit) -> pb::Deposit {
+    let deposit = &stored.deposit;
+    let state = match deposit.state {
+        // While the goods are asked for it is nobody's yet.
+        DepositState::Matching | DepositState::Held => pb::deposit::State::Held,
+        DepositState::Matched => pb::deposit::State::Matched,
+        DepositState::Refunding => pb::deposit::State::Refunding,
+        DepositState::Refunded => pb::deposit::State::Refunded,
+        DepositState::Credited => pb::deposit::State::Credited,
+    };
+    let reason = pb::deposit::HeldReason::from_str_name(deposit.held_reason.name());
+    let (order, payment) = deposit.about.unzip();
+    pb::Deposit {
+        id: deposit.id.to_string(),
+        bank_transaction_id: deposit.bank_transaction.clone(),
+        amount: Some(deposit.amount.to_wire().into()),
+        depositor_name: deposit.depositor.clone(),
+        reference: deposit.reference.clone(),
+        receive_time: Some(deposit.receive_time.into()),
+        state: state.into(),
+        held_reason: reason.unwrap_or_default().into(),
+        payment_id: payment.map(|id| id.to_string()).unwrap_or_default(),
+        order_id: order.map(|id| id.to_string()).unwrap_or_default(),
+        matched_amount: Some(deposit.matched.to_wire().into()),
+        held_amount: Some(deposit.held.to_wire().into()),
+        etag: stored.version.to_string(),
+        create_time: Some(stored.create_time.into()),
+    }
+}
+
+/// The event of a match by hand.
+pub(crate) fn deposit_matched(deposit: &Deposit, actor: Uuid) -> Event {
+    let (order, payment) = deposit.about.unzip();
+    Event::DepositMatched(DepositMatched {
+        deposit_id: deposit.id.to_string(),
+        payment_id: payment.map(|id| id.to_string()).unwrap_or_default(),
+        order_id: order.map(|id| id.to_string()).unwrap_or_default(),
+        amount: Some(deposit.amount.to_wire().into()),
+        actor_id: actor.to_string(),
+    })
+}
+
+/// The event of a deposit that goes back.
+pub(crate) fn deposit_refunded(deposit: &Deposit, amount: Money, actor: Uuid) -> Event {
+    Event::DepositRefunded(DepositRefunded {
+        deposit_id: deposit.id.to_string(),
+        amount: Some(amount.to_wire().into()),
+        actor_id: actor.to_string(),
+    })
+}
+
+/// The event of a deposit that went into a wallet.
+pub(crate) fn deposit_credited(
+    deposit: &Deposit,
+    member: MemberId,
+    amount: Money,
+    actor: Uuid,
+) -> Event {
+    Event::DepositCredited(DepositCredited {
+        deposit_id: deposit.id.to_string(),
+        member_id: member.to_string(),
+        amount: Some(amount.to_wire().into()),
+        actor_id: actor.to_string(),
+    })
+}
+
 /// The event of an outcome; none for what others never knew.
 pub(crate) fn event(
     payment: &Payment,
@@ -172,8 +246,11 @@ pub(crate) fn event(
     })
 }
 
-/// What a depositor writes, so that the seller finds the payment: the end of its id.
-pub(crate) fn reference(payment: &Payment) -> String {
+/// What a depositor writes. Payments of versions before have none of their own, but the end of their id.
+fn reference(payment: &Payment) -> String {
+    if !payment.reference.is_empty() {
+        return payment.reference.clone();
+    }
     let id = payment.id.0.simple().to_string();
     format!("HS-{}", id[id.len() - 8..].to_uppercase())
 }

@@ -54,8 +54,7 @@ impl Http {
         let path = format!("/v1/payments/{reference}/cancel");
         let body = json!({ "cancelReason": "order cancelled" });
         let key = format!("cancel-{order}");
-        let (status, answer) =
-            self.0.call(Method::POST, &path, Some(&key), Some(&body)).await?;
+        let (status, answer) = self.0.call(Method::POST, &path, Some(&key), Some(&body)).await?;
         if status == StatusCode::OK {
             return Ok(Refunded::Done);
         }
@@ -66,7 +65,8 @@ impl Http {
         Ok(match self.known(order).await? {
             Known::Cancelled => Refunded::Done,
             Known::Charged(_) | Known::Nothing => {
-                let code = answer["code"].as_str().map_or_else(|| status.to_string(), str::to_owned);
+                let code =
+                    answer["code"].as_str().map_or_else(|| status.to_string(), str::to_owned);
                 Refunded::Refused(code)
             }
         })

@@ -60,5 +60,7 @@ impl Http {
 
 /// Why, in the bank's word.
 fn code(answer: &Value, status: StatusCode) -> String {
-    answer["code"].as_str().map_or_else(|| status.to_string(), |code| code.chars().take(100).collect())
+    answer["code"]
+        .as_str()
+        .map_or_else(|| status.to_string(), |code| code.chars().take(100).collect())
 }

@@ -2,11 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use base::{
-    Error, Money,
-    id::Uuid,
-    input::Text,
-};
+use base::{Error, Money, id::Uuid, input::Text};
 
 use super::{MemberId, OrderId};
 

@@ -166,10 +166,7 @@ mod tests {
         assert_eq!(full, "the wallet would hold more than 1,000,000,000,000 won");
         assert_eq!(adjust(Money::krw(5), Money::krw(-5)), Ok(Money::ZERO));
         assert_eq!(adjust(Money::krw(5), Money::krw(-6)), Err(Refusal::InsufficientBalance));
-        assert_eq!(
-            adjust(Money::krw(5), Money::krw(i64::MIN)),
-            Err(Refusal::InsufficientBalance)
-        );
+        assert_eq!(adjust(Money::krw(5), Money::krw(i64::MIN)), Err(Refusal::InsufficientBalance));
     }
 
     #[test]

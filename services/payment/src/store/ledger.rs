@@ -129,7 +129,8 @@ impl Ledger {
         let side = || match payment.method {
             Method::Wallet => Side::from(payment.member),
             Method::Card => Account::Card.into(),
-            Method::BankTransfer => Account::Bank.into(),
+            // Each deposit goes there first.
+            Method::BankTransfer => Account::Held.into(),
         };
         let moved = match outcome {
             Outcome::Approved => Move::new(Kind::Payment, side(), Account::Sales, payment.amount),

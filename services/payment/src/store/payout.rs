@@ -7,6 +7,7 @@ use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
 use super::{
+    deposit,
     ledger::{Account, Kind, Ledger, Move},
     refund, wallet,
 };
@@ -14,6 +15,7 @@ use crate::{
     bank::Paid,
     domain::{
         MemberId, Method, OrderId, Refusal,
+        deposit::DepositId,
         payout::{self, Payout, PayoutId, PayoutState},
         refund::{RefundId, RefundState},
         wallet::take_out,
@@ -70,8 +72,7 @@ pub(crate) async fn from_wallet(
     wallet.save(tx, moved.of(id.0), None).await?;
     let (state, failure) = (PayoutState::Requested, String::new());
     let member = Some(member);
-    let payout =
-        Payout { id, member, deposit: None, order: None, amount, state, account, failure };
+    let payout = Payout { id, member, deposit: None, order: None, amount, state, account, failure };
     request(tx, payout).await
 }
 
@@ -112,7 +113,9 @@ pub(crate) async fn paid(tx: &mut Tx, id: PayoutId, paid: &Paid) -> Result<(), E
         Paid::Pending => return Ok(()),
         Paid::Sent => {
             payout.state = PayoutState::Sent;
-            if let Some(order) = payout.order {
+            if let Some(deposit) = payout.deposit {
+                deposit::paid_out(tx, DepositId(deposit), payout.amount, true).await?;
+            } else if let Some(order) = payout.order {
                 let refund = RefundId(id.0);
                 refund::set(tx, refund, order, Method::BankTransfer, RefundState::Refunded).await?;
             }
@@ -134,8 +137,15 @@ pub(crate) async fn paid(tx: &mut Tx, id: PayoutId, paid: &Paid) -> Result<(), E
     Ok(())
 }
 
-/// What could not be sent is its member's again.
+/// What could not be sent is held again, or its member's.
 async fn give_back(tx: &mut Tx, payout: &Payout) -> Result<(), Error> {
+    if let Some(deposit) = payout.deposit {
+        let moved = Move::new(Kind::PayoutFailed, Account::Payout, Account::Held, payout.amount);
+        let mut ledger = Ledger::default();
+        ledger.push(moved.of(payout.id.0));
+        ledger.save(tx).await?;
+        return deposit::paid_out(tx, DepositId(deposit), payout.amount, false).await;
+    }
     let member = payout.member.ok_or_else(|| Error::internal("a payout of nobody's"))?;
     if let Some(order) = payout.order {
         let refund = RefundId(payout.id.0);
@@ -154,8 +164,7 @@ pub(crate) async fn get(
     id: PayoutId,
     owner: Option<Uuid>,
 ) -> Result<Stored, Error> {
-    let sql =
-        concat!(select_payouts!(), " where id = $1 and ($2::uuid is null or member_id = $2)");
+    let sql = concat!(select_payouts!(), " where id = $1 and ($2::uuid is null or member_id = $2)");
     let row = reader.query_opt(sql, &[&id.0, &owner]).await?;
     Stored::from_row(&row.ok_or_else(not_found)?)
 }

@@ -95,7 +95,8 @@ pub(crate) async fn refunded(
         Refunded::Done => RefundState::Refunded,
         Refunded::Refused(_) => RefundState::Failed,
     };
-    let sql = "select id from refund where order_id = $1 and tender = 'CARD' and state <> 'REFUNDED'";
+    let sql =
+        "select id from refund where order_id = $1 and tender = 'CARD' and state <> 'REFUNDED'";
     for row in tx.query(sql, &[&order.0]).await? {
         set(tx, RefundId(row.get(0)), order, Method::Card, state).await?;
     }
@@ -123,7 +124,8 @@ pub(super) async fn set(
     let Some(row) = row else { return Ok(()) };
     let stored = Stored::from_row(&row)?;
     let version = payment.get::<_, i64>(2) + 1;
-    tx.execute("update payment set version = $2 where order_id = $1", &[&order.0, &version]).await?;
+    tx.execute("update payment set version = $2 where order_id = $1", &[&order.0, &version])
+        .await?;
     let event = wire::refund_event(payment.get(0), payment.get(1), &stored);
     eventlog::append(tx, &[Draft::of(event, payment.get(0), version, order.0)]).await
 }

@@ -59,48 +59,6 @@ impl ProductService for Products {
             _ => Ok(Response::new(product::DecreaseStockResponse {})),
         }
     }
-
-    async fn register_product(
-        &self,
-        _: Request<product::RegisterProductRequest>,
-    ) -> Result<Response<product::Product>, Status> {
-        Err(Status::unimplemented("not played"))
-    }
-
-    async fn update_product(
-        &self,
-        _: Request<product::UpdateProductRequest>,
-    ) -> Result<Response<product::Product>, Status> {
-        Err(Status::unimplemented("not played"))
-    }
-
-    async fn restock_product(
-        &self,
-        _: Request<product::RestockProductRequest>,
-    ) -> Result<Response<product::Product>, Status> {
-        Err(Status::unimplemented("not played"))
-    }
-
-    async fn get_product(
-        &self,
-        _: Request<product::GetProductRequest>,
-    ) -> Result<Response<product::Product>, Status> {
-        Err(Status::unimplemented("not played"))
-    }
-
-    async fn list_products(
-        &self,
-        _: Request<product::ListProductsRequest>,
-    ) -> Result<Response<product::ListProductsResponse>, Status> {
-        Err(Status::unimplemented("not played"))
-    }
-
-    async fn batch_get_products(
-        &self,
-        _: Request<product::BatchGetProductsRequest>,
-    ) -> Result<Response<product::BatchGetProductsResponse>, Status> {
-        Err(Status::unimplemented("not played"))
-    }
 }
 
 pub(crate) static PRODUCT: Service = Service {
