@@ -55,7 +55,7 @@ fn fields(message: &MessageDescriptor, prefix: &str) -> Vec<String> {
         found.push(path.clone());
         let entry = if field.is_list() { format!("{path}[0]") } else { path };
         match field.kind() {
-            Kind::Message(of) if of.full_name() != "google.protobuf.Duration" => {
+            Kind::Message(of) if of.package_name() != "google.protobuf" => {
                 found.extend(fields(&of, &format!("{entry}.")));
             }
             _ if field.is_list() => found.push(entry),

@@ -201,7 +201,21 @@ impl World {
             }
         };
         let text = |text: &str| Value::String(text.to_owned());
+        let account = json!({
+            "bankCode": "004", "accountNumber": "110-234-567890", "holder": "Kim",
+        });
+        let won = json!({ "currencyCode": "KRW", "units": "1000" });
+        let body = json!({ "amount": won, "account": account });
+        let payout = self.post(&token, &format!("/v1/members/{id}/wallet:payOut"), body).await;
+        let body = json!({
+            "bankTransactionId": uuid::Uuid::now_v7(), "amount": won, "depositorName": "Kim",
+        });
+        let deposit = self.post(&self.seller, "/v1/deposits", body).await;
         let known = Known::from([
+            ("payout_id", text(&payout.text("id"))),
+            ("deposit_id", text(&deposit.text("id"))),
+            ("bank_code", text("004")),
+            ("account_number", text("110-234-567890")),
             ("member_id", text(&id)),
             ("order_id", text(&order)),
             (

@@ -59,15 +59,17 @@ const GONE: &str = "order knows each member who has withdrawn, and no other";
 const UNHEARD: [(&str, &str); 2] = [
     (
         "order",
-        "update event set aggregate_id = gen_random_uuid() where type = 'OrderAwaitingDeposit';
+        "update event set aggregate_id = gen_random_uuid() where type = 'OrderAwaitingDeposit'
+           and aggregate_id in (select id from orders where state = 'AWAITING_DEPOSIT');
          update orders set state = 'PLACED', told = 'PLACED', deposit_requested = false,
            payment_id = null, event_version = 1
          where state = 'AWAITING_DEPOSIT'",
     ),
     (
         "mypage",
-        "update order_view set state = 'PLACED' where state = 'AWAITING_DEPOSIT';
-         delete from milestone where state = 'AWAITING_DEPOSIT'",
+        "delete from milestone where state = 'AWAITING_DEPOSIT' and order_id in
+           (select order_id from order_view where state = 'AWAITING_DEPOSIT');
+         update order_view set state = 'PLACED' where state = 'AWAITING_DEPOSIT'",
     ),
 ];
 
@@ -206,7 +208,8 @@ pub(crate) const BREAKS: &[Break] = &[
             (
                 "payment",
                 "update payment set state = 'DECLINED' where state = 'WAITING_FOR_DEPOSIT';
-                 update event set type = 'PaymentDeclined' where type = 'DepositRequested'",
+                 update event set type = 'PaymentDeclined' where type = 'DepositRequested'
+                   and aggregate_id in (select id from payment where state = 'DECLINED')",
             ),
         ],
     ),
