@@ -338,7 +338,11 @@ impl Actor<'_> {
     }
 
     async fn withdraw(&mut self) {
-        let Some(account) = self.somebody() else { return };
+        // Of those who have something, few may leave.
+        let poor = |a: &&Arc<Account>| a.standing() == Standing::Open && a.top_ups().is_empty();
+        let poor = self.shop.model().accounts.iter().find(poor).cloned();
+        let chosen = if self.dice.percent(50) { poor } else { None };
+        let Some(account) = chosen.or_else(|| self.somebody()) else { return };
         let open = |a: &&Arc<Account>| a.standing() == Standing::Open;
         if self.shop.model().accounts.iter().filter(open).count() <= FEWEST {
             return;
@@ -353,8 +357,13 @@ impl Actor<'_> {
         let command = Command::post(&who, "withdraw", path, json!({})).about([account.id.clone()]);
         let command = command.keyed(self.shop, &mut self.dice);
         let ended = self.maybe_twice(&command).await;
+        let stays = ended.answer.as_ref().filter(|answer| {
+            let reason = answer.text("reason");
+            answer.status == 409 && (reason == "OPEN_ORDERS" || reason == "WALLET_NOT_EMPTY")
+        });
         match ended.with(200) {
             Some(answer) if answer.text("state") == "WITHDRAWN" => account.stands(Standing::Gone),
+            _ if stays.is_some() => account.stands(Standing::Open),
             _ => {
                 let said = ended.answer.as_ref().map(ToString::to_string).unwrap_or_default();
                 self.shop.wrong(&command.about, format!("not withdrawn: {said}"));

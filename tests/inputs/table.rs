@@ -78,6 +78,7 @@ pub(crate) const FIELDS: &[Row] = &[
     ("CancelOrder", "refundAccount.accountNumber", ACCOUNT),
     ("CancelOrder", "refundAccount.holder", Text(1, 100)),
     ("ConfirmReceipt", "orderId", Id),
+    ("AskWithdrawal", "memberId", Name),
     // payment
     ("GetPayment", "paymentId", Id),
     ("ListPayments", "orderId", Filter),

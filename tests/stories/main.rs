@@ -10,6 +10,7 @@ mod deposits;
 mod drain;
 mod everywhere;
 mod killed;
+mod leaving;
 mod mall;
 mod mealkit;
 mod money;

@@ -345,7 +345,10 @@ pub(crate) const BREAKS: &[Break] = &[
                 "payment",
                 "update event set aggregate_id = gen_random_uuid() where type = 'PaymentApproved'",
             ),
-            ("mypage", "update order_view set payment_state = '' where payment_state = 'DONE'"),
+            ("mypage", "update order_view v set payment_state = case when exists (select from milestone m
+                 where m.order_id = v.order_id and m.state = 'AWAITING_DEPOSIT')
+                   then 'WAITING_FOR_DEPOSIT' else '' end
+                 where payment_state = 'DONE'"),
         ],
     ),
     broken(

@@ -13,6 +13,7 @@
 //!   cancelled, the admin told. Facts may come late, twice, and in any order.
 
 mod domain;
+mod erase;
 mod password;
 mod policy;
 mod revocations;
@@ -31,7 +32,10 @@ use contracts::{
     member::v1::{MemberEvent, member_service_server::MemberServiceServer},
 };
 use identity::auth::Issuer;
+use serde::Deserialize;
 use server::{Service, ServiceBuilder};
+
+use self::withdraw::Withdraw;
 
 pub use seed::seed;
 
@@ -43,18 +47,39 @@ pub const SERVICE: Service = Service {
         "V2__withdrawals",
         "V3__revocations",
         "V4__role_revocations",
-        "V5__sign_in_failures"
+        "V5__sign_in_failures",
+        "V6__erasure"
     ],
     build,
 };
+
+/// What can be set under `[service.member]`.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    /// How long after a withdrawal name, address and password are erased, in seconds.
+    erase_after_s: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { erase_after_s: 432_000 }
+    }
+}
 
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let database = builder.database();
     let issuer = Issuer::new(&builder.settings().auth)?;
     let deadline = builder.settings().deadline.peer();
-    let coupon = builder.peer("coupon")?;
-    let withdraw = withdraw::Withdraw::new(database.clone(), coupon.clone(), deadline);
-    let tasks = withdraw::Withdraw::new(builder.background(), coupon, deadline);
+    let own: Settings = builder.own_settings()?;
+    let erase_after = Duration::from_secs(own.erase_after_s);
+    let peers = withdraw::Peers {
+        order: builder.peer("order")?,
+        payment: builder.peer("payment")?,
+        coupon: builder.peer("coupon")?,
+    };
+    let withdraw = Withdraw::new(database.clone(), peers.clone(), deadline, erase_after);
+    let tasks = Withdraw::new(builder.background(), peers, deadline, erase_after);
     let token_ttl = Duration::from_secs(builder.settings().auth.token_ttl_s);
     let revocations =
         revocations::Revocations::new(builder.background(), token_ttl, builder.stop());

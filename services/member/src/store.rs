@@ -10,7 +10,7 @@ use std::{
 
 use base::{Error, constraint, error::not_found, id::Uuid};
 use contracts::member::v1::{
-    MemberRegistered, MemberWithdrawn, RoleGranted, RoleRevoked, member_event::Event,
+    MemberErased, MemberRegistered, MemberWithdrawn, RoleGranted, RoleRevoked, member_event::Event,
 };
 use eventlog::{
     Draft,
@@ -133,6 +133,23 @@ pub(crate) async fn update<T>(
         eventlog::append(tx, &[member.tell(withdrawn)]).await?;
     }
     Ok((answer, member))
+}
+
+/// Forgets the name, the address and the password of a member who has withdrawn, and tells others.
+pub(crate) async fn erase(tx: &mut Tx, id: MemberId) -> Result<(), Error> {
+    let mut member = lock(tx, id).await?;
+    if member.membership.state != State::Withdrawn || member.email.is_empty() {
+        return Ok(());
+    }
+    member.version += 1;
+    tx.execute(
+        "update member set email = '', display_name = '', password_hash = '', version = $2
+         where id = $1",
+        &[&id.0, &member.version],
+    )
+    .await?;
+    let erased = Event::MemberErased(MemberErased { member_id: id.to_string() });
+    eventlog::append(tx, &[member.tell(erased)]).await
 }
 
 /// Gives a member a role, or takes it back, and tells others who did it.
@@ -270,11 +287,15 @@ pub(crate) async fn get(reader: &mut Reader, id: MemberId) -> Result<Member, Err
     Member::from_row(&row.ok_or_else(not_found)?)
 }
 
-/// Reads the member with this address, if there is one.
+/// Reads the member with this address who has not withdrawn, if there is one.
 pub(crate) async fn by_email(reader: &mut Reader, email: &Email) -> Result<Option<Member>, Error> {
     let row = reader
         .query_opt(
-            concat!("select ", columns!(), " from member where email = $1"),
+            concat!(
+                "select ",
+                columns!(),
+                " from member where email = $1 and state <> 'WITHDRAWN'"
+            ),
             &[&email.as_str()],
         )
         .await?;

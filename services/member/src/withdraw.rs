@@ -1,4 +1,5 @@
-//! Withdrawing a member: the member asks, the coupon comes first.
+//! Withdrawing a member: the member asks. Order and payment say whether they may leave, which changes
+//! nothing; then the coupon comes first.
 //!
 //! | call to coupon | then |
 //! |---|---|
@@ -20,28 +21,43 @@ use contracts::{
         coupon_service::CANCEL_MEMBER_COUPONS,
     },
     member::v1 as pb,
+    order::v1::{self as order, order_service},
+    payment::v1::{self as payment, payment_service},
 };
 use pg::{
     Database, Tx,
-    idempotency::{Command, Reply},
+    idempotency::{self, Command, Reply},
     in_doubt::{self, Begun, Commands, Settled},
     task::{self, Outcome, Task},
 };
 use rpc::{Failure, Peer};
 
 use crate::{
-    domain::{Fact, MemberId},
-    store, wire,
+    domain::{Fact, MemberId, State},
+    erase, store, wire,
 };
+
+/// Who is asked.
+#[derive(Clone)]
+pub(crate) struct Peers {
+    pub(crate) order: Peer,
+    pub(crate) payment: Peer,
+    pub(crate) coupon: Peer,
+}
 
 /// Withdraws members.
 #[derive(Clone)]
-pub(crate) struct Withdraw(Commands<Call>);
+pub(crate) struct Withdraw {
+    commands: Commands<Call>,
+    peers: Peers,
+    deadline: Duration,
+}
 
 /// Asks coupon to cancel a member's coupons.
 pub(crate) struct Call {
     coupon: Peer,
     deadline: Duration,
+    erase_after: Duration,
 }
 
 pub(crate) struct Attempt {
@@ -50,8 +66,15 @@ pub(crate) struct Attempt {
 }
 
 impl Withdraw {
-    pub(crate) fn new(database: Database, coupon: Peer, deadline: Duration) -> Self {
-        Self(Commands::new(database, deadline, Call { coupon, deadline }))
+    /// So long after a withdrawal the member is erased.
+    pub(crate) fn new(
+        database: Database,
+        peers: Peers,
+        deadline: Duration,
+        erase_after: Duration,
+    ) -> Self {
+        let call = Call { coupon: peers.coupon.clone(), deadline, erase_after };
+        Self { commands: Commands::new(database, deadline, call), peers, deadline }
     }
 
     /// Carries out a member's wish to leave.
@@ -60,6 +83,15 @@ impl Withdraw {
         member: MemberId,
         command: Command,
     ) -> Result<Reply<pb::Member>, Error> {
+        let mut reader = self.commands.database().read().await?;
+        let state = store::get(&mut reader, member).await?.membership.state;
+        drop(reader);
+        // Who is about to leave, or has left, has been let go.
+        if state == State::Active
+            && let Err(refusal) = self.may_leave(member).await
+        {
+            return idempotency::refuse(self.commands.database(), &command, refusal).await;
+        }
         let begin = async |tx: &mut Tx| {
             let begun = store::update(tx, member, |stored| stored.membership.begin_withdrawal());
             let (number, stored) = begun.await?;
@@ -68,7 +100,28 @@ impl Withdraw {
                 None => Begun::Already(wire::member(&stored)),
             })
         };
-        self.0.run(&command, member.0, begin).await
+        self.commands.run(&command, member.0, begin).await
+    }
+
+    /// Whether order and payment let a member go.
+    async fn may_leave(&self, member: MemberId) -> Result<(), Error> {
+        let away = |failure: Failure, service: &str| match failure {
+            Failure::Refused(status) => status.into(),
+            Failure::NeverRan(_) | Failure::Unknown(_) => Error::unavailable(
+                format!("{}_UNAVAILABLE", service.to_uppercase()),
+                format!("{service} is unavailable; the member is unchanged"),
+            ),
+        };
+        let member_id = member.to_string();
+        let request = order::AskWithdrawalRequest { member_id: member_id.clone() };
+        let asked = self.peers.order.on_behalf_of(member.0);
+        let asked = asked.unary(order_service::ASK_WITHDRAWAL, &request, self.deadline).await;
+        asked.map_err(|failure| away(failure, "order"))?;
+        let request = payment::AskWithdrawalRequest { member_id };
+        let asked = self.peers.payment.on_behalf_of(member.0);
+        let asked = asked.unary(payment_service::ASK_WITHDRAWAL, &request, self.deadline).await;
+        asked.map_err(|failure| away(failure, "payment"))?;
+        Ok(())
     }
 }
 
@@ -76,12 +129,16 @@ impl task::Handler for Withdraw {
     /// Takes up a withdrawal whose outcome is not known yet.
     async fn handle(&self, task: &Task) -> Result<Outcome, Error> {
         let member = MemberId(task.key);
+        if task.kind == erase::TASK {
+            erase::erase(self.commands.database(), member).await?;
+            return Ok(Outcome::Done);
+        }
         let join = async |tx: &mut Tx| {
             let joined = store::update(tx, member, |stored| stored.membership.join_withdrawal());
             let (number, _) = joined.await?;
             Ok(number.map(|number| Attempt { member, number }))
         };
-        self.0.resume(member.0, join).await?;
+        self.commands.resume(member.0, join).await?;
         Ok(Outcome::Done)
     }
 }
@@ -127,6 +184,9 @@ impl in_doubt::Call for Call {
             }
         })
         .await?;
+        if outcome.is_ok() {
+            erase::schedule(tx, attempt.member, self.erase_after).await?;
+        }
         Ok(match outcome {
             Ok(_) => Settled::Done(wire::member(&stored)),
             Err(Failure::Refused(status)) => Settled::Undone(status.into()),

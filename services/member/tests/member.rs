@@ -1,6 +1,8 @@
 //! Member through gRPC on real Postgres; the test plays coupon and notification:
 //! it publishes their events, and answers as coupon would.
 
+mod others;
+
 use std::{
     collections::HashMap,
     sync::{LazyLock, Mutex},
@@ -31,6 +33,8 @@ use testkit::{
 };
 use tokio::task::JoinSet;
 use tonic::{Code, Request, Response, Status, transport::Channel};
+
+use others::{ORDER, PAYMENT};
 
 const PASSWORD: &str = "correct horse";
 
@@ -107,7 +111,7 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Self {
-        let services = [&member::SERVICE, &COUPON, &NOTIFICATION];
+        let services = [&member::SERVICE, &COUPON, &NOTIFICATION, &ORDER, &PAYMENT];
         let stage = Stage::open(&services, &contracts::API).await;
         let members = MemberServiceClient::new(stage.channel());
         Self { stage, members }

@@ -1,6 +1,8 @@
 //! Whose tokens are void, through gRPC on real Postgres; the test plays coupon,
 //! which has nothing to cancel, and is the other service where a token is tried.
 
+mod others;
+
 use std::time::Duration;
 
 use base::{Error, id::Uuid};
@@ -26,6 +28,8 @@ use testkit::{
 };
 use tokio::time::timeout;
 use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
+
+use others::{ORDER, PAYMENT};
 
 struct Coupons;
 
@@ -71,7 +75,7 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Self {
-        let services = [&member::SERVICE, &COUPON, &NOTIFICATION];
+        let services = [&member::SERVICE, &COUPON, &NOTIFICATION, &ORDER, &PAYMENT];
         let api = &contracts::API;
         let stage = Stage::open_with_issuer(&services, api, "member").await;
         let members = MemberServiceClient::new(stage.channel());

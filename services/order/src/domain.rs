@@ -418,6 +418,8 @@ pub(crate) enum Refusal {
     PriceChanged,
     #[error("the order was not placed")]
     NotPlaced,
+    #[error("there are orders under way: close or cancel them first")]
+    OpenOrders,
     #[error("the membership has ended")]
     MemberWithdrawn,
 }
@@ -431,6 +433,7 @@ impl Refuse for Refusal {
             | Self::Cancelled
             | Self::Cancelling
             | Self::NotDelivering
+            | Self::OpenOrders
             | Self::PriceChanged => Kind::Conflict,
         }
     }
@@ -443,6 +446,7 @@ impl Refuse for Refusal {
             Self::NotDelivering => "NOT_DELIVERING",
             Self::PriceChanged => "PRICE_CHANGED",
             Self::NotPlaced => "NOT_PLACED",
+            Self::OpenOrders => "OPEN_ORDERS",
             Self::MemberWithdrawn => "MEMBER_WITHDRAWN",
         }
     }

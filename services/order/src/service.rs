@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use base::{Error, Money, error::Violation, input, page::Page};
 use contracts::order::v1::{
-    self as pb, CancelOrderRequest, ConfirmReceiptRequest, GetOrderRequest, ListOrdersRequest,
-    ListOrdersResponse, PlaceOrderRequest, order_service_server::OrderService,
+    self as pb, AskWithdrawalRequest, AskWithdrawalResponse, CancelOrderRequest,
+    ConfirmReceiptRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse,
+    PlaceOrderRequest, order_service_server::OrderService,
 };
 use pg::{Database, Tx, idempotency};
 use server::{Incoming, incoming::to_the_end};
@@ -130,6 +131,18 @@ impl OrderService for Orders {
         let incoming = Incoming::scoped(request)?;
         let cancel = self.cancel.clone();
         Ok(to_the_end(async move { cancel.run(incoming).await }).await?.into())
+    }
+
+    async fn ask_withdrawal(
+        &self,
+        request: Request<AskWithdrawalRequest>,
+    ) -> Result<Response<AskWithdrawalResponse>, Status> {
+        let (_, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let mut reader = self.database.read().await?;
+        if store::has_open(&mut reader, MemberId(member)).await? {
+            return Err(Error::from(Refusal::OpenOrders).into());
+        }
+        Ok(Response::new(AskWithdrawalResponse {}))
     }
 
     async fn confirm_receipt(

@@ -323,6 +323,13 @@ pub(crate) async fn get(
     Stored::from_row(&row.ok_or_else(not_found)?)
 }
 
+/// Whether a member has an order that is neither CLOSED nor CANCELLED.
+pub(crate) async fn has_open(reader: &mut Reader, member: MemberId) -> Result<bool, Error> {
+    let sql = "select from orders
+         where member_id = $1 and state not in ('CLOSED', 'CANCELLED') limit 1";
+    Ok(reader.query_opt(sql, &[&member.0]).await?.is_some())
+}
+
 /// Reads a page of orders that `owner` may see (`None`: any), newest first.
 pub(crate) async fn list(
     reader: &mut Reader,

@@ -14,6 +14,8 @@ create table deposit (
     'SHORT', 'EXCESS', 'LATE', 'DUPLICATE', 'OUT_OF_STOCK', 'ORDER_CANCELLED')),
   order_id uuid,
   payment_id uuid,
+  -- Whose payment that is.
+  member_id uuid,
   -- How much of it pays the order; while MATCHING: is going to. What is held is owed to who paid it.
   matched_minor bigint not null constraint deposit_matched_not_negative check (matched_minor >= 0),
   held_minor bigint not null constraint deposit_held_not_negative check (held_minor >= 0),
@@ -25,6 +27,7 @@ create table deposit (
 );
 create index deposit_by_state on deposit (state, id desc);
 create index deposit_by_reference on deposit (reference, id desc) where reference <> '';
+create index deposit_held on deposit (member_id) where state in ('MATCHING', 'HELD', 'REFUNDING');
 create index deposit_by_order on deposit (order_id) where order_id is not null;
 
 -- What is owed to others, to be added up whenever somebody asks.

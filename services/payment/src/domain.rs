@@ -408,6 +408,8 @@ pub(crate) enum Refusal {
     InsufficientBalance,
     #[error("the acquirer did not answer in time; what it may have charged is refunded")]
     TopUpAbandoned,
+    #[error("there is a balance, or money that is held or on its way out: pay it out first")]
+    WalletNotEmpty,
     #[error("only what belongs to a member who has withdrawn is paid out for them")]
     MemberActive,
     #[error("the acquirer declined the card")]
@@ -438,6 +440,7 @@ impl Refuse for Refusal {
             Self::WalletFull
             | Self::InsufficientBalance
             | Self::MemberActive
+            | Self::WalletNotEmpty
             | Self::CardDeclined
             | Self::OrderCancelled
             | Self::DepositConfirmed
@@ -454,6 +457,7 @@ impl Refuse for Refusal {
             Self::InsufficientBalance => "INSUFFICIENT_BALANCE",
             Self::TopUpAbandoned => "ACQUIRER_UNAVAILABLE",
             Self::MemberActive => "MEMBER_ACTIVE",
+            Self::WalletNotEmpty => "WALLET_NOT_EMPTY",
             Self::CardDeclined => "CARD_DECLINED",
             Self::OrderCancelled => "ORDER_CANCELLED",
             Self::Confirming => "CONFIRMING",

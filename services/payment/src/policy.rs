@@ -43,12 +43,23 @@ impl Policy<OrderEvent> for Orders {
     }
 }
 
-/// Follows member: what comes to those who have withdrawn is paid out by an admin.
+/// Follows member: what comes to those who have withdrawn is paid out by an admin; what is personal of
+/// those who are erased is erased.
 pub(crate) struct Members;
 
 impl Policy<MemberEvent> for Members {
-    const TYPES: &'static [&'static str] = &[MemberEvent::MEMBER_WITHDRAWN];
+    const TYPES: &'static [&'static str] =
+        &[MemberEvent::MEMBER_WITHDRAWN, MemberEvent::MEMBER_ERASED];
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MemberEvent>]) -> Result<(), Error> {
+        let erased = facts::of(batch, |arrived| match &arrived.message.event {
+            Some(member_event::Event::MemberErased(it)) => {
+                base::id::parse("member_id", &it.member_id).map(Some)
+            }
+            _ => Ok(None),
+        })?;
+        if !erased.is_empty() {
+            store::erase_members(tx, &erased).await?;
+        }
         let withdrawn = facts::of(batch, |arrived| match &arrived.message.event {
             Some(member_event::Event::MemberWithdrawn(it)) => {
                 base::id::parse("member_id", &it.member_id).map(Some)

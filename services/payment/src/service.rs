@@ -4,11 +4,12 @@ use std::ops::RangeInclusive;
 
 use base::{Error, Money, error::not_found, id::Uuid, page::Page};
 use contracts::payment::v1::{
-    self as pb, AdjustWalletRequest, AuthorizeRequest, CancelPaymentRequest, CancelPaymentResponse,
-    ConfirmDepositRequest, DeclareDepositorRequest, DeclareDepositorResponse, GetPaymentRequest,
-    GetPayoutRequest, GetWalletRequest, ListPaymentsRequest, ListPaymentsResponse,
-    ListPayoutsRequest, ListPayoutsResponse, ListWalletEntriesRequest, ListWalletEntriesResponse,
-    PayOutWalletRequest, TopUpWalletRequest, payment_service_server::PaymentService,
+    self as pb, AdjustWalletRequest, AskWithdrawalRequest, AskWithdrawalResponse, AuthorizeRequest,
+    CancelPaymentRequest, CancelPaymentResponse, ConfirmDepositRequest, DeclareDepositorRequest,
+    DeclareDepositorResponse, GetPaymentRequest, GetPayoutRequest, GetWalletRequest,
+    ListPaymentsRequest, ListPaymentsResponse, ListPayoutsRequest, ListPayoutsResponse,
+    ListWalletEntriesRequest, ListWalletEntriesResponse, PayOutWalletRequest, TopUpWalletRequest,
+    payment_service_server::PaymentService,
 };
 use identity::access::Scope;
 use pg::{Database, Reader, Tx, idempotency};
@@ -127,6 +128,18 @@ impl PaymentService for Payments {
         Ok(Response::new(CancelPaymentResponse {
             payment: known.then(|| wire::payment(&stored, &[])),
         }))
+    }
+
+    async fn ask_withdrawal(
+        &self,
+        request: Request<AskWithdrawalRequest>,
+    ) -> Result<Response<AskWithdrawalResponse>, Status> {
+        let (_, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let mut reader = self.database.read().await?;
+        if store::has_money(&mut reader, MemberId(member)).await? {
+            return Err(Error::from(Refusal::WalletNotEmpty).into());
+        }
+        Ok(Response::new(AskWithdrawalResponse {}))
     }
 
     async fn get_wallet(

@@ -24,8 +24,8 @@ use crate::{
     tasks, wire,
 };
 pub(crate) use payout::{
-    Stored as StoredPayout, from_wallet as pay_out, get as payout, has_withdrawn, list as payouts,
-    paid, withdraw_members,
+    Stored as StoredPayout, erase_members, from_wallet as pay_out, get as payout, has_money,
+    has_withdrawn, list as payouts, paid, withdraw_members,
 };
 pub(crate) use refund::{Stored as StoredRefund, failed, of_orders as refunds, refunded};
 pub(crate) use wallet::{

@@ -72,6 +72,7 @@ impl Stored {
         self.version += 1;
         tx.execute(
             "update deposit set state = $2, held_reason = $3, order_id = $4, payment_id = $5,
+               member_id = (select member_id from payment where payment.order_id = $4),
                matched_minor = $6, held_minor = $7, booked = $8, version = $9
              where id = $1",
             &[
@@ -102,9 +103,10 @@ pub(crate) async fn make(tx: &mut Tx, deposit: &Deposit) -> Result<(Stored, bool
     let made = tx
         .execute(
             "insert into deposit (id, bank_transaction_id, amount_minor, depositor_name, reference,
-               receive_time, state, held_reason, order_id, payment_id, matched_minor, held_minor,
-               booked)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, false)
+               receive_time, state, held_reason, order_id, payment_id, member_id, matched_minor,
+               held_minor, booked)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+               (select member_id from payment where payment.order_id = $9), $11, $12, false)
              on conflict on constraint deposit_bank_transaction do nothing",
             &[
                 &deposit.id.0,

@@ -212,6 +212,40 @@ pub(crate) async fn withdraw_members(tx: &mut Tx, members: &[Uuid]) -> Result<()
     Ok(())
 }
 
+/// Whether there is money that belongs to a member: a balance, a deposit that is held, a payout under way.
+pub(crate) async fn has_money(reader: &mut Reader, member: MemberId) -> Result<bool, Error> {
+    let sql = "
+        select exists (select from wallet where member_id = $1 and balance_minor > 0)
+          or exists (select from deposit where member_id = $1
+            and state in ('MATCHING', 'HELD', 'REFUNDING'))
+          or exists (select from payout where member_id = $1 and state || '' = 'REQUESTED')";
+    Ok(reader.query_one(sql, &[&member.0]).await?.get(0))
+}
+
+/// Erases what is personal of members: who paid for them, and where their money went.
+pub(crate) async fn erase_members(tx: &mut Tx, members: &[Uuid]) -> Result<(), Error> {
+    tx.execute(
+        "update payment set depositor_name = '', declared_depositor = ''
+         where member_id = any($1) and (depositor_name <> '' or declared_depositor <> '')",
+        &[&members],
+    )
+    .await?;
+    // What is on its way still has to arrive.
+    tx.execute(
+        "update payout set account_number = '', holder = ''
+         where member_id = any($1) and state <> 'REQUESTED'",
+        &[&members],
+    )
+    .await?;
+    tx.execute(
+        "update deposit set depositor_name = '' where member_id = any($1) and state in
+           ('MATCHED', 'REFUNDED', 'CREDITED')",
+        &[&members],
+    )
+    .await?;
+    Ok(())
+}
+
 /// Whether a member has withdrawn.
 pub(crate) async fn has_withdrawn(tx: &mut Tx, member: MemberId) -> Result<bool, Error> {
     let sql = "select from withdrawn_member where member_id = $1";
