@@ -99,7 +99,7 @@ impl Limit {
             Self::Lines(least, most) => {
                 let mut texts = lengths(least, most);
                 texts.extend(control);
-                texts.push(json!(" \n "));
+                texts.extend((least > 0).then(|| json!(" \n ")));
                 texts
             }
             Self::Verbatim(least, most) => lengths(least, most),

@@ -119,8 +119,11 @@ impl Shop {
                 json!({ "memberId": self.deployment.member(0).await.id, "role": 2 })
             }
             "RegisterProduct" => json!({ "displayName": "Bowl", "price": amount, "stock": 10 }),
-            "UpdateProduct" | "RestockProduct" => {
+            "UpdateProduct" | "RestockProduct" | "AdjustStock" => {
                 let product = self.on_sale("Bowl", 0).await.text("id");
+                if call == "AdjustStock" {
+                    return json!({ "productId": product, "delta": 10, "reason": "a test" });
+                }
                 if call == "RestockProduct" {
                     return json!({ "productId": product, "quantity": 10 });
                 }
@@ -209,8 +212,8 @@ impl Shop {
             "GetPayment" => json!({ "paymentId": self.payment }),
             "GetDelivery" => json!({ "deliveryId": self.delivery }),
             "ListProducts" | "ListOrders" | "ListPayments" | "ListDeliveries"
-            | "ListNotifications" | "ListPayouts" | "ListDeposits" | "ParkedEvents.List"
-            | "ListLogLosses" => json!({}),
+            | "ListNotifications" | "ListPayouts" | "ListDeposits" | "ListAuditEntries"
+            | "ParkedEvents.List" | "ListLogLosses" => json!({}),
             _ => json!({ "memberId": member }),
         }
     }

@@ -3,6 +3,7 @@
 //! looks inside a service, but for the ledger, which has to add up, and the event
 //! logs, which have to tell of each thing once.
 
+mod back_office;
 mod breakfast;
 mod coupon;
 mod deployment;

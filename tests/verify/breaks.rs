@@ -27,7 +27,8 @@ const DEPOSIT: &str = "each deposit's amount stands in exactly one place";
 const PAYOUT: &str = "each payout has left where its money was, and is out, on its way, or back";
 const HELD: &str = "what is held, and what is on its way out, is what the ledger says";
 const PAYMENT: &str = "each payment that is DONE is in the ledger, once, and no other is";
-const STOCK: &str = "each stock is initial + restocked − decreased + restored, and not below 0";
+const STOCK: &str =
+    "each stock is initial + restocked − decreased + restored ± adjusted, and not below 0";
 const ALLOCATION: &str = "each order moved the stock that its allocation says";
 const CATALOGUE: &str = "order's copy of the catalogue is what product has";
 const PAID: &str = "each paid order has one DONE payment, one stock decrease and one delivery";

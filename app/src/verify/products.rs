@@ -12,7 +12,8 @@ use super::{
 
 pub(super) const RULES: &[Rule] = &[STOCK, ALLOCATION, CATALOGUE];
 
-const STOCK: Rule = "each stock is initial + restocked − decreased + restored, and not below 0";
+const STOCK: Rule =
+    "each stock is initial + restocked − decreased + restored ± adjusted, and not below 0";
 const ALLOCATION: Rule = "each order moved the stock that its allocation says";
 const CATALOGUE: Rule = "order's copy of the catalogue is what product has";
 

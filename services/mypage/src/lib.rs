@@ -9,8 +9,11 @@
 //! - **Fact**: something that is known of a member: registered, withdrawn, the admin
 //!   told. Coupons and points are facts of their own.
 //!
+//! - **Audit entry**: what somebody of the shop did by hand, to what, and why.
+//!
 //! Nothing can be commanded here, and nothing here publishes events.
 
+mod audit;
 mod policy;
 mod service;
 mod store;
@@ -19,7 +22,9 @@ mod watch;
 use std::time::Duration;
 
 use base::Error;
-use contracts::mypage::v1::my_page_service_server::MyPageServiceServer;
+use contracts::mypage::v1::{
+    audit_service_server::AuditServiceServer, my_page_service_server::MyPageServiceServer,
+};
 use server::{Service, ServiceBuilder};
 
 /// The My Page service.
@@ -31,7 +36,8 @@ pub const SERVICE: Service = Service {
         "V3__changes",
         "V4__traces",
         "V5__changes_by_sequence",
-        "V6__refunds"
+        "V6__refunds",
+        "V7__audit"
     ],
     build,
 };
@@ -40,15 +46,18 @@ fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let longest = Duration::from_secs(builder.settings().auth.token_ttl_s);
     let watches = watch::Watches::new(builder.database(), builder.stop(), longest);
     let pages = service::Pages::new(builder.database(), watches.clone());
+    let audit = audit::Audit { database: builder.database() };
     builder
         .run(watches.run())
         .serve(MyPageServiceServer::new(pages))
+        .serve(AuditServiceServer::new(audit))
         .follow(policy::Orders)?
         .follow(policy::Payments)?
         .follow(policy::Deliveries)?
         .follow(policy::Members)?
         .follow(policy::Coupons)?
         .follow(policy::Notifications)?
-        .follow(policy::Mileages)?;
+        .follow(policy::Mileages)?
+        .follow(policy::Products)?;
     Ok(())
 }

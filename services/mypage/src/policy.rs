@@ -12,12 +12,16 @@ use contracts::{
     notification::v1::{NotificationEvent, notification::Audience, notification_event},
     order::v1::{OrderEvent, order, order_event},
     payment::v1::{PaymentEvent, payment, payment_event},
+    product::v1::ProductEvent,
 };
 use eventlog::{Arrived, Policy, facts};
 use pg::Tx;
 use prost::Message as _;
 
-use crate::store::{self, Coupon, Fact, Learned, Milestone, Part, PartState, Points, Refund};
+use crate::{
+    audit,
+    store::{self, Coupon, Fact, Learned, Milestone, Part, PartState, Points, Refund},
+};
 
 /// My Page may be this late: what passes within it is written once.
 const LINGER: Duration = Duration::from_millis(100);
@@ -29,7 +33,8 @@ impl Policy<OrderEvent> for Orders {
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<OrderEvent>]) -> Result<(), Error> {
-        store::pass(tx, &facts::of(batch, milestone)?).await
+        store::pass(tx, &facts::of(batch, milestone)?).await?;
+        store::audit::keep(tx, &facts::of(batch, audit::of_order)?).await
     }
 }
 
@@ -75,6 +80,10 @@ impl Policy<PaymentEvent> for Payments {
         PaymentEvent::PAYMENT_DECLINED,
         PaymentEvent::PAYMENT_CANCELLED,
         PaymentEvent::PAYMENT_REFUNDED,
+        PaymentEvent::WALLET_ADJUSTED,
+        PaymentEvent::DEPOSIT_MATCHED,
+        PaymentEvent::DEPOSIT_REFUNDED,
+        PaymentEvent::DEPOSIT_CREDITED,
     ];
     const LINGER: Duration = LINGER;
 
@@ -105,7 +114,8 @@ impl Policy<PaymentEvent> for Payments {
             part_state(order, member, state.as_str_name(), arrived.aggregate_version).map(Some)
         })?;
         store::set_part(tx, Part::Payment, &states).await?;
-        store::keep_refunds(tx, &facts::of(batch, refund)?).await
+        store::keep_refunds(tx, &facts::of(batch, refund)?).await?;
+        store::audit::keep(tx, &facts::of(batch, audit::of_payment)?).await
     }
 }
 
@@ -173,8 +183,12 @@ fn part_state(
 pub(crate) struct Members;
 
 impl Policy<MemberEvent> for Members {
-    const TYPES: &'static [&'static str] =
-        &[MemberEvent::MEMBER_REGISTERED, MemberEvent::MEMBER_WITHDRAWN];
+    const TYPES: &'static [&'static str] = &[
+        MemberEvent::MEMBER_REGISTERED,
+        MemberEvent::MEMBER_WITHDRAWN,
+        MemberEvent::ROLE_GRANTED,
+        MemberEvent::ROLE_REVOKED,
+    ];
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MemberEvent>]) -> Result<(), Error> {
@@ -187,7 +201,20 @@ impl Policy<MemberEvent> for Members {
             };
             Ok(Some(Learned { member: parse("member_id", member)?, fact }))
         })?;
-        store::learn(tx, &facts).await
+        store::learn(tx, &facts).await?;
+        store::audit::keep(tx, &facts::of(batch, audit::of_member)?).await
+    }
+}
+
+/// Follows product: what its stock was corrected by.
+pub(crate) struct Products;
+
+impl Policy<ProductEvent> for Products {
+    const TYPES: &'static [&'static str] = &[ProductEvent::STOCK_ADJUSTED];
+    const LINGER: Duration = LINGER;
+
+    async fn apply(&self, tx: &mut Tx, batch: &[Arrived<ProductEvent>]) -> Result<(), Error> {
+        store::audit::keep(tx, &facts::of(batch, audit::of_product)?).await
     }
 }
 

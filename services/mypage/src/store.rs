@@ -1,5 +1,6 @@
 //! All the SQL of the read models.
 
+pub(crate) mod audit;
 pub(crate) mod changes;
 mod refunds;
 

@@ -71,7 +71,7 @@ impl NotificationService for Notifications {
         let update = async |tx: &mut Tx| {
             let mut worded = store::lock_template(tx, template).await?;
             incoming.check_etag(&etag(&worded))?;
-            if let Some(body) = body {
+            if let Some(body) = body.filter(|body| *body != worded.body) {
                 worded.body = body;
                 store::update_template(tx, &mut worded).await?;
             }

@@ -4,7 +4,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use base::{Error, Money, id::Uuid};
-use contracts::product::v1::{BatchGetProductsRequest, product_service::BATCH_GET_PRODUCTS};
+use contracts::product::v1::{
+    BatchGetProductsRequest, product::State, product_service::BATCH_GET_PRODUCTS,
+};
 use pg::Database;
 use rpc::Peer;
 
@@ -58,6 +60,7 @@ impl Catalogue {
                 display_name: product.display_name.clone(),
                 price: Money::parse("price", product.price.as_ref().map(contracts::Money::parts))?,
                 version: 0,
+                on_sale: product.state() != State::OffSale,
             })
         };
         answer.products.iter().map(offer).collect()

@@ -414,6 +414,8 @@ pub(crate) enum Refusal {
     Cancelling,
     #[error("the goods are not on their way yet")]
     NotDelivering,
+    #[error("one of the products is not on sale any more")]
+    NotOnSale,
     #[error("the prices have changed")]
     PriceChanged,
     #[error("the order was not placed")]
@@ -434,6 +436,7 @@ impl Refuse for Refusal {
             | Self::Cancelling
             | Self::NotDelivering
             | Self::OpenOrders
+            | Self::NotOnSale
             | Self::PriceChanged => Kind::Conflict,
         }
     }
@@ -447,6 +450,7 @@ impl Refuse for Refusal {
             Self::PriceChanged => "PRICE_CHANGED",
             Self::NotPlaced => "NOT_PLACED",
             Self::OpenOrders => "OPEN_ORDERS",
+            Self::NotOnSale => "NOT_ON_SALE",
             Self::MemberWithdrawn => "MEMBER_WITHDRAWN",
         }
     }

@@ -33,7 +33,13 @@ use self::{cancel::Cancel, card::Card, catalogue::Catalogue, depositor::Deposito
 /// The order service.
 pub const SERVICE: Service = Service {
     name: "order",
-    migrations: pg::migrations!["V1__orders", "V2__limits", "V3__shop_cancels", "V4__open_orders"],
+    migrations: pg::migrations![
+        "V1__orders",
+        "V2__limits",
+        "V3__shop_cancels",
+        "V4__open_orders",
+        "V5__off_sale"
+    ],
     build,
 };
 

@@ -6,7 +6,7 @@ use contracts::{
     delivery::v1::{DeliveryEvent, delivery_event},
     member::v1::{MemberEvent, member_event},
     payment::v1::{PaymentEvent, payment_event},
-    product::v1::{ProductEvent, product_event},
+    product::v1::{ProductEvent, product, product_event},
 };
 use eventlog::{
     Arrived, Policy,
@@ -35,11 +35,17 @@ impl Policy<ProductEvent> for Products {
             use product_event::Event;
             match &arrived.message.event {
                 Some(Event::ProductRegistered(it)) => {
-                    offers.push(offer(&it.product_id, &it.display_name, it.price.as_ref(), 1)?);
+                    offers.push(offer(
+                        &it.product_id,
+                        &it.display_name,
+                        it.price.as_ref(),
+                        (1, true),
+                    )?);
                 }
                 Some(Event::ProductUpdated(it)) => {
                     let (name, price) = (&it.display_name, it.price.as_ref());
-                    offers.push(offer(&it.product_id, name, price, it.version)?);
+                    let said = (it.version, it.state() != product::State::OffSale);
+                    offers.push(offer(&it.product_id, name, price, said)?);
                 }
                 Some(Event::StockDecreased(it)) => {
                     facts.push(learned(arrived, &it.order_id, Fact::StockDecreased)?);
@@ -47,7 +53,7 @@ impl Policy<ProductEvent> for Products {
                 Some(Event::StockShort(it)) => {
                     facts.push(learned(arrived, &it.order_id, Fact::StockShort)?);
                 }
-                Some(Event::ProductRestocked(_) | Event::StockRestored(_)) | None => {}
+                _ => {}
             }
         }
         if !offers.is_empty() {
@@ -136,7 +142,7 @@ fn offer(
     product: &str,
     display_name: &str,
     price: Option<&contracts::Money>,
-    version: i64,
+    (version, on_sale): (i64, bool),
 ) -> Result<Offer, Error> {
     Ok(Offer {
         product: ProductId::parse("product_id", product)?,
@@ -144,5 +150,6 @@ fn offer(
         display_name: DISPLAY_NAME.clip(display_name),
         price: Money::parse("price", price.map(contracts::Money::parts))?,
         version,
+        on_sale,
     })
 }

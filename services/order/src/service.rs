@@ -204,6 +204,7 @@ fn priced(wanted: &[Wanted], offers: &BTreeMap<ProductId, Offer>) -> Result<Vec<
     let (mut lines, mut unknown) = (Vec::new(), Vec::new());
     for (product, quantity, index) in wanted {
         match offers.get(product) {
+            Some(offer) if !offer.on_sale => return Err(Refusal::NotOnSale.into()),
             Some(offer) => lines.push(Line {
                 product: *product,
                 display_name: offer.display_name.clone(),

@@ -26,6 +26,12 @@ base::id!(
 
 /// What a product may be called.
 pub(crate) const DISPLAY_NAME: Text = Text::new(1, 200);
+/// What may be said of a product.
+pub(crate) const DESCRIPTION: Text = Text::new(0, 2_000).lines();
+/// Why a stock is corrected.
+pub(crate) const REASON: Text = Text::new(1, 200);
+/// How far a stock is corrected at once.
+pub(crate) const DELTA: RangeInclusive<i32> = -1_000_000_000..=1_000_000_000;
 /// What a unit may cost, in won.
 pub(crate) const PRICE: RangeInclusive<i64> = 0..=1_000_000_000;
 /// How many units a seller may put on sale. What cancelled orders give back comes on top.
@@ -48,6 +54,15 @@ impl DisplayName {
         self.0
     }
 }
+
+/// Whether a product may be ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sale {
+    OnSale,
+    OffSale,
+}
+
+pg::names!(Sale, constraint product_state: OnSale = "ON_SALE", OffSale = "OFF_SALE");
 
 /// Reads a price from a `google.type.Money`'s parts.
 pub(crate) fn price(parts: Option<(&str, i64, i32)>) -> Result<Money, base::Error> {
@@ -78,6 +93,19 @@ impl Units {
         let sum = self.0.checked_add(quantity.0.into()).filter(|sum| STOCK.contains(sum));
         let fits = STOCK.end().saturating_sub(self.0).max(0);
         sum.map(Self).ok_or(Refusal::TooMany { fits })
+    }
+
+    /// Corrects it after a count.
+    pub(crate) fn adjust(self, delta: i32) -> Result<Self, Refusal> {
+        let sum = self.0.checked_add(delta.into()).ok_or(Refusal::StockFull)?;
+        if sum < 0 {
+            return Err(Refusal::InsufficientStock);
+        }
+        // What cancelled orders gave back may be more already.
+        if delta > 0 && !STOCK.contains(&sum) {
+            return Err(Refusal::StockFull);
+        }
+        Ok(Self(sum))
     }
 
     /// Takes what an order wants, if there is enough.
@@ -246,6 +274,10 @@ pub(crate) enum Refusal {
     },
     #[error("there is too little in stock")]
     OutOfStock,
+    #[error("the stock would be below 0")]
+    InsufficientStock,
+    #[error("the stock would pass {} units", input::grouped(STOCK.end()))]
+    StockFull,
     #[error("the order was cancelled")]
     OrderCancelled,
 }
@@ -254,7 +286,9 @@ impl Refuse for Refusal {
     fn kind(&self) -> Kind {
         match self {
             Self::NoQuantity | Self::TooMany { .. } => Kind::Invalid,
-            Self::OutOfStock | Self::OrderCancelled => Kind::Conflict,
+            Self::OutOfStock | Self::InsufficientStock | Self::StockFull | Self::OrderCancelled => {
+                Kind::Conflict
+            }
         }
     }
 
@@ -263,6 +297,8 @@ impl Refuse for Refusal {
             Self::NoQuantity => "NO_QUANTITY",
             Self::TooMany { .. } => "TOO_MANY",
             Self::OutOfStock => "OUT_OF_STOCK",
+            Self::InsufficientStock => "INSUFFICIENT_STOCK",
+            Self::StockFull => "STOCK_FULL",
             Self::OrderCancelled => "ORDER_CANCELLED",
         }
     }
@@ -270,7 +306,9 @@ impl Refuse for Refusal {
     fn field(&self) -> Option<String> {
         match self {
             Self::NoQuantity | Self::TooMany { .. } => Some("quantity".into()),
-            Self::OutOfStock | Self::OrderCancelled => None,
+            Self::OutOfStock | Self::InsufficientStock | Self::StockFull | Self::OrderCancelled => {
+                None
+            }
         }
     }
 }

@@ -2,18 +2,20 @@
 
 use base::{Error, error::not_found, input, page::Page};
 use contracts::product::v1::{
-    self as pb, BatchGetProductsRequest, BatchGetProductsResponse, DecreaseStockRequest,
-    DecreaseStockResponse, GetProductRequest, ListProductsRequest, ListProductsResponse,
-    RegisterProductRequest, RestockProductRequest, UpdateProductRequest,
+    self as pb, AdjustStockRequest, BatchGetProductsRequest, BatchGetProductsResponse,
+    DecreaseStockRequest, DecreaseStockResponse, GetProductRequest, ListProductsRequest,
+    ListProductsResponse, RegisterProductRequest, RestockProductRequest, UpdateProductRequest,
     product_service_server::ProductService,
 };
+use identity::auth::{Caller, Role};
 use pg::{Database, Tx, idempotency};
 use server::Incoming;
 use tonic::{Request, Response, Status};
 
 use crate::{
     domain::{
-        self, DisplayName, LINES, Line, MemberId, OrderId, ProductId, Quantity, State, Units,
+        self, DELTA, DESCRIPTION, DisplayName, LINES, Line, MemberId, OrderId, ProductId, Quantity,
+        REASON, Sale, State, Units,
     },
     store::{self, Fact, Learned, Product},
 };
@@ -40,10 +42,12 @@ impl ProductService for Products {
         let price = domain::price(incoming.message.price.as_ref().map(contracts::Money::parts))?;
         let stock = incoming.message.stock;
         Units::parse("stock", stock)?;
+        let description = DESCRIPTION.parse("description", &incoming.message.description)?;
         let command = incoming.command();
         let id = ProductId(base::id::new());
-        let register =
-            async |tx: &mut Tx| Ok(render(&store::register(tx, id, name, price, stock).await?));
+        let register = async |tx: &mut Tx| {
+            Ok(render(&store::register(tx, id, name, price, stock, description).await?))
+        };
         let reply = idempotency::once(&self.database, &command, id.0, register).await?;
         Ok(reply.created(|product| format!("/v1/products/{}", product.id))?)
     }
@@ -58,15 +62,26 @@ impl ProductService for Products {
         let name = message.display_name.as_deref().map(DisplayName::parse).transpose()?;
         let price = message.price.as_ref().map(|money| domain::price(Some(money.parts())));
         let price = price.transpose()?;
+        let sale = message.state.map(sale).transpose()?;
+        let description = message.description.as_deref();
+        let description =
+            description.map(|text| DESCRIPTION.parse("description", text)).transpose()?;
         let command = incoming.command();
         let update = async |tx: &mut Tx| {
             let mut product = store::lock(tx, id).await?;
             incoming.check_etag(&etag(&product))?;
+            let before = product.clone();
             if let Some(name) = name {
                 product.display_name = name.into_string();
             }
+            if let Some(description) = description {
+                description.clone_into(&mut product.description);
+            }
             product.price = price.unwrap_or(product.price);
-            store::update(tx, &mut product).await?;
+            product.sale = sale.unwrap_or(product.sale);
+            if product != before {
+                store::update(tx, &mut product).await?;
+            }
             Ok(render(&product))
         };
         Ok(idempotency::once(&self.database, &command, id.0, update).await?.into())
@@ -89,6 +104,28 @@ impl ProductService for Products {
         Ok(idempotency::once(&self.database, &command, id.0, restock).await?.into())
     }
 
+    async fn adjust_stock(
+        &self,
+        request: Request<AdjustStockRequest>,
+    ) -> Result<Response<pb::Product>, Status> {
+        let incoming = Incoming::granted(request)?;
+        let id = ProductId::parse("productId", &incoming.message.product_id)?;
+        let delta = input::number("delta", incoming.message.delta, &DELTA)?;
+        if delta == 0 {
+            return Err(Error::violation("delta", "must not be 0").into());
+        }
+        let reason = REASON.parse("reason", &incoming.message.reason)?;
+        let actor = incoming.member()?;
+        let command = incoming.command();
+        let adjust = async |tx: &mut Tx| {
+            let mut product = store::lock(tx, id).await?;
+            incoming.check_etag(&etag(&product))?;
+            store::adjust(tx, &mut product, delta, (reason, actor)).await?;
+            Ok(render(&product))
+        };
+        Ok(idempotency::once(&self.database, &command, id.0, adjust).await?.into())
+    }
+
     async fn get_product(
         &self,
         request: Request<GetProductRequest>,
@@ -104,10 +141,14 @@ impl ProductService for Products {
         &self,
         request: Request<ListProductsRequest>,
     ) -> Result<Response<ListProductsResponse>, Status> {
-        let message = Incoming::granted(request)?.message;
+        let incoming = Incoming::granted(request)?;
+        let message = &incoming.message;
         let page = Page::parse(message.page_size, &message.page_token)?;
+        let sells = |role: &Role| matches!(role, Role::Seller | Role::Admin);
+        let all = matches!(&incoming.caller,
+            Caller::Member { roles, .. } if roles.iter().any(sells));
         let mut reader = self.database.read().await?;
-        let products = store::list(&mut reader, page).await?;
+        let products = store::list(&mut reader, page, all).await?;
         let products = products.iter().map(|product| (product.id.0, render(product)));
         let (products, next_page_token) = page.cut(products);
         Ok(Response::new(ListProductsResponse { products, next_page_token }))
@@ -148,6 +189,15 @@ impl ProductService for Products {
     }
 }
 
+/// Reads whether a product may be ordered.
+fn sale(state: i32) -> Result<Sale, Error> {
+    match pb::product::State::try_from(state) {
+        Ok(pb::product::State::OnSale) => Ok(Sale::OnSale),
+        Ok(pb::product::State::OffSale) => Ok(Sale::OffSale),
+        _ => Err(Error::violation("state", "must be ON_SALE or OFF_SALE")),
+    }
+}
+
 fn line((at, line): (usize, &pb::Line)) -> Result<Line, Error> {
     let product = ProductId::parse(&format!("lines[{at}].productId"), &line.product_id)?;
     let quantity = Quantity::parse(&format!("lines[{at}].quantity"), line.quantity)?;
@@ -168,5 +218,7 @@ fn render(product: &Product) -> pb::Product {
         stock: i32::try_from(product.stock.get()).unwrap_or(i32::MAX),
         etag: etag(product),
         create_time: Some(product.create_time.into()),
+        state: store::sale_on_wire(product.sale).into(),
+        description: product.description.clone(),
     }
 }

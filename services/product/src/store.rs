@@ -4,39 +4,43 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use base::{Error, Money, error::not_found, id::Uuid, page::Page};
 use contracts::product::v1::{
-    self as pb, ProductRegistered, ProductRestocked, ProductUpdated, StockDecreased, StockRestored,
-    StockShort, product_event::Event,
+    self as pb, ProductRegistered, ProductRestocked, ProductUpdated, StockAdjusted, StockDecreased,
+    StockRestored, StockShort, product_event::Event,
 };
 use eventlog::{Draft, facts};
 use pg::{Cause, Reader, Tx};
 use tokio_postgres::Row;
 
 use crate::domain::{
-    Allocation, DisplayName, Line, MemberId, OrderId, Outcome, ProductId, Quantity, Refusal, Shelf,
-    State, Units,
+    Allocation, DisplayName, Line, MemberId, OrderId, Outcome, ProductId, Quantity, Refusal, Sale,
+    Shelf, State, Units,
 };
 
 /// A product as it is stored.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Product {
     pub(crate) id: ProductId,
     pub(crate) display_name: String,
     pub(crate) price: Money,
     pub(crate) stock: Units,
+    pub(crate) sale: Sale,
+    pub(crate) description: String,
     pub(crate) version: i64,
     pub(crate) create_time: SystemTime,
 }
 
 impl Product {
-    fn from_row(row: &Row) -> Self {
-        Self {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
             id: ProductId(row.get("id")),
             display_name: row.get("display_name"),
             price: Money::krw(row.get("price_minor")),
             stock: Units::stored(row.get("stock")),
+            sale: Sale::named(row.get("state"))?,
+            description: row.get("description"),
             version: row.get("version"),
             create_time: row.get("create_time"),
-        }
+        })
     }
 }
 
@@ -47,20 +51,22 @@ pub(crate) async fn register(
     display_name: DisplayName,
     price: Money,
     stock: i32,
+    description: &str,
 ) -> Result<Product, Error> {
     let display_name = display_name.into_string();
     let (currency, minor) = price.to_wire();
     let row = tx
         .query_one(
             "with product as (
-               insert into product (id, display_name, price_minor, currency, stock, version)
-               values ($1, $2, $3, $4, $5, 1) returning *),
+               insert into product (id, display_name, price_minor, currency, stock, description, version)
+               values ($1, $2, $3, $4, $5, $6, 1) returning *),
              movement as (
                insert into stock_movement (product_id, kind, quantity)
                select id, 'INITIAL', stock from product)
-             select id, display_name, price_minor, stock::bigint as stock, version, create_time
+             select id, display_name, price_minor, stock::bigint as stock, state, description,
+               version, create_time
              from product",
-            &[&id.0, &display_name, &minor, &currency, &stock],
+            &[&id.0, &display_name, &minor, &currency, &stock, &description],
         )
         .await?;
     let registered = Event::ProductRegistered(ProductRegistered {
@@ -70,27 +76,37 @@ pub(crate) async fn register(
         stock,
     });
     eventlog::append(tx, &[draft(id.0, 1, registered)]).await?;
-    Ok(Product::from_row(&row))
+    Product::from_row(&row)
 }
 
 /// Reads a product and keeps it from changing until the transaction ends.
 pub(crate) async fn lock(tx: &mut Tx, id: ProductId) -> Result<Product, Error> {
     let row = tx
         .query_opt(
-            "select id, display_name, price_minor, stock + surplus as stock, version, create_time
+            "select id, display_name, price_minor, stock + surplus as stock, state, description,
+               version, create_time
              from product where id = $1 for update",
             &[&id.0],
         )
         .await?;
-    row.as_ref().map(Product::from_row).ok_or_else(not_found)
+    Product::from_row(&row.ok_or_else(not_found)?)
 }
 
-/// Saves a product's new name and price.
+/// Saves what a seller says of a product.
 pub(crate) async fn update(tx: &mut Tx, product: &mut Product) -> Result<(), Error> {
     product.version += 1;
     tx.execute(
-        "update product set display_name = $2, price_minor = $3, version = $4 where id = $1",
-        &[&product.id.0, &product.display_name, &product.price.minor(), &product.version],
+        "update product set display_name = $2, price_minor = $3, version = $4, state = $5,
+           description = $6
+         where id = $1",
+        &[
+            &product.id.0,
+            &product.display_name,
+            &product.price.minor(),
+            &product.version,
+            &product.sale.name(),
+            &product.description,
+        ],
     )
     .await?;
     let updated = Event::ProductUpdated(ProductUpdated {
@@ -98,6 +114,7 @@ pub(crate) async fn update(tx: &mut Tx, product: &mut Product) -> Result<(), Err
         display_name: product.display_name.clone(),
         price: Some(product.price.to_wire().into()),
         version: product.version,
+        state: sale_on_wire(product.sale).into(),
     });
     eventlog::append(tx, &[draft(product.id.0, product.version, updated)]).await
 }
@@ -124,28 +141,70 @@ pub(crate) async fn restock(
     eventlog::append(tx, &[draft(product.id.0, product.version, restocked)]).await
 }
 
+/// Corrects a product's stock.
+pub(crate) async fn adjust(
+    tx: &mut Tx,
+    product: &mut Product,
+    delta: i32,
+    (reason, actor): (&str, Uuid),
+) -> Result<(), Error> {
+    product.stock = product.stock.adjust(delta)?;
+    product.version += 1;
+    tx.execute(
+        "with product as (update product set stock = least($2::bigint, 2147483647)::int,
+           surplus = greatest($2::bigint - 2147483647, 0), version = $3 where id = $1)
+         insert into stock_movement (product_id, kind, quantity, reason, actor_id)
+         values ($1, 'ADJUSTED', $4, $5, $6)",
+        &[&product.id.0, &product.stock.get(), &product.version, &delta, &reason, &actor],
+    )
+    .await?;
+    let adjusted = Event::StockAdjusted(StockAdjusted {
+        product_id: product.id.to_string(),
+        delta,
+        reason: reason.to_owned(),
+        actor_id: actor.to_string(),
+    });
+    eventlog::append(tx, &[draft(product.id.0, product.version, adjusted)]).await
+}
+
 /// Reads these products; unknown ids are left out.
 pub(crate) async fn get(reader: &mut Reader, ids: &[Uuid]) -> Result<Vec<Product>, Error> {
     let rows = reader
         .query(
-            "select id, display_name, price_minor, stock + surplus as stock, version, create_time
+            "select id, display_name, price_minor, stock + surplus as stock, state, description,
+               version, create_time
              from product where id = any($1)",
             &[&ids],
         )
         .await?;
-    Ok(rows.iter().map(Product::from_row).collect())
+    rows.iter().map(Product::from_row).collect()
 }
 
-/// Reads a page of products, newest first.
-pub(crate) async fn list(reader: &mut Reader, page: Page) -> Result<Vec<Product>, Error> {
-    let rows = reader
-        .query(
-            "select id, display_name, price_minor, stock + surplus as stock, version, create_time
-             from product where id < $1 order by id desc limit $2",
-            &[&page.below.unwrap_or(Uuid::max()), &page.limit()],
-        )
-        .await?;
-    Ok(rows.iter().map(Product::from_row).collect())
+/// Reads a page of products, newest first: of those on sale, or of all.
+pub(crate) async fn list(
+    reader: &mut Reader,
+    page: Page,
+    all: bool,
+) -> Result<Vec<Product>, Error> {
+    let sql = if all {
+        "select id, display_name, price_minor, stock + surplus as stock, state, description,
+           version, create_time
+         from product where id < $1 order by id desc limit $2"
+    } else {
+        "select id, display_name, price_minor, stock + surplus as stock, state, description,
+           version, create_time
+         from product where state = 'ON_SALE' and id < $1 order by id desc limit $2"
+    };
+    let rows = reader.query(sql, &[&page.below.unwrap_or(Uuid::max()), &page.limit()]).await?;
+    rows.iter().map(Product::from_row).collect()
+}
+
+/// Whether it may be ordered, on the wire.
+pub(crate) fn sale_on_wire(sale: Sale) -> pb::product::State {
+    match sale {
+        Sale::OnSale => pb::product::State::OnSale,
+        Sale::OffSale => pb::product::State::OffSale,
+    }
 }
 
 /// What is known of an order, and where it comes from.

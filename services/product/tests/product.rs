@@ -42,7 +42,12 @@ impl Shop {
 
     fn registration(stock: i32) -> RegisterProductRequest {
         let price = Some(Money::from(("KRW", 1_000)));
-        RegisterProductRequest { display_name: "bibimbap".into(), price, stock }
+        RegisterProductRequest {
+            display_name: "bibimbap".into(),
+            price,
+            stock,
+            ..RegisterProductRequest::default()
+        }
     }
 
     async fn register(&mut self, stock: i32) -> Product {

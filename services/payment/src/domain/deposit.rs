@@ -1,5 +1,7 @@
 //! The rules of deposits: which payment one pays, and what is held.
 
+#![warn(clippy::arithmetic_side_effects, reason = "money that wraps is money out of nowhere")]
+
 use std::{ops::RangeInclusive, time::SystemTime};
 
 use base::{Money, Refuse, error::Kind, id::Uuid, input::Text};

@@ -1,5 +1,7 @@
 //! The rules of payouts: where money goes to, and what its end means.
 
+#![warn(clippy::arithmetic_side_effects, reason = "money that wraps is money out of nowhere")]
+
 use std::ops::RangeInclusive;
 
 use base::{Error, Money, id::Uuid, input::Text};

@@ -1,5 +1,7 @@
 //! Money of a payment that goes back, and how far it has come.
 
+#![warn(clippy::arithmetic_side_effects, reason = "money that wraps is money out of nowhere")]
+
 use base::{Money, id::Uuid};
 
 use super::{Method, OrderId, payout::Account};

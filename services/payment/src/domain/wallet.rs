@@ -1,6 +1,8 @@
 //! The rules of wallets: what may go in, what may go out, and a top-up by card, which
 //! is in doubt until the acquirer has said what became of it.
 
+#![warn(clippy::arithmetic_side_effects, reason = "money that wraps is money out of nowhere")]
+
 use std::ops::RangeInclusive;
 
 use base::{Money, id::Uuid, input::Text};
