@@ -205,7 +205,10 @@ impl Actor<'_> {
     }
 
     /// One of the newest orders of somebody whose account is open, and who that is.
-    fn an_order(&mut self, of: impl Fn(&Intent) -> bool) -> Option<(Arc<Account>, String)> {
+    pub(crate) fn an_order(
+        &mut self,
+        of: impl Fn(&Intent) -> bool,
+    ) -> Option<(Arc<Account>, String)> {
         let orders: Vec<_> = {
             let model = self.shop.model();
             let intents = model.intents.iter().rev().filter(|intent| {

@@ -140,6 +140,8 @@ pub(crate) struct Intent {
     pub(crate) balance: i64,
     /// Cancelling it was asked for; was answered.
     pub(crate) cancel_asked: bool,
+    /// The shop asked for it.
+    pub(crate) shop_asked: bool,
     pub(crate) cancelled: bool,
     /// Its receipt was confirmed, and answered.
     pub(crate) closed: bool,
@@ -184,6 +186,7 @@ impl Model {
             on_hand,
             balance,
             cancel_asked: false,
+            shop_asked: false,
             cancelled: false,
             closed: false,
             seen: None,

@@ -25,8 +25,10 @@ impl Actor<'_> {
     /// The seller does something.
     pub(crate) async fn seller(&mut self) {
         match self.dice.between(0..=99) {
-            0..60 => self.confirm_deposit().await,
-            60..80 => self.restock().await,
+            0..30 => self.confirm_deposit().await,
+            30..55 => self.deposit().await,
+            55..62 => self.cancel_for_the_shop().await,
+            62..80 => self.restock().await,
             80..96 => self.change_price().await,
             _ => self.repeat().await,
         }
@@ -147,6 +149,7 @@ impl Actor<'_> {
                 "PAYMENT_CANCELLED",
                 "ORDER_CANCELLED",
                 "NO_DEPOSIT",
+                "DEPOSIT_CONFIRMED",
             ];
             // Whoever confirms what is confirmed already is answered so, whatever the amount.
             let mut allowed = vec![(200, "")];
@@ -160,6 +163,66 @@ impl Actor<'_> {
             && answer.text("state") == "DONE"
         {
             self.shop.model().deposited.insert(order);
+        }
+        self.keep(command, &ended);
+    }
+
+    /// Something arrives on the bank account: all that is due, in one part or two, or for nothing.
+    async fn deposit(&mut self) {
+        let path = "/v1/payments?state=WAITING_FOR_DEPOSIT&pageSize=40".to_owned();
+        let seller = Arc::clone(&self.shop.seller);
+        let ended = Command::get(&seller, "look", path).insist(self.shop, &mut self.dice).await;
+        let Some(list) = ended.with(200) else { return };
+        let waiting = list.body["payments"].as_array().cloned().unwrap_or_default();
+        let Some(payment) = self.dice.pick(&waiting) else { return };
+        let text = |field: &str| payment[field].as_str().unwrap_or_default().to_owned();
+        let (order, due) = (text("orderId"), units(&payment["amount"]));
+        let mut reference = text("depositReference");
+        if self.dice.percent(10) {
+            reference.push('9');
+        }
+        let first = if self.dice.percent(30) { self.dice.between(1..=due) } else { due };
+        for won_ in [first, due - first].into_iter().filter(|won| *won > 0) {
+            let transaction = format!("{:x}", self.dice.between(0..=i64::MAX));
+            let body = json!({
+                "bankTransactionId": transaction, "amount": won(won_), "depositorName": "Somebody",
+                "reference": reference,
+            });
+            let command = Command::post(&seller, "deposit", "/v1/deposits".to_owned(), body);
+            let command = command.about([order.clone()]).keyed(self.shop, &mut self.dice);
+            let ended = self.maybe_twice(&command).await;
+            if let Some(answer) = &ended.answer {
+                legal(self.shop, &command, answer, &[(200, ""), (201, "")]);
+                if answer.text("state") == "MATCHED" {
+                    self.shop.model().deposited.insert(order.clone());
+                }
+            }
+            self.keep(command, &ended);
+        }
+    }
+
+    /// The shop cancels an order of somebody's.
+    async fn cancel_for_the_shop(&mut self) {
+        let Some((_, order)) = self.an_order(|intent| !intent.closed) else { return };
+        if let Some(intent) = self.shop.model().order(&order) {
+            intent.shop_asked = true;
+        }
+        let path = format!("/v1/orders/{order}:cancel");
+        let seller = Arc::clone(&self.shop.seller);
+        let body = json!({ "reason": "the shop cannot" });
+        let command = Command::post(&seller, "shop cancels", path, body).about([order.clone()]);
+        let command = command.keyed(self.shop, &mut self.dice);
+        let ended = self.maybe_twice(&command).await;
+        if let Some(answer) = &ended.answer {
+            legal(self.shop, &command, answer, &[(200, ""), (409, "ORDER_CLOSED")]);
+        }
+        if let Some(answer) = ended.with(200) {
+            if answer.text("state") != "CANCELLED" {
+                self.shop.wrong(&command.about, format!("cancelled, and yet {answer}"));
+            }
+            if let Some(intent) = self.shop.model().order(&order) {
+                intent.cancelled = true;
+            }
         }
         self.keep(command, &ended);
     }

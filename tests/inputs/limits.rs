@@ -65,7 +65,7 @@ impl Limit {
             Self::Entries(least, most) => vec![json!(least), json!(most)],
             Self::PageSize => vec![json!(0), json!(1), json!(200), json!(201), json!(i32::MAX)],
             Self::PageToken => {
-                vec![json!(""), json!("0".repeat(32)), json!("f".repeat(32))]
+                vec![json!("")]
             }
             Self::EventId => vec![json!(""), json!("0"), json!(i64::MAX.to_string())],
             Self::Filter => vec![json!(""), json!(uuid::Uuid::nil().to_string())],
@@ -128,7 +128,9 @@ impl Limit {
                 .collect(),
             Self::Filter => vec![json!("x"), json!("\0"), json!("0".repeat(32))],
             Self::PageSize => vec![json!(-1), json!(i32::MIN)],
-            Self::PageToken => vec![json!("x"), json!("\0"), json!("0".repeat(33))],
+            Self::PageToken => {
+                vec![json!("x"), json!("\0"), json!("0".repeat(32)), json!("0".repeat(40))]
+            }
             Self::EventId => vec![json!("x"), json!("1-x"), json!("9223372036854775808")],
             Self::Enum(taken) => {
                 let last = taken.last().copied().unwrap_or_default();

@@ -178,6 +178,21 @@ impl World {
         (id, self.sign_in(&email, "correct horse").await, email)
     }
 
+    /// A payout of a member, and a deposit that is held.
+    async fn money(&self, id: &str, token: &str) -> (String, String) {
+        let account = json!({
+            "bankCode": "004", "accountNumber": "110-234-567890", "holder": "Kim",
+        });
+        let won = json!({ "currencyCode": "KRW", "units": "1000" });
+        let body = json!({ "amount": won, "account": account });
+        let payout = self.post(token, &format!("/v1/members/{id}/wallet:payOut"), body).await;
+        let body = json!({
+            "bankTransactionId": uuid::Uuid::now_v7(), "amount": won, "depositorName": "Kim",
+        });
+        let deposit = self.post(&self.seller, "/v1/deposits", body).await;
+        (payout.text("id"), deposit.text("id"))
+    }
+
     /// A new member with an order that is on its way.
     pub(crate) async fn owner(&self) -> Owner {
         let (id, token, email) = self.sign_up().await;
@@ -201,19 +216,10 @@ impl World {
             }
         };
         let text = |text: &str| Value::String(text.to_owned());
-        let account = json!({
-            "bankCode": "004", "accountNumber": "110-234-567890", "holder": "Kim",
-        });
-        let won = json!({ "currencyCode": "KRW", "units": "1000" });
-        let body = json!({ "amount": won, "account": account });
-        let payout = self.post(&token, &format!("/v1/members/{id}/wallet:payOut"), body).await;
-        let body = json!({
-            "bankTransactionId": uuid::Uuid::now_v7(), "amount": won, "depositorName": "Kim",
-        });
-        let deposit = self.post(&self.seller, "/v1/deposits", body).await;
+        let (payout, deposit) = self.money(&id, &token).await;
         let known = Known::from([
-            ("payout_id", text(&payout.text("id"))),
-            ("deposit_id", text(&deposit.text("id"))),
+            ("payout_id", text(&payout)),
+            ("deposit_id", text(&deposit)),
             ("bank_code", text("004")),
             ("account_number", text("110-234-567890")),
             ("member_id", text(&id)),

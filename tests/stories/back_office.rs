@@ -50,7 +50,7 @@ async fn a_product_goes_off_sale_and_comes_back() {
     .await;
     let on = json!({ "state": "ON_SALE" });
     with_status(200, patch(&seller, &path, on).await.expect("an answer"));
-    assert_eq!(listed(&anyone).await, [product.id.clone()]);
+    assert_eq!(listed(&anyone).await, std::slice::from_ref(&product.id));
     eventually("an order", async || same(member.try_order(&product, 1).await.status.as_u16(), 201))
         .await;
     let wrong = json!({ "state": "STATE_UNSPECIFIED" });

@@ -1,6 +1,7 @@
 //! What holds wherever one looks: a command happens once for its key, a stale etag
 //! changes nothing, lists can be paged through, and what cannot be taken is refused.
 
+mod edge;
 mod refusals;
 mod traces;
 

@@ -1,5 +1,5 @@
-//! Mall: order now, pay by bank transfer; the seller confirms the deposit, which
-//! takes the stock in the same call.
+//! Mall: order now, pay by bank transfer, in two parts; the deposit takes the stock in the
+//! same call. The shop cancels, and what arrives afterwards is held.
 
 use anyhow::{Result, ensure};
 use http::Method;
@@ -12,7 +12,7 @@ const STOCK: i64 = 10_000;
 const QUANTITY: i64 = 3;
 
 pub(super) async fn play(cast: &mut Cast) -> Result<()> {
-    cast.stage.story("Mall: a bank transfer that the seller confirms");
+    cast.stage.story("Mall: a bank transfer in two parts, and an order that the shop cancels");
     let product = cast.product("a brass bowl", PRICE, STOCK).await?;
     let guest = cast.guest().await?;
 
@@ -24,10 +24,14 @@ pub(super) async fn play(cast: &mut Cast) -> Result<()> {
     let id = payment.text("payments/0/id");
     ensure!(!id.is_empty(), "no payment waits: {payment}");
 
-    cast.stage.step("The seller sees the deposit, and confirms it: the stock is taken at once");
-    let path = format!("/v1/payments/{id}:confirmDeposit");
-    let body = json!({ "amount": won(PRICE * QUANTITY), "depositorName": "김한상" });
-    let confirmed = cast.stage.call(&cast.seller, Method::POST, &path, Some(body)).await?;
+    let reference = payment.text("payments/0/depositReference");
+
+    cast.stage.step("A part of it arrives: it is held, and the payment waits on");
+    let total = PRICE * QUANTITY;
+    deposit(cast, ("part", 5_000), &reference, "HELD SHORT").await?;
+    cast.stage.step("The rest arrives: the payment is DONE, and the stock is taken at once");
+    deposit(cast, ("rest", total - 5_000), &reference, "MATCHED HELD_REASON_UNSPECIFIED").await?;
+    let confirmed = cast.seller.get(&format!("/v1/payments/{id}")).await?;
     cast.stage.expect("payment", &confirmed.text("state"), &"DONE".to_owned())?;
     let left = cast.anyone.get(&format!("/v1/products/{product}")).await?.text("stock");
     cast.stage.expect("stock", &left, &(STOCK - QUANTITY).to_string())?;
@@ -38,5 +42,35 @@ pub(super) async fn play(cast: &mut Cast) -> Result<()> {
     cast.stage.step("It is too late to cancel");
     let path = format!("/v1/orders/{}:cancel", order.id);
     let refusal = (409, "DEPOSIT_CONFIRMED");
-    cast.stage.refused(&guest.rest, Method::POST, &path, Some(json!({})), refusal).await
+    cast.stage.refused(&guest.rest, Method::POST, &path, Some(json!({})), refusal).await?;
+
+    cast.stage.step("The shop can, and sends the money to the account that it is told");
+    let account =
+        json!({ "bankCode": "004", "accountNumber": "110-234-567890", "holder": "김한상" });
+    let body = json!({ "reason": "the bowls are cracked", "refundAccount": account });
+    cast.stage.call(&cast.seller, Method::POST, &path, Some(body)).await?;
+    cast.my_page_follows(&guest, &mut order, &["주문취소 CANCELLED"]).await?;
+
+    cast.stage.step("A deposit for an order that is cancelled is held, and goes to the wallet");
+    let late = deposit(cast, ("late", total), &reference, "HELD ORDER_CANCELLED").await?;
+    let path = format!("/v1/deposits/{late}:credit");
+    let credited = cast.stage.call(&cast.seller, Method::POST, &path, Some(json!({}))).await?;
+    cast.stage.expect("deposit", &credited.text("state"), &"CREDITED".to_owned())
+}
+
+/// The bank says that so much has arrived; answers the deposit's id.
+async fn deposit(
+    cast: &Cast,
+    (what, won_): (&str, i64),
+    reference: &str,
+    becomes: &str,
+) -> Result<String> {
+    let body = json!({
+        "bankTransactionId": format!("{reference} {what}"), "amount": won(won_),
+        "depositorName": "김한상", "reference": reference,
+    });
+    let deposit = cast.stage.call(&cast.seller, Method::POST, "/v1/deposits", Some(body)).await?;
+    let seen = format!("{} {}", deposit.text("state"), deposit.text("heldReason"));
+    cast.stage.expect("deposit", &seen, &becomes.to_owned())?;
+    Ok(deposit.text("id"))
 }

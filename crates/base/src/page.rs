@@ -1,6 +1,7 @@
 //! Pages of a list, newest first (AIP-158). Ids sort by time, so a page goes on
 //! below the last id of the one before: stable while rows are added. A page ends early
-//! rather than to grow beyond what a client takes in one message.
+//! rather than to grow beyond what a client takes in one message. A token is good for the list that it
+//! came from, with the same filters, and for no other.
 
 use prost::Message;
 use uuid::Uuid;
@@ -19,11 +20,14 @@ pub struct Page {
     size: usize,
     /// Only ids below this one: `where ($1::uuid is null or id < $1)`.
     pub below: Option<Uuid>,
+    /// Which list it is of.
+    list: u32,
 }
 
 impl Page {
-    /// Reads `pageSize` (0: 50; at most 200) and `pageToken` (empty: the first page).
-    pub fn parse(size: i32, token: &str) -> Result<Self, Error> {
+    /// Reads `pageSize` (0: 50; at most 200) and `pageToken` (empty: the first page). `list` says which list
+    /// it is, and how it is filtered: lists that differ in that have different numbers.
+    pub fn parse(size: i32, token: &str, list: u32) -> Result<Self, Error> {
         if size < 0 {
             return Err(Error::violation("pageSize", "must be 0 or more"));
         }
@@ -32,10 +36,13 @@ impl Page {
             None
         } else {
             let bad = || Error::violation("pageToken", "is not a page token of this list");
-            let id = Uuid::try_parse(token).ok().filter(|_| token.len() == 32);
-            Some(id.ok_or_else(bad)?)
+            let id = token.get(..32).and_then(|id| Uuid::try_parse(id).ok()).ok_or_else(bad)?;
+            if self::token(id, list) != token {
+                return Err(bad());
+            }
+            Some(id)
         };
-        Ok(Self { size: usize::try_from(size).unwrap_or(0), below })
+        Ok(Self { size: usize::try_from(size).unwrap_or(0), below, list })
     }
 
     /// How many rows to ask for: one more than the page, to see whether there is another.
@@ -50,7 +57,7 @@ impl Page {
         for (id, entry) in entries {
             bytes = bytes.saturating_add(entry.encoded_len());
             if page.len() == self.size || (bytes > MOST_BYTES && !page.is_empty()) {
-                return (page, last.map_or_else(String::new, token));
+                return (page, last.map_or_else(String::new, |id| token(id, self.list)));
             }
             page.push(entry);
             last = Some(id);
@@ -59,8 +66,8 @@ impl Page {
     }
 }
 
-fn token(last: Uuid) -> String {
-    last.simple().to_string()
+fn token(last: Uuid, list: u32) -> String {
+    format!("{}{list:08x}", last.simple())
 }
 
 #[cfg(test)]
@@ -74,7 +81,7 @@ mod tests {
         all.reverse();
         let (mut seen, mut token) = (Vec::new(), String::new());
         loop {
-            let page = Page::parse(3, &token).expect("token");
+            let page = Page::parse(3, &token, 7).expect("token");
             let rows: Vec<Uuid> = all
                 .iter()
                 .copied()
@@ -94,7 +101,7 @@ mod tests {
     #[test]
     fn a_page_is_of_a_size_that_a_client_takes() {
         let entry = |bytes: usize| (Uuid::now_v7(), "x".repeat(bytes));
-        let page = Page::parse(200, "").expect("a page");
+        let page = Page::parse(200, "", 7).expect("a page");
         let (half, whole) = (MOST_BYTES / 2 - 10, 2 * MOST_BYTES);
         for (sizes, fit) in [(vec![half; 5], 2), (vec![whole, 1], 1), (vec![1, whole], 1)] {
             let (cut, next) = page.cut(sizes.into_iter().map(entry));
@@ -106,7 +113,13 @@ mod tests {
 
     #[test]
     fn a_foreign_token_is_refused() {
-        assert!(Page::parse(10, "nonsense").is_err());
-        assert!(Page::parse(-1, "").is_err());
+        assert!(Page::parse(10, "nonsense", 7).is_err());
+        assert!(Page::parse(-1, "", 7).is_err());
+        let mine = token(Uuid::now_v7(), 7);
+        assert!(Page::parse(10, &mine, 7).is_ok());
+        // Of another list, spelled otherwise, or longer.
+        for (foreign, list) in [(mine.clone(), 8), (mine.to_uppercase(), 7), (mine + "0", 7)] {
+            assert!(Page::parse(10, &foreign, list).is_err(), "{foreign}");
+        }
     }
 }

@@ -15,6 +15,7 @@ use aws_lc_rs::digest;
 use base::{
     Error,
     error::{Kind, not_found},
+    page::Page,
 };
 use identity::{
     access::{Pass, Scope},
@@ -108,6 +109,21 @@ impl<T: Message> Incoming<T> {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// The page of a list that is asked for. `taken` takes `pageSize` and `pageToken` out of the message: the
+    /// rest of it are the filters, and a token is good for the same method and filters alone (AIP-158).
+    pub fn page(&self, taken: impl FnOnce(&mut T) -> (i32, String)) -> Result<Page, Error>
+    where
+        T: Clone,
+    {
+        let mut filters = self.message.clone();
+        let (size, token) = taken(&mut filters);
+        let mut list = self.method.as_bytes().to_vec();
+        filters.encode(&mut list).map_err(|error| Error::internal(error.to_string()))?;
+        let hash = digest::digest(&digest::SHA256, &list);
+        let number = hash.as_ref().first_chunk().copied().map(u32::from_be_bytes);
+        Page::parse(size, &token, number.unwrap_or_default())
     }
 
     /// The command that this call is, for its idempotency key.

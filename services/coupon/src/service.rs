@@ -1,6 +1,7 @@
 //! The coupon service's calls: parse, call, render.
 
-use base::page::Page;
+use std::mem;
+
 use contracts::coupon::v1::{
     self as pb, CancelMemberCouponsRequest, CancelMemberCouponsResponse, ListCouponsRequest,
     ListCouponsResponse, coupon_service_server::CouponService,
@@ -33,7 +34,8 @@ impl CouponService for Coupons {
         request: Request<ListCouponsRequest>,
     ) -> Result<Response<ListCouponsResponse>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
-        let page = Page::parse(incoming.message.page_size, &incoming.message.page_token)?;
+        let page =
+            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
         let mut reader = self.database.read().await?;
         let coupons = store::list(&mut reader, MemberId(member), page).await?;
         let coupons = coupons.iter().map(|coupon| (coupon.id.0, render(coupon)));

@@ -1,6 +1,7 @@
 //! The delivery service's calls: parse, call, render.
 
-use base::page::Page;
+use std::mem;
+
 use contracts::delivery::v1::{
     self as pb, GetDeliveryRequest, ListDeliveriesRequest, ListDeliveriesResponse,
     delivery_service_server::DeliveryService,
@@ -44,7 +45,8 @@ impl DeliveryService for Deliveries {
     ) -> Result<Response<ListDeliveriesResponse>, Status> {
         let incoming = Incoming::scoped(request)?;
         let message = &incoming.message;
-        let page = Page::parse(message.page_size, &message.page_token)?;
+        let page =
+            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
         let order = (!message.order_id.is_empty())
             .then(|| OrderId::parse("orderId", &message.order_id))
             .transpose()?;

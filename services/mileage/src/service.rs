@@ -1,6 +1,8 @@
 //! The mileage service's calls: parse, call, render.
 
-use base::{Error, page::Page};
+use std::mem;
+
+use base::Error;
 use contracts::mileage::v1::{
     self as pb, EarnRequest, GetMileageRequest, ListMileageEntriesRequest,
     ListMileageEntriesResponse, mileage_service_server::MileageService,
@@ -46,7 +48,8 @@ impl MileageService for Mileage {
     ) -> Result<Response<ListMileageEntriesResponse>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let message = &incoming.message;
-        let page = Page::parse(message.page_size, &message.page_token)?;
+        let page =
+            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
         let payment = (!message.payment_id.is_empty())
             .then(|| PaymentId::parse("paymentId", &message.payment_id))
             .transpose()?;

@@ -1,7 +1,9 @@
 //! What people of the shop did by hand, as the events of the other services say: who, to what, and
 //! why.
 
-use base::{Error, id::Uuid, page::Page};
+use std::mem;
+
+use base::{Error, id::Uuid};
 use contracts::{
     member::v1::{MemberEvent, Role, member_event},
     mypage::v1::{
@@ -30,8 +32,10 @@ impl AuditService for Audit {
         &self,
         request: Request<ListAuditEntriesRequest>,
     ) -> Result<Response<ListAuditEntriesResponse>, Status> {
-        let message = Incoming::granted(request)?.message;
-        let page = Page::parse(message.page_size, &message.page_token)?;
+        let incoming = Incoming::granted(request)?;
+        let message = &incoming.message;
+        let page =
+            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
         let filter = |field: &str, id: &str| {
             (!id.is_empty()).then(|| base::id::parse(field, id)).transpose()
         };

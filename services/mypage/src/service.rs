@@ -1,6 +1,8 @@
 //! The My Page service's calls: parse, call, render.
 
-use base::{Error, error::Kind, id::Uuid, page::Page};
+use std::mem;
+
+use base::{Error, error::Kind, id::Uuid};
 use contracts::{
     coupon::v1::{self as coupon, coupon::State as CouponState},
     delivery::v1::delivery,
@@ -61,7 +63,8 @@ impl MyPageService for Pages {
         request: Request<ListMyOrdersRequest>,
     ) -> Result<Response<ListMyOrdersResponse>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
-        let page = Page::parse(incoming.message.page_size, &incoming.message.page_token)?;
+        let page =
+            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
         let mut reader = self.database.read().await?;
         let orders = store::orders(&mut reader, member, page).await?;
         let render = |view: OrderView| Ok::<_, Error>((view.order, render_order(view)?));
@@ -85,7 +88,8 @@ impl MyPageService for Pages {
         request: Request<ListMyMileageRequest>,
     ) -> Result<Response<ListMyMileageResponse>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
-        let page = Page::parse(incoming.message.page_size, &incoming.message.page_token)?;
+        let page =
+            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
         let mut reader = self.database.read().await?;
         let balance = store::balance(&mut reader, member).await?;
         let points = store::points(&mut reader, member, page).await?;

@@ -1,6 +1,8 @@
 //! The notification service's calls: parse, call, render.
 
-use base::{Error, error::not_found, id::Uuid, page::Page};
+use std::mem;
+
+use base::{Error, error::not_found, id::Uuid};
 use contracts::notification::v1::{
     self as pb, GetNotificationTemplateRequest, ListNotificationsRequest,
     ListNotificationsResponse, NotificationTemplate, UpdateNotificationTemplateRequest,
@@ -33,8 +35,10 @@ impl NotificationService for Notifications {
         &self,
         request: Request<ListNotificationsRequest>,
     ) -> Result<Response<ListNotificationsResponse>, Status> {
-        let message = Incoming::granted(request)?.message;
-        let page = Page::parse(message.page_size, &message.page_token)?;
+        let incoming = Incoming::granted(request)?;
+        let message = &incoming.message;
+        let page =
+            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
         let subject = (!message.subject_id.is_empty())
             .then(|| base::id::parse("subjectId", &message.subject_id))
             .transpose()?;

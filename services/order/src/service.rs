@@ -1,8 +1,8 @@
 //! The order service's calls: parse, call, render.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem};
 
-use base::{Error, Money, error::Violation, input, page::Page};
+use base::{Error, Money, error::Violation, input};
 use contracts::order::v1::{
     self as pb, AskWithdrawalRequest, AskWithdrawalResponse, CancelOrderRequest,
     ConfirmReceiptRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse,
@@ -111,7 +111,8 @@ impl OrderService for Orders {
     ) -> Result<Response<ListOrdersResponse>, Status> {
         let incoming = Incoming::scoped(request)?;
         let message = &incoming.message;
-        let page = Page::parse(message.page_size, &message.page_token)?;
+        let page =
+            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
         let state = match pb::order::State::try_from(message.state) {
             Ok(pb::order::State::Unspecified) => None,
             Ok(state) => Some(state.as_str_name()),

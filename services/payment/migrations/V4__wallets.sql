@@ -24,9 +24,10 @@ create table top_up (
   id uuid primary key,
   member_id uuid not null,
   amount_minor bigint not null constraint top_up_amount_positive check (amount_minor > 0),
-  -- ABANDONING: nobody waits for the outcome any more; what was charged is refunded.
-  state text not null constraint top_up_state check (state in ('AUTHORISING', 'ABANDONING', 'DONE',
-    'DECLINED', 'VOIDED')),
+  -- ABANDONING: nobody waits for the outcome any more; what was charged is refunded. ABANDONED: nothing
+  -- was, as far as the acquirer says.
+  state text not null constraint top_up_state check (state in ('AUTHORISING', 'ABANDONING', 'ABANDONED',
+    'DONE', 'DECLINED', 'VOIDED')),
   acquirer_reference text not null default '',
   create_time timestamptz not null default now()
 );

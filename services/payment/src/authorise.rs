@@ -125,12 +125,11 @@ impl Authorise {
         let mut tx = database.begin().await?;
         let (open, _) = store::update(&mut tx, order, member, |payment, _| {
             let open = payment.state == State::Authorising;
-            let outcome = match &found {
-                Some(reference) => payment.charged(reference),
-                None => {
-                    payment.not_charged(ABANDONED);
-                    None
-                }
+            let outcome = if let Some(reference) = &found {
+                payment.charged(reference)
+            } else {
+                payment.not_charged(ABANDONED);
+                None
             };
             Ok((open && found.is_none(), outcome.into_iter().collect()))
         })

@@ -1,8 +1,8 @@
 //! What arrives on the shop's bank account: recorded, matched, and given back.
 
-use std::time::SystemTime;
+use std::{mem, time::SystemTime};
 
-use base::{Error, Money, error::Kind, page::Page};
+use base::{Error, Money, error::Kind};
 use contracts::payment::v1::{
     self as pb, CreditDepositRequest, GetDepositRequest, ListDepositsRequest, ListDepositsResponse,
     MatchDepositRequest, RecordDepositRequest, RefundDepositRequest,
@@ -49,7 +49,8 @@ impl DepositService for Deposits {
         let (database, confirm) = (self.database.clone(), self.confirm.clone());
         let record = async move { record(&database, &confirm, &incoming).await };
         let (reply, is_new) = to_the_end(record).await?;
-        if is_new {
+        // The same command again is answered as it was.
+        if is_new || !reply.is_fresh() {
             return Ok(reply.created(|deposit| format!("/v1/deposits/{}", deposit.id))?);
         }
         Ok(reply.into())
@@ -69,8 +70,10 @@ impl DepositService for Deposits {
         &self,
         request: Request<ListDepositsRequest>,
     ) -> Result<Response<ListDepositsResponse>, Status> {
-        let message = Incoming::granted(request)?.message;
-        let page = Page::parse(message.page_size, &message.page_token)?;
+        let incoming = Incoming::granted(request)?;
+        let message = &incoming.message;
+        let page =
+            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
         let reference = normalised(REFERENCE.parse("reference", &message.reference)?);
         let state = match pb::deposit::State::try_from(message.state) {
             Ok(pb::deposit::State::Unspecified) => None,
@@ -313,7 +316,7 @@ fn same(stored: &Stored, amount: Money) -> Result<(), Error> {
 
 fn sum(parts: &[Stored]) -> Result<Money, Error> {
     let held = parts.iter().map(|part| part.deposit.held);
-    let sum = held.into_iter().try_fold(Money::ZERO, |sum, held| sum.plus(held));
+    let sum = held.into_iter().try_fold(Money::ZERO, Money::plus);
     sum.ok_or_else(|| Error::internal("parts of a deposit that are more than can be counted"))
 }
 

@@ -1,8 +1,8 @@
 //! The payment service's calls: parse, call, render.
 
-use std::ops::RangeInclusive;
+use std::{mem, ops::RangeInclusive};
 
-use base::{Error, Money, error::not_found, id::Uuid, page::Page};
+use base::{Error, Money, error::not_found, id::Uuid};
 use contracts::payment::v1::{
     self as pb, AdjustWalletRequest, AskWithdrawalRequest, AskWithdrawalResponse, AuthorizeRequest,
     CancelPaymentRequest, CancelPaymentResponse, ConfirmDepositRequest, DeclareDepositorRequest,
@@ -57,7 +57,8 @@ impl PaymentService for Payments {
     ) -> Result<Response<ListPaymentsResponse>, Status> {
         let incoming = Incoming::scoped(request)?;
         let message = &incoming.message;
-        let page = Page::parse(message.page_size, &message.page_token)?;
+        let page =
+            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
         let order = (!message.order_id.is_empty())
             .then(|| OrderId::parse("orderId", &message.order_id))
             .transpose()?;
@@ -221,7 +222,8 @@ impl PaymentService for Payments {
     ) -> Result<Response<ListPayoutsResponse>, Status> {
         let incoming = Incoming::scoped(request)?;
         let message = &incoming.message;
-        let page = Page::parse(message.page_size, &message.page_token)?;
+        let page =
+            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
         let wanted = (!message.member_id.is_empty())
             .then(|| MemberId::parse("memberId", &message.member_id))
             .transpose()?;
@@ -249,7 +251,8 @@ impl PaymentService for Payments {
         request: Request<ListWalletEntriesRequest>,
     ) -> Result<Response<ListWalletEntriesResponse>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
-        let page = Page::parse(incoming.message.page_size, &incoming.message.page_token)?;
+        let page =
+            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
         let mut reader = self.database.read().await?;
         let entries = store::entries(&mut reader, MemberId(member), page).await?;
         let entries = entries.iter().map(|entry| (entry.id, wire::entry(entry)));

@@ -96,11 +96,7 @@ impl FillWallet {
         if !abandoned {
             return Ok(());
         }
-        self.look_up(id).await?;
-        let mut tx = database.begin().await?;
-        // Whoever asks again with the same key asks for another top-up.
-        idempotency::release_unanswered(&mut tx, id.0).await?;
-        tx.commit().await
+        self.look_up(id).await
     }
 
     /// Asks the acquirer what became of a charge that counts as not made, and has it refunded when it
@@ -109,17 +105,18 @@ impl FillWallet {
         let found = self.acquirer.look_up(id.0).await?;
         let mut tx = self.commands.database().begin().await?;
         let mut top_up = store::lock_top_up(&mut tx, id).await?;
-        match found {
-            Some(reference) => charged(&mut tx, &mut top_up, &reference).await.map(drop)?,
-            None => {
-                let open = top_up.state == TopUpState::Abandoning;
-                top_up.not_charged();
-                store::save_top_up(&mut tx, &top_up).await?;
-                if open && self.acquirer.may_change_its_mind() {
-                    tasks::look_up_top_up(&mut tx, id, self.settle_after).await?;
-                }
+        if let Some(reference) = found {
+            charged(&mut tx, &mut top_up, &reference).await?;
+        } else {
+            let open = top_up.state == TopUpState::Abandoning;
+            top_up.not_charged();
+            store::save_top_up(&mut tx, &top_up).await?;
+            if open && self.acquirer.may_change_its_mind() {
+                tasks::look_up_top_up(&mut tx, id, self.settle_after).await?;
             }
         }
+        // Whoever asks again with the same key asks for another top-up.
+        idempotency::release_unanswered(&mut tx, id.0).await?;
         tx.commit().await
     }
 
@@ -185,7 +182,7 @@ impl in_doubt::Call for Call {
                 Settled::Undone(Refusal::TopUpAbandoned.into())
             }
             TopUpState::Voided => Settled::Undone(Refusal::WalletFull.into()),
-            TopUpState::Authorising | TopUpState::Abandoning => {
+            TopUpState::Authorising | TopUpState::Abandoning | TopUpState::Abandoned => {
                 Settled::InDoubt(Refusal::TopUpAbandoned.into())
             }
         })

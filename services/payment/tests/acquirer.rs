@@ -338,7 +338,7 @@ async fn a_wallet_is_not_filled_by_what_nobody_knows_and_is_refunded() {
         let refused = shop.top_up(token, token).await.expect_err("nobody knows");
         assert!(matches!(refused.kind(), Kind::Unavailable | Kind::Conflict), "{token}");
         let ask = || async {
-            let sql = "select (select count(*) from top_up where state in ('DECLINED', 'VOIDED')),
+            let sql = "select (select count(*) from top_up where state in ('ABANDONED', 'DECLINED', 'VOIDED')),
                  (select count(*) from top_up), (select count(*) from task)";
             let mut reader = reader(&shop).await;
             let row = reader.query_one(sql, &[]).await.expect("counts");

@@ -1,6 +1,8 @@
 //! The product service's calls: parse, call, render.
 
-use base::{Error, error::not_found, input, page::Page};
+use std::mem;
+
+use base::{Error, error::not_found, input};
 use contracts::product::v1::{
     self as pb, AdjustStockRequest, BatchGetProductsRequest, BatchGetProductsResponse,
     DecreaseStockRequest, DecreaseStockResponse, GetProductRequest, ListProductsRequest,
@@ -142,8 +144,8 @@ impl ProductService for Products {
         request: Request<ListProductsRequest>,
     ) -> Result<Response<ListProductsResponse>, Status> {
         let incoming = Incoming::granted(request)?;
-        let message = &incoming.message;
-        let page = Page::parse(message.page_size, &message.page_token)?;
+        let page =
+            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
         let sells = |role: &Role| matches!(role, Role::Seller | Role::Admin);
         let all = matches!(&incoming.caller,
             Caller::Member { roles, .. } if roles.iter().any(sells));

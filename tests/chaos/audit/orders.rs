@@ -34,7 +34,8 @@ pub(super) fn compare(shop: &Shop, seen: &Seen) {
             Some(intent) => {
                 placed(shop, seen, intent, id, order);
                 possible(shop, intent, &taken, order);
-                if deposited.contains(id) && text(order, "state") == "CANCELLED" {
+                let kept = deposited.contains(id) && !intent.shop_asked;
+                if kept && text(order, "state") == "CANCELLED" {
                     shop.wrong(
                         std::slice::from_ref(id),
                         format!("the deposit was confirmed: {order}"),
@@ -94,11 +95,15 @@ fn placed(shop: &Shop, seen: &Seen, intent: &Intent, id: &str, order: &Value) {
     if reason == "MEMBER_REQUEST" && !intent.cancel_asked {
         wrong("nobody asked for its cancellation");
     }
-    let allowed: &[&str] = match intent.method {
-        Method::Card => &["", "MEMBER_REQUEST", "OUT_OF_STOCK"],
-        Method::Wallet => &["", "MEMBER_REQUEST", "OUT_OF_STOCK", "INSUFFICIENT_BALANCE"],
-        Method::BankTransfer => &["", "MEMBER_REQUEST", "OUT_OF_STOCK", "DEPOSIT_EXPIRED"],
+    if reason == "SHOP_REQUEST" && !intent.shop_asked {
+        wrong("the shop did not ask for its cancellation");
+    }
+    let own: &[&str] = match intent.method {
+        Method::Card => &[],
+        Method::Wallet => &["INSUFFICIENT_BALANCE"],
+        Method::BankTransfer => &["DEPOSIT_EXPIRED"],
     };
+    let allowed = [&["", "MEMBER_REQUEST", "SHOP_REQUEST", "OUT_OF_STOCK"], own].concat();
     let reason = if reason == "CANCEL_REASON_UNSPECIFIED" { "" } else { &*reason };
     if !allowed.contains(&reason) || (state == "CANCELLED") == reason.is_empty() {
         wrong("it cannot have ended for that");
@@ -164,13 +169,15 @@ fn state(shop: &Shop, seen: &Seen, id: &str, order: &Value) {
         "INSUFFICIENT_BALANCE" => &["DECLINED"],
         "DEPOSIT_EXPIRED" => &["EXPIRED"],
         // Cancelled before payment had heard of it, or while it was too late for it already.
-        "MEMBER_REQUEST" => &["", "CANCELLED", "DECLINED", "EXPIRED"],
+        "MEMBER_REQUEST" | "SHOP_REQUEST" => &["", "CANCELLED", "DECLINED", "EXPIRED"],
         _ => &["CANCELLED"],
     };
     let (pays, delivers): (&[&str], &[&str]) = match state.as_str() {
         "DELIVERING" => (&["DONE"], &["STARTED"]),
         "CLOSED" => (&["DONE"], &["COMPLETED"]),
-        "CANCELLED" if reason == "MEMBER_REQUEST" => (paid_back, &["", "CANCELLED"]),
+        "CANCELLED" if ["MEMBER_REQUEST", "SHOP_REQUEST"].contains(&&*reason) => {
+            (paid_back, &["", "CANCELLED"])
+        }
         "CANCELLED" => (paid_back, &[""]),
         _ => return wrong("it has not come to rest".to_owned()),
     };

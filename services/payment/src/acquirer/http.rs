@@ -76,10 +76,10 @@ impl Http {
         let path = format!("/v1/payments/orders/{order}");
         let (status, known) = self.0.call(Method::GET, &path, None, None).await?;
         match (status, known["paymentKey"].as_str(), known["status"].as_str()) {
-            (StatusCode::NOT_FOUND, ..) => Ok(Known::Nothing),
+            // Never charged; with a status it never will be.
+            (StatusCode::NOT_FOUND, ..)
+            | (StatusCode::OK, Some(_), Some("ABORTED" | "EXPIRED")) => Ok(Known::Nothing),
             (StatusCode::OK, Some(_), Some("CANCELED")) => Ok(Known::Cancelled),
-            // It was never charged, and is not going to be.
-            (StatusCode::OK, Some(_), Some("ABORTED" | "EXPIRED")) => Ok(Known::Nothing),
             (StatusCode::OK, Some(reference), Some("DONE")) => {
                 Ok(Known::Charged(reference.to_owned()))
             }

@@ -216,7 +216,7 @@ fn check(digits: &[u64]) -> u64 {
 pub(crate) fn normalised(reference: &str) -> String {
     let kept: String = reference
         .chars()
-        .filter(|character| character.is_ascii_alphanumeric())
+        .filter(char::is_ascii_alphanumeric)
         .map(|character| character.to_ascii_uppercase())
         .collect();
     match kept.strip_prefix("HS") {

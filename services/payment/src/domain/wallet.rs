@@ -60,6 +60,8 @@ pub(crate) enum TopUpState {
     Authorising,
     /// Nobody waits for the outcome any more: what was charged is refunded.
     Abandoning,
+    /// Nothing was charged, as far as the acquirer says.
+    Abandoned,
     Done,
     Declined,
     /// Charged after all, and refunded.
@@ -67,7 +69,7 @@ pub(crate) enum TopUpState {
 }
 
 pg::names!(TopUpState, constraint top_up_state:
-    Authorising = "AUTHORISING", Abandoning = "ABANDONING", Done = "DONE", Declined = "DECLINED",
+    Authorising = "AUTHORISING", Abandoning = "ABANDONING", Abandoned = "ABANDONED", Done = "DONE", Declined = "DECLINED",
     Voided = "VOIDED");
 
 /// A card that is charged to fill a wallet.
@@ -105,7 +107,9 @@ impl TopUp {
             TopUpState::Authorising => Ok(true),
             TopUpState::Done => Ok(false),
             TopUpState::Declined => Err(Refusal::CardDeclined),
-            TopUpState::Abandoning | TopUpState::Voided => Err(Refusal::TopUpAbandoned),
+            TopUpState::Abandoning | TopUpState::Abandoned | TopUpState::Voided => {
+                Err(Refusal::TopUpAbandoned)
+            }
         }
     }
 
@@ -113,7 +117,10 @@ impl TopUp {
     pub(crate) fn charged(&mut self, reference: &str, balance: Money) -> Charged {
         match self.state {
             TopUpState::Done | TopUpState::Voided => return Charged::Known,
-            TopUpState::Authorising | TopUpState::Abandoning | TopUpState::Declined => {}
+            TopUpState::Authorising
+            | TopUpState::Abandoning
+            | TopUpState::Abandoned
+            | TopUpState::Declined => {}
         }
         reference.clone_into(&mut self.acquirer_reference);
         match put_in(balance, self.amount) {
@@ -135,8 +142,13 @@ impl TopUp {
 
     /// The acquirer has declined, or has charged nothing that nobody waits for.
     pub(crate) fn not_charged(&mut self) {
-        if matches!(self.state, TopUpState::Authorising | TopUpState::Abandoning) {
-            self.state = TopUpState::Declined;
+        match self.state {
+            TopUpState::Authorising => self.state = TopUpState::Declined,
+            TopUpState::Abandoning => self.state = TopUpState::Abandoned,
+            TopUpState::Abandoned
+            | TopUpState::Done
+            | TopUpState::Declined
+            | TopUpState::Voided => {}
         }
     }
 
@@ -183,6 +195,13 @@ mod tests {
         assert!(late.abandon());
         assert_eq!(late.ask(), Err(Refusal::TopUpAbandoned));
         assert_eq!(late.charged("ref", Money::ZERO), Charged::Void);
+
+        // Whoever asks again before its key is given back is not told that their card was declined.
+        let mut nothing = top_up();
+        assert!(nothing.abandon());
+        nothing.not_charged();
+        assert_eq!(nothing.ask(), Err(Refusal::TopUpAbandoned));
+        assert_eq!(nothing.charged("ref", Money::ZERO), Charged::Void);
 
         let mut contradicted = top_up();
         contradicted.not_charged();

@@ -131,8 +131,8 @@ async fn a_balance_is_paid_out_and_is_back_when_the_bank_refuses() {
     assert_eq!((active.kind(), active.reason()), (Kind::Conflict, "MEMBER_ACTIVE"));
 
     let kinds: Vec<_> = shop.entries().await.iter().map(WalletEntry::kind).collect();
-    use wallet_entry::Kind::{Payout, PayoutFailed, TopUp};
-    assert_eq!(kinds, [PayoutFailed, Payout, Payout, TopUp]);
+    let (out, top_up) = (wallet_entry::Kind::Payout, wallet_entry::Kind::TopUp);
+    assert_eq!(kinds, [wallet_entry::Kind::PayoutFailed, out, out, top_up]);
     let list = ListPayoutsRequest { state: payout::State::Sent.into(), ..Default::default() };
     let list = shop.stage.call(admin, list);
     let list = shop.payments.clone().list_payouts(list).await.expect("lists").into_inner();
