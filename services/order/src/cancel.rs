@@ -15,9 +15,7 @@ use std::time::Duration;
 use base::{Error, id::Uuid};
 use contracts::{
     order::v1 as pb,
-    payment::v1::{
-        BankAccount, CancelPaymentRequest, CancelPaymentResponse, payment_service::CANCEL_PAYMENT,
-    },
+    payment::v1::{CancelPaymentRequest, CancelPaymentResponse, payment_service::CANCEL_PAYMENT},
 };
 use pg::{
     Database, Tx,
@@ -115,7 +113,7 @@ impl in_doubt::Call for Call {
 
     async fn call(&self, attempt: &Attempt) -> Self::Outcome {
         let account = attempt.wish.refund_account.as_deref();
-        let account = account.and_then(|bytes| BankAccount::decode(bytes).ok());
+        let account = account.and_then(|bytes| pb::BankAccount::decode(bytes).ok());
         let request = CancelPaymentRequest {
             order_id: attempt.order.to_string(),
             member_id: attempt.member.to_string(),

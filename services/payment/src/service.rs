@@ -3,13 +3,16 @@
 use std::{mem, ops::RangeInclusive};
 
 use base::{Error, Money, error::not_found, id::Uuid};
-use contracts::payment::v1::{
-    self as pb, AdjustWalletRequest, AskWithdrawalRequest, AskWithdrawalResponse, AuthorizeRequest,
-    CancelPaymentRequest, CancelPaymentResponse, ConfirmDepositRequest, DeclareDepositorRequest,
-    DeclareDepositorResponse, GetPaymentRequest, GetPayoutRequest, GetWalletRequest,
-    ListPaymentsRequest, ListPaymentsResponse, ListPayoutsRequest, ListPayoutsResponse,
-    ListWalletEntriesRequest, ListWalletEntriesResponse, PayOutWalletRequest, TopUpWalletRequest,
-    payment_service_server::PaymentService,
+use contracts::{
+    order::v1::BankAccount,
+    payment::v1::{
+        self as pb, AdjustWalletRequest, AskWithdrawalRequest, AskWithdrawalResponse,
+        AuthorizeRequest, CancelPaymentRequest, CancelPaymentResponse, ConfirmDepositRequest,
+        DeclareDepositorRequest, DeclareDepositorResponse, GetPaymentRequest, GetPayoutRequest,
+        GetWalletRequest, ListPaymentsRequest, ListPaymentsResponse, ListPayoutsRequest,
+        ListPayoutsResponse, ListWalletEntriesRequest, ListWalletEntriesResponse,
+        PayOutWalletRequest, TopUpWalletRequest, payment_service_server::PaymentService,
+    },
 };
 use identity::access::Scope;
 use pg::{Database, Reader, Tx, idempotency};
@@ -280,7 +283,7 @@ async fn rendered(
 }
 
 /// Reads an account of a request; `field` is its path.
-pub(crate) fn account(field: &str, account: Option<&pb::BankAccount>) -> Result<Account, Error> {
+pub(crate) fn account(field: &str, account: Option<&BankAccount>) -> Result<Account, Error> {
     let account = account.ok_or_else(|| Error::violation(field, "is required"))?;
     Account::parse(field, &account.bank_code, &account.account_number, &account.holder)
 }

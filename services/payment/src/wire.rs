@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use base::{Error, Money, id::Uuid};
 use contracts::{
-    order::v1::PaymentMethod,
+    order::v1::{BankAccount, PaymentMethod},
     payment::v1::{
         self as pb, DepositCredited, DepositExpired, DepositMatched, DepositRefunded,
         DepositRequested, PaymentApproved, PaymentCancelled, PaymentDeclined, PaymentRefunded,
@@ -123,7 +123,7 @@ pub(crate) fn payout(stored: &StoredPayout) -> pb::Payout {
         order_id: payout.order.map(|id| id.to_string()).unwrap_or_default(),
         amount: Some(payout.amount.to_wire().into()),
         state: state.into(),
-        account: Some(pb::BankAccount {
+        account: Some(BankAccount {
             bank_code: payout.account.bank_code.clone(),
             account_number: payout.account.masked(),
             holder: payout.account.holder.clone(),

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use base::Error;
 use contracts::{
     Money,
+    order::v1::BankAccount,
     payment::v1::{
-        BankAccount, CancelPaymentRequest, CreditDepositRequest, Deposit, GetDepositRequest,
+        CancelPaymentRequest, CreditDepositRequest, Deposit, GetDepositRequest,
         MatchDepositRequest, Payment, RecordDepositRequest, RefundDepositRequest,
         deposit::{HeldReason, State},
         deposit_service_client::DepositServiceClient,

@@ -3,10 +3,10 @@
 use base::{Error, error::Kind};
 use contracts::{
     Money,
+    order::v1::BankAccount,
     payment::v1::{
-        AdjustWalletRequest, BankAccount, GetPayoutRequest, ListPayoutsRequest,
-        ListWalletEntriesRequest, PayOutWalletRequest, Payout, TopUpWalletRequest, WalletEntry,
-        payout, wallet_entry,
+        AdjustWalletRequest, GetPayoutRequest, ListPayoutsRequest, ListWalletEntriesRequest,
+        PayOutWalletRequest, Payout, TopUpWalletRequest, WalletEntry, payout, wallet_entry,
     },
 };
 use testkit::{eventually, stage::As};
