@@ -196,6 +196,41 @@ async fn a_postgres_that_is_killed_whole_is_back_with_everything() {
     assert!(up.end().0, "SIGTERM is not a failure");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_admin_of_a_deployment_is_made_by_hand() {
+    let dir = data_dir();
+    let up = Up::start(dir.path()).await;
+    let body = json!({
+        "email": "kim@example.com", "password": "correct horse", "displayName": "Kim",
+    });
+    let member = up.rest().post("/v1/members", body).await.expect("an answer");
+    assert_eq!(member.status.as_u16(), 201, "{member}");
+    let body = json!({ "email": "kim@example.com", "password": "correct horse" });
+    let audit = async || {
+        let session = up.rest().post("/v1/sessions", body.clone()).await.expect("an answer");
+        let member = up.rest().with_token(session.text("accessToken"));
+        member.get("/v1/auditEntries").await.expect("an answer").status.as_u16()
+    };
+    assert_eq!(audit().await, 403);
+    let data_dir = dir.path().to_str().expect("a path");
+    let grant = |email: &str, role: &str| {
+        let arguments = ["admin", "grant", "--email", email, "--role", role];
+        let mut command = hansang(&arguments);
+        command.args(["--data-dir", data_dir]);
+        command
+    };
+    for said in ["from the next sign-in on", "already"] {
+        let output = grant("kim@example.com", "ADMIN").output().expect("hansang runs");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && printed.contains(said), "{output:?}");
+    }
+    assert_eq!(audit().await, 200);
+    refused(&mut grant("lee@example.com", "ADMIN"), "lee@example.com");
+    refused(&mut grant("kim@example.com", "KING"), "SELLER or ADMIN");
+    up.signal(Signal::SIGTERM);
+    assert!(up.end().0, "SIGTERM is not a failure");
+}
+
 #[test]
 fn a_port_that_is_taken_is_named_with_its_flag() {
     let dir = data_dir();

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use settings::Settings;
 
-use crate::{console, demo, healthcheck, load, operate, run, signals, token, up, verify};
+use crate::{admin, console, demo, healthcheck, load, operate, run, signals, token, up, verify};
 
 /// Hansang (한상): a commerce backend, every context a bowl on one table.
 #[derive(Debug, Parser)]
@@ -62,6 +62,9 @@ enum Command {
     Healthcheck(healthcheck::Options),
     /// Print a short-lived token to call the services with
     Token(token::Options),
+    /// What a deployment needs before it has an admin
+    #[command(subcommand)]
+    Admin(admin::Admin),
     /// Look at parts of event logs that were lost, and accept a loss
     #[command(subcommand)]
     Log(operate::Log),
@@ -163,6 +166,7 @@ impl Cli {
                 }
                 Command::Healthcheck(options) => healthcheck::healthcheck(&options).await,
                 Command::Token(options) => token::token(&options),
+                Command::Admin(command) => admin::run(&command).await,
                 Command::Log(command) => operate::log(command).await,
                 Command::Parked(command) => operate::parked(command).await,
             };

@@ -2,6 +2,7 @@
 //! `up` brings along so that a newcomer needs nothing else. Decides where and
 //! with what the services run; knows nothing of what they do.
 
+mod admin;
 pub mod cli;
 pub(crate) mod console;
 pub mod data_dir;

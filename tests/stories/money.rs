@@ -124,3 +124,20 @@ async fn the_shop_cancels_whatever_is_not_closed() {
     shop.product.eventually_has(STOCK - 1).await;
     shop.deployment.all_holds().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_costs_nothing_is_paid_at_once_by_whatever_method() {
+    let shop = Shop::open("costs_nothing", 0).await;
+    let free = shop.deployment.product(0, 10).await;
+    let card = shop.member.order_by_card(&free, 1).await.text("id");
+    let transfer = shop.member.order_by_transfer(&free, 1).await;
+    let wallet = shop.member.order(&free, 1).await;
+    for order in [&card, &transfer, &wallet] {
+        shop.member.eventually_sees(order, "DELIVERING").await;
+    }
+    free.eventually_has(7).await;
+    with_status(200, cancel(&shop.seller, &transfer, json!({})).await);
+    free.eventually_has(8).await;
+    shop.eventually_gives_back(&transfer, &[]).await;
+    shop.deployment.all_holds().await;
+}

@@ -14,6 +14,7 @@
 
 mod domain;
 mod erase;
+mod grant;
 mod password;
 mod policy;
 mod revocations;
@@ -37,6 +38,7 @@ use server::{Service, ServiceBuilder};
 
 use self::withdraw::Withdraw;
 
+pub use grant::grant;
 pub use seed::seed;
 
 /// The member service.

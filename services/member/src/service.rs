@@ -74,7 +74,8 @@ impl Members {
         };
         let command = incoming.command();
         let set = async |tx: &mut Tx| {
-            let member = store::set_role(tx, id, (role, held), MemberId(actor)).await?;
+            let actor = Some(MemberId(actor));
+            let (member, _) = store::set_role(tx, id, (role, held), actor).await?;
             Ok(wire::member(&member))
         };
         Ok(idempotency::once(&self.database, &command, id.0, set).await?.into())

@@ -152,19 +152,21 @@ pub(crate) async fn erase(tx: &mut Tx, id: MemberId) -> Result<(), Error> {
     eventlog::append(tx, &[member.tell(erased)]).await
 }
 
-/// Gives a member a role, or takes it back, and tells others who did it.
+/// Gives a member a role, or takes it back, and tells others who did it, if that was an admin. Answers
+/// whether that changed anything.
 pub(crate) async fn set_role(
     tx: &mut Tx,
     id: MemberId,
     (role, held): (Role, bool),
-    actor: MemberId,
-) -> Result<Member, Error> {
+    actor: Option<MemberId>,
+) -> Result<(Member, bool), Error> {
     let mut member = lock(tx, id).await?;
     if member.roles.contains(&role) == held {
-        return Ok(member);
+        return Ok((member, false));
     }
     member.version += 1;
-    let (member_id, actor_id) = (id.to_string(), actor.to_string());
+    let actor_id = actor.map(|id| id.to_string()).unwrap_or_default();
+    let member_id = id.to_string();
     let told = wire::role(role).into();
     let event = if held {
         member.roles = domain::grant(mem::take(&mut member.roles), role);
@@ -175,7 +177,7 @@ pub(crate) async fn set_role(
     };
     save(tx, &member).await?;
     eventlog::append(tx, &[member.tell(event)]).await?;
-    Ok(member)
+    Ok((member, true))
 }
 
 async fn lock(tx: &mut Tx, id: MemberId) -> Result<Member, Error> {

@@ -77,7 +77,12 @@ impl Authorise {
         let token = CARD_TOKEN.parse("cardToken", &message.card_token)?.to_owned();
         let begin = async |tx: &mut Tx| {
             let (next, stored) = store::update(tx, order, member, |payment, _| {
-                Ok((payment.authorise(amount)?, Vec::new()))
+                let next = payment.authorise(amount)?;
+                if next == Next::Ask && amount == Money::ZERO {
+                    // Nobody has to be asked for nothing.
+                    return Ok((Next::Charged, payment.charged("").into_iter().collect()));
+                }
+                Ok((next, Vec::new()))
             })
             .await?;
             let payment = stored.payment.id;

@@ -115,6 +115,19 @@ fn a_deposit_is_confirmed_with_the_right_amount_alone() {
 }
 
 #[test]
+fn what_costs_nothing_is_paid_at_once() {
+    let mut wallets = Wallets::new();
+    for method in [Method::Wallet, Method::BankTransfer] {
+        let mut payment = payment();
+        assert_eq!(payment.placed(placed(method, 0), &mut wallets), Some(Outcome::Approved));
+        assert_eq!(payment.state, State::Done);
+        let cancelled = payment.cancelled("SHOP_REQUEST", None, &mut wallets);
+        assert_eq!(cancelled, Some(Outcome::Cancelled(None)));
+    }
+    assert!(wallets.is_empty());
+}
+
+#[test]
 fn a_deposit_after_its_time_is_refused() {
     let mut payment = payment();
     payment.placed(placed(Method::BankTransfer, 3_000), &mut Wallets::new());

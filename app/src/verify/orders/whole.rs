@@ -154,6 +154,11 @@ impl Payment {
         match (&*self.state, log) {
             ("NEW" | "AUTHORISING" | "REFUSED", log) => log.is_empty(),
             ("WAITING_FOR_DEPOSIT" | "CONFIRMING", log) => log == "DepositRequested",
+            ("DONE" | "CANCELLED", "PaymentApproved" | "PaymentApproved,PaymentCancelled")
+                if transfer =>
+            {
+                self.amount == 0
+            }
             ("DONE", log) if transfer => log == "DepositRequested,PaymentApproved",
             ("DONE", log) => log == "PaymentApproved",
             ("EXPIRED", log) => log == "DepositRequested,DepositExpired",
