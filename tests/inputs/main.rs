@@ -109,6 +109,9 @@ fn turned_away(answer: &Result<Value, Status>) -> Option<String> {
             "prices have changed",
             // An admin asks, and who owns the wallet has not left.
             "member who has withdrawn",
+            // They may not leave.
+            "orders under way",
+            "there is a balance",
         ]
         .iter()
         .any(|said| status.message().contains(said)),
