@@ -203,7 +203,11 @@ async fn a_resource_is_read_with_its_defaults() {
     let (status, head, body) = table.get("/v1/products/p%201").await;
     assert_eq!(status, 200);
     assert!(head.contains("content-type: application/json"), "{head}");
-    assert_eq!(body, json!({"id": "p 1", "displayName": "", "stock": 0, "etag": ""}));
+    let product = json!({
+        "id": "p 1", "displayName": "", "stock": 0, "etag": "", "state": "STATE_UNSPECIFIED",
+        "description": "",
+    });
+    assert_eq!(body, product);
     let (status, head, body) =
         table.raw(b"HEAD /v1/products/p1 HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").await;
     assert_eq!((status, body), (200, "".into()));
@@ -232,10 +236,14 @@ async fn a_token_is_verified_before_anything_is_called() {
     assert_eq!((status, &problem["code"]), (401, &json!("UNAUTHENTICATED")));
     assert!(head.contains("www-authenticate: bearer"), "{head}");
     assert!(head.contains("content-type: application/problem+json"), "{head}");
-    let forged = b"GET /v1/products/p1 HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\
+    let forged = b"POST /v1/products HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\
                    authorization: Bearer a.b.c\r\n\r\n";
     assert_eq!(table.raw(forged).await.0, 401);
     assert_eq!(table.products.lookups.load(Ordering::Relaxed), 0);
+    // What is open to everybody is open with such a token too.
+    let forged = b"GET /v1/products/p1 HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\
+                   authorization: Bearer a.b.c\r\n\r\n";
+    assert_eq!(table.raw(forged).await.0, 200);
 }
 
 #[tokio::test]
