@@ -126,6 +126,7 @@ pub(crate) struct Product {
 
 /// An order that was asked for.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "what was asked for and answered, independently")]
 pub(crate) struct Intent {
     pub(crate) account: Arc<Account>,
     pub(crate) method: Method,

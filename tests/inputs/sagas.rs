@@ -40,7 +40,10 @@ impl Shop {
         let name = text(&answer, "displayName");
         assert!(name.trim() == name && name.chars().count() <= 200, "{call}: {name:?}");
         let saga = match call {
-            "RegisterProduct" | "UpdateProduct" | "RestockProduct" => self.sell(&answer).await,
+            "UpdateProduct" if answer["state"] != "ON_SALE" => return,
+            "RegisterProduct" | "UpdateProduct" | "RestockProduct" | "AdjustStock" => {
+                self.sell(&answer).await
+            }
             "PlaceOrder" => Saga {
                 order: text(&answer, "id"),
                 end: match answer["paymentMethod"].as_str() {
