@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use app::rest::{Answer, Rest};
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
@@ -100,6 +101,15 @@ async fn a_deposit_with_the_reference_pays_in_the_same_call() {
     let again = with_status(200, bank.arrives("tx 1", 3_000, &reference).await);
     assert_eq!(again.text("id"), deposit.text("id"));
     refused(409, "DEPOSIT_DIFFERS", &bank.arrives("tx 1", 2_999, &reference).await);
+    // A command is answered as it was the first time: who recorded it, and who was told that it is.
+    for (key, status) in [("one", 201), ("other", 200), ("one", 201), ("other", 200)] {
+        let body = json!({
+            "bankTransactionId": "tx 0", "amount": won(7), "depositorName": "Kim",
+        });
+        let headers = [("idempotency-key", key)];
+        let sent = bank.seller.send(Method::POST, "/v1/deposits", Some(body), &headers).await;
+        with_status(status, sent.expect("an answer"));
+    }
     // Another one for the same payment is one too many.
     let twice = with_status(201, bank.arrives("tx 2", 3_000, &reference).await);
     assert_eq!(is(&twice), "HELD DUPLICATE 0+3000", "{twice}");

@@ -21,6 +21,8 @@ create table deposit (
   held_minor bigint not null constraint deposit_held_not_negative check (held_minor >= 0),
   -- Whether it is in the ledger: not before it is known what it is.
   booked boolean not null,
+  -- The command that recorded it, by its caller and key; empty without a key.
+  recorded_by text not null default '',
   version bigint not null default 1,
   create_time timestamptz not null default now(),
   constraint deposit_parts check (matched_minor + held_minor <= amount_minor)

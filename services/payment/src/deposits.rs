@@ -49,8 +49,7 @@ impl DepositService for Deposits {
         let (database, confirm) = (self.database.clone(), self.confirm.clone());
         let record = async move { record(&database, &confirm, &incoming).await };
         let (reply, is_new) = to_the_end(record).await?;
-        // The same command again is answered as it was.
-        if is_new || !reply.is_fresh() {
+        if is_new {
             return Ok(reply.created(|deposit| format!("/v1/deposits/{}", deposit.id))?);
         }
         Ok(reply.into())
@@ -169,15 +168,17 @@ async fn record(
         booked: false,
     };
     let command = incoming.command();
+    let recorded_by =
+        command.key.as_ref().map(|key| format!("{} {key}", command.caller)).unwrap_or_default();
     let Deposit { id, amount, .. } = arrived;
     let mut reader = database.read().await?;
     let target =
         deposit::target(&mut reader, &arrived.reference, &arrived.depositor, amount).await?;
     drop(reader);
-    let mut is_new = true;
+    let mut is_new = false;
     let Some((order, member)) = target else {
         let keep = async |tx: &mut Tx| {
-            let (mut stored, made) = deposit::make(tx, &arrived).await?;
+            let (mut stored, made) = deposit::make(tx, &arrived, &recorded_by).await?;
             is_new = made;
             if made {
                 stored.deposit.hold(HeldReason::Unmatched);
@@ -187,13 +188,13 @@ async fn record(
             Ok(wire::deposit(&stored))
         };
         let reply = idempotency::once(database, &command, id.0, keep).await?;
-        return Ok((reply, is_new));
+        return recorded(database, reply, is_new, &recorded_by).await;
     };
     let begin = async |tx: &mut Tx| {
         let payment = store::lock(tx, order, member).await?.payment;
         let parts = deposit::parts(tx, order, id).await?;
         let verdict = judge(&payment, amount, sum(&parts)?, pg::clock::now(tx).await?);
-        let (stored, made) = deposit::make(tx, &arrived).await?;
+        let (stored, made) = deposit::make(tx, &arrived, &recorded_by).await?;
         is_new = made;
         if !made {
             same(&stored, amount)?;
@@ -203,6 +204,22 @@ async fn record(
     };
     let reply = confirm.deposits.run(&command, order.0, begin).await?;
     earned(confirm, &reply).await;
+    recorded(database, reply, is_new, &recorded_by).await
+}
+
+/// Whether a command is answered as the one that recorded the deposit, which it is however often it comes.
+async fn recorded(
+    database: &Database,
+    reply: Reply<pb::Deposit>,
+    is_new: bool,
+    recorded_by: &str,
+) -> Result<(Reply<pb::Deposit>, bool), Error> {
+    if is_new || recorded_by.is_empty() {
+        return Ok((reply, is_new));
+    }
+    let mut reader = database.read().await?;
+    let transaction = &reply.message().bank_transaction_id;
+    let is_new = deposit::was_recorded_by(&mut reader, transaction, recorded_by).await?;
     Ok((reply, is_new))
 }
 

@@ -99,14 +99,18 @@ async fn book(tx: &mut Tx, moved: Move) -> Result<(), Error> {
 }
 
 /// The one that is there already, or this one, just made; and whether it was made. It is locked.
-pub(crate) async fn make(tx: &mut Tx, deposit: &Deposit) -> Result<(Stored, bool), Error> {
+pub(crate) async fn make(
+    tx: &mut Tx,
+    deposit: &Deposit,
+    recorded_by: &str,
+) -> Result<(Stored, bool), Error> {
     let made = tx
         .execute(
             "insert into deposit (id, bank_transaction_id, amount_minor, depositor_name, reference,
                receive_time, state, held_reason, order_id, payment_id, member_id, matched_minor,
-               held_minor, booked)
+               held_minor, recorded_by, booked)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-               (select member_id from payment where payment.order_id = $9), $11, $12, false)
+               (select member_id from payment where payment.order_id = $9), $11, $12, $13, false)
              on conflict on constraint deposit_bank_transaction do nothing",
             &[
                 &deposit.id.0,
@@ -121,6 +125,7 @@ pub(crate) async fn make(tx: &mut Tx, deposit: &Deposit) -> Result<(Stored, bool
                 &deposit.about.map(|(_, payment)| payment.0),
                 &deposit.matched.minor(),
                 &deposit.held.minor(),
+                &recorded_by,
             ],
         )
         .await?;
@@ -323,6 +328,16 @@ pub(super) async fn paid_out(
     stored.save(tx).await
 }
 
+/// Whether this command recorded a deposit.
+pub(crate) async fn was_recorded_by(
+    reader: &mut Reader,
+    bank_transaction: &str,
+    recorded_by: &str,
+) -> Result<bool, Error> {
+    let sql = "select from deposit where bank_transaction_id = $1 and recorded_by = $2";
+    Ok(reader.query_opt(sql, &[&bank_transaction, &recorded_by]).await?.is_some())
+}
+
 /// Reads one deposit.
 pub(crate) async fn get(reader: &mut Reader, id: DepositId) -> Result<Stored, Error> {
     let sql = concat!(select_deposits!(), " where id = $1");
@@ -408,7 +423,7 @@ pub(crate) async fn by_hand(tx: &mut Tx, payment: &Payment, now: SystemTime) -> 
     };
     deposit.begin_match(payment, payment.amount);
     if payment.amount != Money::ZERO {
-        make(tx, &deposit).await?;
+        make(tx, &deposit, "").await?;
     }
     Ok(())
 }
