@@ -29,7 +29,8 @@ create table deposit (
 );
 create index deposit_by_state on deposit (state, id desc);
 create index deposit_by_reference on deposit (reference, id desc) where reference <> '';
-create index deposit_held on deposit (member_id) where state in ('MATCHING', 'HELD', 'REFUNDING');
+create index deposit_by_member on deposit (member_id) where member_id is not null;
+create index payout_by_deposit on payout (deposit_id) where deposit_id is not null;
 create index deposit_by_order on deposit (order_id) where order_id is not null;
 
 -- What is owed to others, to be added up whenever somebody asks.
