@@ -157,15 +157,17 @@ fn a_charge_without_an_order_is_found() {
 
 #[test]
 fn a_log_tells_a_state_in_one_way() {
-    let payment = |method: &str, state: &str, log: &str| {
+    let costing = |amount, method: &str, state: &str, log: &str| {
         let (method, state, log) = (method.into(), state.into(), log.into());
-        Payment { method, state, log, ..Payment::default() }.may_have_told()
+        Payment { amount, method, state, log, ..Payment::default() }.may_have_told()
     };
+    let payment = |method: &str, state: &str, log: &str| costing(1000, method, state, log);
     assert!(payment("CARD", "DECLINED", ""));
     assert!(!payment("WALLET", "DECLINED", ""));
     assert!(payment("WALLET", "DECLINED", "PaymentDeclined"));
     assert!(payment("BANK_TRANSFER", "DONE", "DepositRequested,PaymentApproved"));
     assert!(!payment("BANK_TRANSFER", "DONE", "PaymentApproved"));
+    assert!(costing(0, "BANK_TRANSFER", "DONE", "PaymentApproved"));
     assert!(!payment("WALLET", "CANCELLED", "PaymentApproved"));
     assert!(!payment("WALLET", "UNHEARD_OF", ""));
 
