@@ -1,14 +1,20 @@
-//! Admission: what the gateway turns away at the door, before anything is read or
-//! called, so that it costs next to nothing: what is over somebody's rate (429),
-//! and what would only wait when too much is under way already (503). What that
-//! is stands in `policies`; what matters most is turned away last.
+//! Admission: what the gateway refuses before anything is read or called, so that
+//! it costs next to nothing: what is over somebody's rate (429), and what would only
+//! wait when too much is under way already (503). The rates and bounds are those of
+//! `policies`; what matters most is refused last.
+//!
+//! How much is too much is learned. Each method has a limit that TCP Vegas sets
+//! (Brakmo, Peterson 1995; Netflix's concurrency-limits, by the crate tower-acc):
+//! it compares how long calls take with how long they take without a queue, grows
+//! while there is none, and shrinks when one builds up. Up to `least_concurrency`
+//! requests are let in whatever the limits say, so that a short burst is served.
 
 use std::{
     collections::HashMap,
     hash::Hash,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{
-        LazyLock,
+        LazyLock, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -21,6 +27,7 @@ use http::request::Parts;
 use identity::auth::Caller;
 use prometheus_client::encoding::EncodeLabelSet;
 use telemetry::Counters;
+use tower_acc::{Algorithm as _, Vegas};
 use transcoder::Route;
 
 use crate::{
@@ -28,29 +35,65 @@ use crate::{
     policies::{Policies, Policy, Priority, Rates},
 };
 
+/// What a method's limit is before anything is known of it.
+const FIRST_LIMIT: usize = 128;
+/// Calls between two looks at how long one takes without a queue, per place of the limit.
+const CALLS_PER_PROBE: usize = 100;
+
 /// Counts what is under way.
 pub(crate) struct Admission {
     /// Proxies in front that can be believed.
     proxies: usize,
     all: AtomicUsize,
-    methods: HashMap<&'static str, AtomicUsize>,
+    methods: HashMap<&'static str, Method>,
+}
+
+/// What is under way of one method, and how much may be.
+#[derive(Debug)]
+struct Method {
+    under_way: AtomicUsize,
+    limit: AtomicUsize,
+    vegas: Mutex<Vegas>,
 }
 
 /// A request's place among those under way, until dropped.
 #[derive(Debug)]
-pub(crate) struct Place<'a>([&'a AtomicUsize; 2]);
+pub(crate) struct Place<'a> {
+    all: &'a AtomicUsize,
+    method: &'a Method,
+}
+
+impl Place<'_> {
+    /// Takes note of how long the call behind the request took: what the method's limit is made of.
+    /// One that ran out of time is `late`; those that fail otherwise say nothing of the load.
+    pub(crate) fn called(&self, took: Duration, late: bool) {
+        let under_way = self.method.under_way.load(Ordering::Relaxed);
+        let mut vegas = self.method.vegas.lock().unwrap_or_else(PoisonError::into_inner);
+        vegas.update(took, under_way, late, false);
+        self.method.limit.store(vegas.max_concurrency(), Ordering::Relaxed);
+    }
+}
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        for count in self.0 {
-            count.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.all.fetch_sub(1, Ordering::Relaxed);
+        self.method.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Method {
+    fn new() -> Self {
+        // Bounded by what the policies say of all methods.
+        let vegas = Vegas::builder().initial_limit(FIRST_LIMIT).max_limit(usize::from(u16::MAX));
+        let vegas = vegas.probe_multiplier(CALLS_PER_PROBE).build();
+        let limit = AtomicUsize::new(vegas.max_concurrency());
+        Self { under_way: AtomicUsize::new(0), limit, vegas: Mutex::new(vegas) }
     }
 }
 
 impl Admission {
     pub(crate) fn new(proxies: usize) -> Self {
-        let methods = ROUTES.iter().map(|route| (route.method, AtomicUsize::new(0))).collect();
+        let methods = ROUTES.iter().map(|route| (route.method, Method::new())).collect();
         Self { proxies, all: AtomicUsize::new(0), methods }
     }
 
@@ -67,17 +110,21 @@ impl Admission {
         {
             check(rates, &network(address), "ip_rate", policy)?;
         }
-        let most = match policy.priority {
-            Priority::Low => policies.concurrency / 2,
-            Priority::Normal => policies.concurrency / 5 * 4,
-            Priority::High => policies.concurrency,
+        let share = |of: usize| match policy.priority {
+            Priority::Low => (of / 2).max(1),
+            Priority::Normal => (of / 5 * 4).max(1),
+            Priority::High => of,
         };
         let method = self.methods.get(route.method).expect("each method of ROUTES has a count");
-        let place = Place([&self.all, method]);
         let all = self.all.fetch_add(1, Ordering::Relaxed);
-        let same = method.fetch_add(1, Ordering::Relaxed);
-        if all >= most.max(1) || policy.concurrency.is_some_and(|most| same >= most) {
-            refused("concurrency", policy);
+        let same = method.under_way.fetch_add(1, Ordering::Relaxed);
+        let place = Place { all: &self.all, method };
+        let full = all >= share(policies.concurrency)
+            || policy.concurrency.is_some_and(|most| same >= most);
+        let slow = all >= share(policies.least_concurrency)
+            && same >= method.limit.load(Ordering::Relaxed);
+        if full || slow {
+            refused(if full { "concurrency" } else { "latency" }, policy);
             return Err(Error::unavailable("OVERLOADED", "too many requests are under way"));
         }
         Ok(place)
@@ -182,9 +229,51 @@ mod tests {
             }
             assert_eq!(places.len(), most, "{method}");
         }
-        assert_eq!(enter("/CancelOrder").expect_err("full").reason(), "OVERLOADED");
+        assert_eq!(enter("/CancelOrder").map(drop).expect_err("full").reason(), "OVERLOADED");
         places.clear();
         assert!(enter("/ListProducts").is_ok());
+    }
+
+    #[test]
+    fn a_method_whose_calls_queue_gets_less_and_more_again_later() {
+        let policies = Policies::read("least_concurrency = 4").expect("is right");
+        let admission = Admission::new(0);
+        let parts = from("192.0.2.1", "");
+        let fill = |method| {
+            let enter = || admission.enter(&policies, route(method), &parts).ok();
+            std::iter::from_fn(enter).collect::<Vec<_>>()
+        };
+        let (quick, slow) = (Duration::from_millis(10), Duration::from_millis(100));
+        let places = fill("/PlaceOrder");
+        assert_eq!(places.len(), FIRST_LIMIT);
+        places.iter().for_each(|place| place.called(quick, false));
+        places.iter().for_each(|place| place.called(slow, false));
+        drop(places);
+        let places = fill("/PlaceOrder");
+        assert!(places.len() < FIRST_LIMIT / 4, "{}", places.len());
+        assert_eq!(
+            fill("/GetOrder").len(),
+            0,
+            "the others have their limits, but share the places"
+        );
+        let shrunk = places.len();
+        places.iter().cycle().take(1_000).for_each(|place| place.called(quick, false));
+        drop(places);
+        assert!(fill("/PlaceOrder").len() > shrunk * 2);
+    }
+
+    #[test]
+    fn a_burst_is_let_in_whatever_the_limits_are() {
+        let policies = Policies::read("").expect("is right");
+        let admission = Admission::new(0);
+        let parts = from("192.0.2.1", "");
+        let enter = || admission.enter(&policies, route("/PlaceOrder"), &parts).ok();
+        let places = std::iter::from_fn(enter).collect::<Vec<_>>();
+        places.iter().for_each(|place| place.called(Duration::from_millis(1), false));
+        places.iter().cycle().take(1_000).for_each(|it| it.called(Duration::from_secs(1), true));
+        drop(places);
+        let places = std::iter::from_fn(enter).collect::<Vec<_>>();
+        assert_eq!(places.len(), policies.least_concurrency);
     }
 
     #[test]

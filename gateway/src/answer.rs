@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use identity::auth::Caller;
-use rpc::{Call, Failure, Method as Rpc, Policy};
+use rpc::{Call, Failure, Method as Rpc, Policy, Reply};
 use tokio::time::{Instant, timeout_at};
-use tonic::{Status, body::Body};
+use tonic::{Code, Status, body::Body};
 use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use transcoder::{Input, Media, Miss, Route};
@@ -20,7 +20,7 @@ use transcoder::{Input, Media, Miss, Route};
 use crate::{
     Gateway,
     admission::{self, Place},
-    deadline, grpc, headers, observe, openapi,
+    coding, deadline, grpc, headers, observe, openapi,
     pages::Pages,
     policies::Policies,
     problem,
@@ -125,7 +125,7 @@ impl Gateway {
         body: Incoming,
     ) -> Result<Response<Body>, Failed> {
         let policies = self.policies.borrow().clone();
-        let (_place, deadline) = self.enter(&policies, route, parts)?;
+        let (place, deadline) = self.enter(&policies, route, parts)?;
         headers::acceptable(&parts.headers, route)?;
         let form = route.event_id.map(|_| Form::accepted(&parts.headers)).transpose()?;
         let body = timeout_at(deadline, read(route, parts, body)).await.map_err(|_| {
@@ -146,14 +146,14 @@ impl Gateway {
         let input = Input { path, query: &query, body: &body, content_type };
         let message = Bytes::from((route.request)(&input)?);
         let call = call(route, &parts.headers, message, policies.of(route).calling, deadline)?;
-        let reply = self.peer(route)?.call(call).await.map_err(Failure::into_status)?;
+        let reply = self.send(route, &place, call).await?;
         if let (Some(form), Some(messages)) = (form, reply.messages) {
             let frames = Frames::new(form, route, parts.uri.path(), base::error::trace_id());
             let messages = stream::until_closing(messages, self.stop.closing.clone());
             return Ok(stream::response(messages, frames).await?);
         }
         let body = (route.response)(&reply.message)?;
-        Ok(headers::response(&parts.headers, route, body, reply.metadata).map(Body::new))
+        Ok(headers::response(&parts.headers, route, body, reply.metadata)?.map(Body::new))
     }
 
     /// Lets a request in, or says what is in the way, before anything is read of it. Answers its
@@ -170,6 +170,22 @@ impl Gateway {
         let deadline = Instant::now() + deadline::within(&parts.headers, most)?;
         admission::check_member(policy, &self.check_caller(&parts.headers, route)?)?;
         Ok((place, deadline))
+    }
+
+    /// Calls the service, and tells admission how long that took. A stream's beginning says nothing.
+    pub(crate) async fn send(
+        &self,
+        route: &Route,
+        place: &Place<'_>,
+        call: Call,
+    ) -> Result<Reply, Status> {
+        let begun = Instant::now();
+        let answer = self.peer(route)?.call(call).await.map_err(Failure::into_status);
+        let late = answer.as_ref().is_err_and(|status| status.code() == Code::DeadlineExceeded);
+        if route.event_id.is_none() && (answer.is_ok() || late) {
+            place.called(begun.elapsed(), late);
+        }
+        answer
     }
 
     /// Refuses early what a service would refuse too: a token that is not valid, or none where the
@@ -229,6 +245,9 @@ async fn read(route: &Route, parts: &Parts, body: Incoming) -> Result<Bytes, Err
         Error::new(Kind::Invalid, "BODY_BROKEN", "the request body ended too early")
     })?;
     let body = body.to_bytes();
+    if !body.is_empty() {
+        coding::not_coded(&parts.headers)?;
+    }
     if !body.is_empty()
         && route.takes == Media::Json
         && !is_json(parts.headers.get(header::CONTENT_TYPE))

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
-use rpc::{Failure, Raw, Reply};
+use rpc::{Raw, Reply};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Status, body::Body, metadata::MetadataMap, server::Grpc};
 use tonic_web::GrpcWebLayer;
@@ -61,13 +61,14 @@ impl Gateway {
     ) -> Result<Response<Body>, Status> {
         let (parts, body) = request.into_parts();
         let policies = self.policies.borrow().clone();
-        let (_place, deadline) = self.enter(&policies, route, &parts)?;
+        let (place, deadline) = self.enter(&policies, route, &parts)?;
         let policy = policies.of(route).calling;
         let request = Request::from_parts(parts, body);
+        let place = &place;
         let called = |request: tonic::Request<Bytes>| async move {
             let (metadata, _, message) = request.into_parts();
             let call = answer::call(route, metadata.as_ref(), message, policy, deadline)?;
-            self.peer(route)?.call(call).await.map_err(Failure::into_status)
+            self.send(route, place, call).await
         };
         let mut grpc = Grpc::new(Raw).max_decoding_message_size(LONGEST_BODY);
         let answer = async {

@@ -2,7 +2,7 @@
 //! whatever else a client sends, such as an identity of its own making, ends at
 //! the gateway.
 
-use base::{Error, error::Kind};
+use base::{Error, error::Kind, etag};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
@@ -10,7 +10,7 @@ use tonic::metadata::MetadataMap;
 use transcoder::{Media, Route, write::Body};
 use uuid::Uuid;
 
-use crate::{accept, problem};
+use crate::{accept, coding, problem};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(rpc::IDEMPOTENCY_KEY);
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -27,8 +27,16 @@ pub(crate) fn metadata(sent: &HeaderMap, route: &Route) -> Result<MetadataMap, E
     {
         metadata.insert(IDEMPOTENCY_KEY, key);
     }
-    if let Some(etag) = sent.get(header::IF_MATCH) {
-        metadata.insert(header::IF_MATCH, unquoted("If-Match", etag)?);
+    if !route.verb.is_safe() {
+        // To ignore a condition would be to do what the client has excluded.
+        if sent.contains_key(header::IF_NONE_MATCH) {
+            let detail = "is for GET and HEAD; to change only a known version, send If-Match";
+            return Err(Error::violation("If-None-Match", detail));
+        }
+        if sent.contains_key(header::IF_MATCH) {
+            let tags = HeaderValue::try_from(list(sent, &header::IF_MATCH)?);
+            metadata.insert(header::IF_MATCH, tags.map_err(|_| not_ascii("If-Match"))?);
+        }
     }
     telemetry::inject(&mut metadata);
     Ok(MetadataMap::from_headers(metadata))
@@ -51,11 +59,23 @@ fn idempotency_key(sent: &HeaderMap, route: &Route) -> Result<Option<HeaderValue
     Ok(Some(key))
 }
 
-/// A header's value without the quotes that entity tags and structured strings come in.
+/// A header's value without the quotes that structured strings come in.
 fn unquoted(name: &str, value: &HeaderValue) -> Result<HeaderValue, Error> {
-    let text = value.to_str().map_err(|_| Error::violation(name, "must be visible ASCII"))?;
+    let text = value.to_str().map_err(|_| not_ascii(name))?;
     let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    HeaderValue::from_str(inner).map_err(|_| Error::violation(name, "must be visible ASCII"))
+    HeaderValue::from_str(inner).map_err(|_| not_ascii(name))
+}
+
+fn not_ascii(name: &str) -> Error {
+    Error::violation(name, "must be visible ASCII")
+}
+
+/// All values of a header that is a list, as one. Of an entity tag what names the version counts, not
+/// the coding that it came in.
+fn list(sent: &HeaderMap, name: &HeaderName) -> Result<String, Error> {
+    let values = sent.get_all(name).iter().map(HeaderValue::to_str);
+    let values = values.collect::<Result<Vec<_>, _>>().map_err(|_| not_ascii(name.as_str()))?;
+    Ok(coding::plain(&values.join(", ")))
 }
 
 /// Refuses a client that takes no type that this route answers with. A stream has forms of its own
@@ -83,23 +103,28 @@ pub(crate) fn options(allow: &str) -> Response<Full<Bytes>> {
 }
 
 /// The response to a call that succeeded. A service that made a resource names its path in
-/// `location`. Whoever has what is in the body, by its `ETag`, gets none.
+/// `location`. Whoever has what is in the body, by its `ETag`, gets none; who wanted another version
+/// is told so. Commands' conditions are their services' matter.
 pub(crate) fn response(
     sent: &HeaderMap,
     route: &Route,
     body: Body,
     metadata: MetadataMap,
-) -> Response<Full<Bytes>> {
+) -> Result<Response<Full<Bytes>>, Error> {
     let Body { bytes, content_type, etag, .. } = body;
     let mut response = Response::new(Full::default());
     let headers = response.headers_mut();
-    let known = etag.as_ref().is_some_and(|etag| route.verb.is_safe() && known(sent, etag));
+    let known = match &etag {
+        Some(etag) if route.verb.is_safe() => known(sent, etag)?,
+        _ => false,
+    };
     if let Some(etag) = etag {
+        let etag = if known { coding::as_known(etag, sent) } else { etag };
         headers.insert(header::ETAG, etag);
     }
     if known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        return response;
+        return Ok(response);
     }
     headers.insert(header::CONTENT_TYPE, content_type);
     if route.gives == Media::Any {
@@ -115,20 +140,18 @@ pub(crate) fn response(
         *response.status_mut() = StatusCode::CREATED;
     }
     *response.body_mut() = Full::from(bytes);
-    response
+    Ok(response)
 }
 
-/// Whether `If-None-Match` names this tag, or any. Weak tags are as good: the comparison is the weak
-/// one (RFC 9110, 13.1.2).
-fn known(sent: &HeaderMap, etag: &HeaderValue) -> bool {
-    let quoted = etag.as_bytes();
-    let values = sent.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    // No tag has a quote in it: every other piece between quotes is one.
-    values.into_iter().any(|value| {
-        let mut tags = value.split('"').skip(1).step_by(2);
-        value.trim() == "*"
-            || tags.any(|tag| quoted.get(1..quoted.len() - 1) == Some(tag.as_bytes()))
-    })
+/// Whether the client has this version already (`If-None-Match`). Refuses one that wants another
+/// (`If-Match`, which is looked at first: RFC 9110, 13.2.2).
+fn known(sent: &HeaderMap, quoted: &HeaderValue) -> Result<bool, Error> {
+    let tag = quoted.to_str().unwrap_or_default().trim_matches('"');
+    let asks = |name: &HeaderName| sent.contains_key(name).then(|| list(sent, name)).transpose();
+    if asks(&header::IF_MATCH)?.is_some_and(|wanted| !etag::matches(&wanted, tag)) {
+        return Err(etag::stale(tag));
+    }
+    Ok(asks(&header::IF_NONE_MATCH)?.is_some_and(|known| etag::matches_weakly(&known, tag)))
 }
 
 #[cfg(test)]
@@ -147,13 +170,13 @@ mod tests {
             ("authorization", "Bearer t"),
             ("x-member-id", "someone"),
             ("grpc-timeout", "1n"),
-            ("if-match", "\"e1\""),
+            ("if-match", "\"e1-gzip\", \"e2\""),
             ("idempotency-key", "\"k1\""),
         ]);
         let metadata = metadata(&sent, route("/PlaceOrder")).expect("metadata").into_headers();
         assert_eq!(metadata.len(), 3);
         assert_eq!(metadata["authorization"], "Bearer t");
-        assert_eq!(metadata["if-match"], "e1");
+        assert_eq!(metadata["if-match"], "\"e1\", \"e2\"");
         assert_eq!(metadata["idempotency-key"], "k1");
     }
 
@@ -178,6 +201,7 @@ mod tests {
         metadata.insert("x-internal", "secret".parse().expect("ascii"));
         let body = (route("/CancelOrder").response)(&[]).expect("a body");
         let response = response(&HeaderMap::new(), route("/CancelOrder"), body, metadata);
+        let response = response.expect("no condition");
         assert_eq!(response.status(), StatusCode::CREATED);
         assert_eq!(response.headers()["location"], "/v1/orders/1");
         assert_eq!(response.headers()["idempotency-replayed"], "true");

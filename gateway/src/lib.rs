@@ -30,6 +30,7 @@
 mod accept;
 mod admission;
 mod answer;
+mod coding;
 mod cors;
 mod deadline;
 mod grpc;

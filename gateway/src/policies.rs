@@ -67,6 +67,8 @@ pub(crate) struct Policy {
 pub(crate) struct Policies {
     /// Requests under way at once, of all methods.
     pub(crate) concurrency: usize,
+    /// Requests that may be under way at once however slow the services have become.
+    pub(crate) least_concurrency: usize,
     methods: HashMap<&'static str, Policy>,
     members: Vec<Arc<Rates<Uuid>>>,
     addresses: Vec<Arc<Rates<IpAddr>>>,
@@ -77,6 +79,7 @@ pub(crate) struct Policies {
 #[serde(default, deny_unknown_fields)]
 struct File {
     concurrency: Option<NonZeroUsize>,
+    least_concurrency: Option<NonZeroUsize>,
     default: Table,
     service: BTreeMap<String, Table>,
     method: BTreeMap<String, BTreeMap<String, Table>>,
@@ -192,12 +195,17 @@ impl Policies {
     /// The built-in policies with a file's text laid over them.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let files = [File::read(text)?, File::read(BUILT_IN)?];
-        let concurrency = files.iter().find_map(|file| file.concurrency);
+        let number = |get: fn(&File) -> Option<NonZeroUsize>| {
+            files.iter().find_map(get).map_or(usize::MAX, NonZeroUsize::get)
+        };
+        let (concurrency, least_concurrency) =
+            (number(|file| file.concurrency), number(|file| file.least_concurrency));
         let policy = |route: &'static Route| (route.method, Policy::of(route, &files));
         let methods = ROUTES.iter().map(policy).collect();
         let tables = || files.iter().flat_map(File::tables);
         Ok(Self {
-            concurrency: concurrency.map_or(usize::MAX, NonZeroUsize::get),
+            concurrency,
+            least_concurrency,
             methods,
             members: tables().filter_map(|table| table.members.get().cloned()).collect(),
             addresses: tables().filter_map(|table| table.addresses.get().cloned()).collect(),

@@ -31,7 +31,7 @@ const CODES: [(Code, &str, StatusCode); 16] = [
 ];
 
 /// Reasons that HTTP has a status of its own for, whatever their code.
-const REASONS: [(&str, StatusCode); 8] = [
+const REASONS: [(&str, StatusCode); 9] = [
     ("STALE_ETAG", StatusCode::PRECONDITION_FAILED),
     ("IDEMPOTENCY_KEY_REUSED", StatusCode::UNPROCESSABLE_ENTITY),
     ("TOO_MANY_ATTEMPTS", StatusCode::TOO_MANY_REQUESTS),
@@ -39,6 +39,7 @@ const REASONS: [(&str, StatusCode); 8] = [
     (BODY_TOO_LARGE, StatusCode::PAYLOAD_TOO_LARGE),
     (BODY_TOO_SLOW, StatusCode::REQUEST_TIMEOUT),
     (NOT_JSON, StatusCode::UNSUPPORTED_MEDIA_TYPE),
+    (CODED, StatusCode::UNSUPPORTED_MEDIA_TYPE),
     (NOT_ACCEPTABLE, StatusCode::NOT_ACCEPTABLE),
 ];
 
@@ -46,6 +47,7 @@ pub(crate) const METHOD_NOT_ALLOWED: &str = "METHOD_NOT_ALLOWED";
 pub(crate) const BODY_TOO_LARGE: &str = "BODY_TOO_LARGE";
 pub(crate) const BODY_TOO_SLOW: &str = "BODY_TOO_SLOW";
 pub(crate) const NOT_JSON: &str = "NOT_JSON";
+pub(crate) const CODED: &str = "CONTENT_ENCODING";
 pub(crate) const NOT_ACCEPTABLE: &str = "NOT_ACCEPTABLE";
 
 #[derive(Serialize)]
@@ -112,6 +114,19 @@ pub(crate) fn response(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if http == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    // What would have been right (RFC 9110, 15.5.16).
+    match reason {
+        NOT_JSON => {
+            headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        }
+        CODED => {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        BODY_TOO_SLOW => {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        _ => {}
     }
     let retry = details.retry_info().and_then(|info| info.retry_delay);
     if http == StatusCode::SERVICE_UNAVAILABLE || retry.is_some() {

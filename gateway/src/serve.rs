@@ -20,7 +20,7 @@ use tower_http::{
 };
 use uuid::{Builder, fmt::Hyphenated};
 
-use crate::{Gateway, pages::Pages};
+use crate::{Gateway, coding, pages::Pages};
 
 /// All headers of a request together.
 const LONGEST_HEADERS: usize = 16 * 1024;
@@ -87,6 +87,8 @@ fn service(
         // The client's own id, or a new one: a response can be found again in its logs and ours.
         .layer(SetRequestIdLayer::x_request_id(Ids))
         .layer(PropagateRequestIdLayer::x_request_id())
+        // Around the compression, whose representations have tags of their own.
+        .map_response(coding::tagged)
         // Inside the ids: what it answers itself has one too.
         .layer(CompressionLayer::new().compress_when(Whole))
         // Inside the compression, which changes the body's type.

@@ -64,7 +64,7 @@ impl pb::product_service_server::ProductService for Products {
         request: Request<pb::UpdateProductRequest>,
     ) -> Answer<pb::Product> {
         let etag = request.metadata().get("if-match").and_then(|etag| etag.to_str().ok());
-        if etag == Some("current") {
+        if etag == Some("\"current\"") {
             return Ok(Response::new(pb::Product::default()));
         }
         Err(Error::new(Kind::Conflict, "STALE_ETAG", "the resource has changed").into())
@@ -80,6 +80,11 @@ impl pb::product_service_server::ProductService for Products {
         match id.as_str() {
             "slow" => std::future::pending().await,
             "busy" => Err(Error::unavailable("DATABASE_BUSY", "busy").into()),
+            "long" => {
+                let display_name = "밀키트".repeat(1_000);
+                let etag = "e1".into();
+                Ok(Response::new(pb::Product { id, display_name, etag, ..Default::default() }))
+            }
             "tagged" => {
                 Ok(Response::new(pb::Product { id, etag: "e1".into(), ..Default::default() }))
             }
@@ -345,6 +350,80 @@ async fn who_has_the_current_version_gets_no_body() {
     }
     let any = "if-none-match: *\r\n";
     assert_eq!(table.send("GET /v1/products/p1", any, "").await.0, 200, "it has no tag");
+}
+
+#[tokio::test]
+async fn who_wants_a_version_that_is_gone_is_412() {
+    let table = Table::lay().await;
+    for (sent, expected) in [
+        ("\"e1\"", 200),
+        ("\"e0\", \"e1\"", 200),
+        ("\"e0\"\r\nif-match: \"e1\"", 200),
+        ("\"e1-gzip\"", 200),
+        ("*", 200),
+        ("W/\"e1\"", 412),
+        ("\"e0\"", 412),
+        ("\"e0\"\r\nif-none-match: \"e1\"", 412),
+        ("\"e1\"\r\nif-none-match: \"e1\"", 304),
+    ] {
+        let header = format!("if-match: {sent}\r\n");
+        let (status, _, body) = table.send("GET /v1/products/tagged", &header, "").await;
+        assert_eq!(status, expected, "{sent}");
+        assert!(status != 412 || body["reason"] == "STALE_ETAG", "{body}");
+    }
+    let header = format!("{JSON}if-none-match: *\r\n");
+    let (status, _, body) = table.send("PATCH /v1/products/p1", &header, "{}").await;
+    assert_eq!((status, &body["violations"][0]["field"]), (400, &json!("If-None-Match")));
+}
+
+#[tokio::test]
+async fn each_coding_of_a_representation_has_its_own_tag() {
+    let table = Table::lay().await;
+    let get = |headers: &'static str| {
+        let request = format!(
+            "GET /v1/products/long HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{headers}\r\n"
+        );
+        let address = table.address;
+        async move {
+            let mut socket = TcpStream::connect(address).await.expect("connects");
+            socket.write_all(request.as_bytes()).await.expect("writes");
+            let mut answer = Vec::new();
+            socket.read_to_end(&mut answer).await.expect("reads");
+            let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+            let body = answer.split_off(end);
+            (String::from_utf8(answer).expect("ASCII").to_ascii_lowercase(), body.len() - 4)
+        }
+    };
+    let (plain, length) = get("").await;
+    assert!(plain.contains("etag: \"e1\"") && plain.contains("vary: accept-encoding"), "{plain}");
+    let (coded, shorter) = get("accept-encoding: gzip\r\n").await;
+    assert!(coded.contains("etag: \"e1-gzip\"\r\n"), "{coded}");
+    assert!(coded.contains("content-encoding: gzip") && shorter * 2 < length, "{coded}");
+    for (known, tag) in [("\"e1-gzip\"", "\"e1-gzip\""), ("\"e1\"", "\"e1\"")] {
+        let known = format!("accept-encoding: gzip\r\nif-none-match: {known}\r\n");
+        let (head, length) = get(known.leak()).await;
+        assert!(head.starts_with("http/1.1 304") && length == 0, "{head}");
+        assert!(head.contains(&format!("etag: {tag}")) && head.contains("vary: accept-encoding"));
+    }
+    for none in ["accept-encoding: br\r\n", "accept-encoding: gzip;q=0\r\n"] {
+        let (head, _) = get(none).await;
+        assert!(!head.contains("content-encoding") && head.contains("etag: \"e1\"\r\n"), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_would_have_to_be_decoded_is_415() {
+    let table = Table::lay().await;
+    for (headers, header) in [
+        (format!("{JSON}content-encoding: gzip\r\n"), "accept-encoding: identity"),
+        ("content-type: text/xml\r\n".to_owned(), "accept: application/json"),
+    ] {
+        let (status, head, _) = table.send("POST /v1/products", &headers, "{}").await;
+        assert_eq!(status, 415, "{headers}");
+        assert!(head.contains(header), "{head}");
+    }
+    let plain = format!("{JSON}content-encoding: Identity\r\n");
+    assert_eq!(table.send("POST /v1/products", &plain, "{}").await.0, 201);
 }
 
 #[tokio::test]

@@ -25,7 +25,9 @@ use settings::{Secret, Settings};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    time::Instant,
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, interval},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body, server::NamedService, transport::server::TcpIncoming};
@@ -42,6 +44,8 @@ struct Products {
     calls: Arc<AtomicUsize>,
     busy: Arc<AtomicUsize>,
     silent: bool,
+    /// How many calls are answered at a time, and what each takes; the others wait.
+    capacity: Option<(Arc<Semaphore>, Duration)>,
     given: Arc<Mutex<Option<String>>>,
 }
 
@@ -78,7 +82,14 @@ impl tower::Service<http::Request<Body>> for Products {
         let trailers = http::HeaderMap::from_iter(trailers);
         let body = Body::new(message.with_trailers(async { Some(Ok(trailers)) }));
         let response = http::Response::builder().header("content-type", "application/grpc");
-        Box::pin(async { Ok(response.body(body).expect("a response")) })
+        let capacity = self.capacity.clone();
+        Box::pin(async move {
+            if let Some((places, takes)) = capacity {
+                let _place = places.acquire_owned().await.expect("never closed");
+                tokio::time::sleep(takes).await;
+            }
+            Ok(response.body(body).expect("a response"))
+        })
     }
 }
 
@@ -134,15 +145,7 @@ impl Table {
 
     /// Gets a path; the status, the headers, the body.
     async fn get(&self, path: &str, headers: &str) -> (u16, String, Value) {
-        let mut socket = TcpStream::connect(self.address).await.expect("connects");
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{headers}\r\n");
-        socket.write_all(request.as_bytes()).await.expect("writes");
-        let mut response = String::new();
-        socket.read_to_string(&mut response).await.expect("reads");
-        let (head, body) = response.split_once("\r\n\r\n").expect("a head");
-        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
-        (status, head.to_ascii_lowercase(), serde_json::from_str(body).expect("JSON"))
+        get(self.address, path, headers).await
     }
 
     async fn status(&self) -> u16 {
@@ -159,6 +162,17 @@ impl Table {
         std::fs::write(&draft, text).expect("writes");
         std::fs::rename(&draft, &self.policies).expect("renames");
     }
+}
+
+async fn get(address: SocketAddr, path: &str, headers: &str) -> (u16, String, Value) {
+    let mut socket = TcpStream::connect(address).await.expect("connects");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{headers}\r\n");
+    socket.write_all(request.as_bytes()).await.expect("writes");
+    let mut response = String::new();
+    socket.read_to_string(&mut response).await.expect("reads");
+    let (head, body) = response.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
+    (status, head.to_ascii_lowercase(), serde_json::from_str(body).expect("JSON"))
 }
 
 fn settings() -> Settings {
@@ -189,6 +203,47 @@ async fn an_address_over_its_rate_is_429_and_told_when_to_come_back() {
     assert!(head.contains("retry-after: 1"), "{head}");
     assert_eq!(table.calls(), 2, "the service was not asked");
     assert_eq!(table.get("/v1/products", "").await.0, 200, "another method");
+    until(|| async { table.status().await == 200 }).await;
+}
+
+/// Asks so often per second for so long, whatever the answers: how long each took that was 200, and
+/// each that was 503, the slowest last.
+async fn load(table: &Table, per_second: u32, lasting: Duration) -> [Vec<Duration>; 2] {
+    let (mut tick, begun) = (interval(Duration::from_secs(1) / per_second), Instant::now());
+    let mut asked = JoinSet::new();
+    while begun.elapsed() < lasting {
+        tick.tick().await;
+        let address = table.address;
+        asked.spawn(async move {
+            let begun = Instant::now();
+            let (status, head, _) = get(address, "/v1/products/p1", "").await;
+            assert!(status == 200 || head.contains("retry-after: "), "{head}");
+            (status, begun.elapsed())
+        });
+    }
+    let answers = asked.join_all().await;
+    [200, 503].map(|status| {
+        let mut took: Vec<_> =
+            answers.iter().filter(|answer| answer.0 == status).map(|answer| answer.1).collect();
+        took.sort_unstable();
+        took
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_ten_times_the_peak_what_is_accepted_is_quick_and_the_rest_is_refused_at_once() {
+    // 40 per second, and a gateway that would let 1,024 wait for 25 seconds.
+    let capacity = Some((Arc::new(Semaphore::new(4)), Duration::from_millis(100)));
+    let products = Products { capacity, ..Products::default() };
+    let table = Table::with("least_concurrency = 5", products).await;
+    let p99 = |sorted: &[Duration]| sorted[(sorted.len() * 99).div_ceil(100) - 1];
+    let [usual, _] = load(&table, 30, Duration::from_secs(3)).await;
+    let usual = p99(&usual);
+    let [_, _] = load(&table, 400, Duration::from_secs(2)).await;
+    let [accepted, refused] = load(&table, 400, Duration::from_secs(4)).await;
+    assert!(p99(&accepted) <= usual * 5, "{:?} where {usual:?} is usual", p99(&accepted));
+    assert!(p99(&refused) < Duration::from_millis(250), "{:?}", p99(&refused));
+    assert!(accepted.len() >= 120 && refused.len() > accepted.len() * 5, "{}", accepted.len());
     until(|| async { table.status().await == 200 }).await;
 }
 

@@ -1,5 +1,5 @@
-//! What everything else speaks of: errors as the caller sees them, ids, money, pages of lists, input
-//! with its limits, and how a process stops. Knows no word of the shop.
+//! What everything else speaks of: errors as the caller sees them, ids, money, pages of lists,
+//! entity tags, input with its limits, and how a process stops. Knows no word of the shop.
 //!
 //! ```
 //! use base::{Error, error::Kind, input::Text};
@@ -16,6 +16,7 @@
 
 pub mod backoff;
 pub mod error;
+pub mod etag;
 pub mod fail_point;
 pub mod id;
 pub mod input;

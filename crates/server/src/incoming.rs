@@ -99,14 +99,12 @@ impl<T: Message> Incoming<T> {
         }
     }
 
-    /// Refuses the call when it carries an `If-Match` that is not the resource's etag.
+    /// Refuses the call when it carries an `If-Match` that does not name the resource's etag.
     pub fn check_etag(&self, current: &str) -> Result<(), Error> {
         match header(&self.metadata, IF_MATCH)? {
-            Some(wanted) if wanted != "*" && wanted != current => Err(Error::new(
-                Kind::Conflict,
-                "STALE_ETAG",
-                format!("the resource has changed: its etag is {current}"),
-            )),
+            Some(wanted) if !base::etag::matches(wanted, current) => {
+                Err(base::etag::stale(current))
+            }
             _ => Ok(()),
         }
     }
