@@ -93,8 +93,9 @@ impl Ground {
             .args(["--grpc", &grpc.to_string(), "--http", &http.to_string()])
             .env("HANSANG__DATABASE__URL", &self.database_url)
             .env("HANSANG__AUTH__JWKS_FILE", &self.keys.jwks)
-            .env("HANSANG__AUTH__SERVICE_KEY_FILE", &self.keys.service_key)
+            .env("HANSANG__AUTH__SERVICES_JWKS_FILE", &self.keys.services_jwks)
             .env("NO_COLOR", "1");
+        self.let_sign(&mut command, name);
         if name == "member" {
             command.env("HANSANG__AUTH__SIGNING_KEY_FILE", &self.keys.signing_key);
         }
@@ -104,6 +105,14 @@ impl Ground {
             command.env(variable, urls.join(","));
         }
         command
+    }
+
+    /// Gives a process the key of one service, if it is one.
+    pub(crate) fn let_sign(&self, command: &mut Command, service: &str) {
+        if let Some(key) = self.keys.service_keys.get(service) {
+            let variable = format!("HANSANG__AUTH__SERVICE_KEYS__{}_FILE", service.to_uppercase());
+            command.env(variable, key);
+        }
     }
 
     /// Starts what [`serve`](Self::serve) answered; its log goes on where the one before ended.

@@ -66,6 +66,7 @@ impl Whole {
         let others = SERVICES.iter().map(|service| service.name).filter(|name| *name != "member");
         for name in others.chain(["gateway"]) {
             command.args(["--run", name]);
+            self.ground.let_sign(&mut command, name);
         }
         command.env("HANSANG__PEERS__TEMPLATE", format!("http://{}", self.grpc));
         command.envs(self.told.iter().map(|(variable, value)| (variable, value)));

@@ -131,7 +131,7 @@ impl ConfigFile {
         });
         let services: Vec<_> = run::SERVICES.iter().map(|service| service.name).collect();
         let loaded = Settings::load(self.config.as_deref(), env, flags)
-            .and_then(|settings| settings.check_sections(&services).map(|()| settings));
+            .and_then(|settings| settings.check_services(&services).map(|()| settings));
         loaded.map_err(|error| anyhow::anyhow!(in_one_line(&error.to_string())))
     }
 }

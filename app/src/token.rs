@@ -1,6 +1,6 @@
 //! `hansang token`: a token for a person who runs the system, to call the services
-//! with (grpcurl, say). Signed here with the services' own key: whoever can read
-//! that may. Asks nobody, and cannot make one for a member: they sign in.
+//! with (grpcurl, say). Signed here with the operators' key: whoever can read that
+//! may. Asks nobody, and cannot make one for a member: they sign in.
 
 use std::{
     fs,
@@ -38,14 +38,14 @@ pub(crate) fn token(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// With the services' key of `hansang up`, where the settings have none.
+/// With the operators' key of `hansang up`, where the settings have none.
 pub(crate) fn with_key(mut auth: AuthSettings, data_dir: &Path) -> Result<AuthSettings> {
-    if auth.service_key.expose().is_empty() {
-        let path = keys::service_key(data_dir);
+    if auth.operator_key.expose().is_empty() && auth.service_key.expose().is_empty() {
+        let path = keys::operator_key(data_dir);
         let key = fs::read_to_string(&path).with_context(|| {
             format!("cannot read {}: is it the --data-dir of a `hansang up`?", path.display())
         })?;
-        auth.service_key = Secret::new(key);
+        auth.operator_key = Secret::new(key);
     }
     Ok(auth)
 }
@@ -64,14 +64,14 @@ mod tests {
     use crate::keys::Keys;
 
     #[test]
-    fn a_token_is_the_operators_to_whoever_has_the_key() {
+    fn a_token_is_the_operators_to_whoever_has_the_public_key() {
         let dir = tempfile::tempdir().unwrap();
-        let path = Keys::ensure(dir.path()).unwrap().service_key;
-        assert_eq!(path, keys::service_key(dir.path()));
-        let key = Secret::new(fs::read_to_string(path).unwrap());
-        let auth = AuthSettings { service_key: key, ..AuthSettings::default() };
+        let keys = Keys::ensure(dir.path()).unwrap();
+        let auth = with_key(AuthSettings::default(), dir.path()).unwrap();
         let header = format!("Bearer {}", sign("kim", &auth).unwrap());
-        let caller = Verifier::new(&auth).unwrap().caller(Some(&header)).unwrap();
+        let services_jwks = fs::read_to_string(keys.services_jwks).unwrap();
+        let public = AuthSettings { services_jwks, ..AuthSettings::default() };
+        let caller = Verifier::new(&public).unwrap().caller(Some(&header)).unwrap();
         assert_eq!(caller, Caller::Operator("kim".into()));
     }
 }

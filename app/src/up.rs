@@ -3,7 +3,7 @@
 //! databases, logins) and keeps what is there.
 
 use std::{
-    env, fs,
+    env,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Instant,
@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use settings::{Ops, Secret, Settings};
+use settings::{Ops, Settings};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -182,11 +182,11 @@ fn load(options: &Options) -> Result<Settings> {
 #[derive(Debug)]
 pub(crate) struct KeyFile {
     /// `auth.jwks`.
-    pub(crate) setting: &'static str,
+    pub(crate) setting: String,
     /// Where it is.
     pub(crate) path: PathBuf,
-    /// Whether it is for the member service alone.
-    pub(crate) signs_members: bool,
+    /// The service that it is for; public keys are for all.
+    pub(crate) only: Option<&'static str>,
 }
 
 /// Uses the keys that are set, or else those of the data directory; answers these.
@@ -196,19 +196,21 @@ fn give_keys(settings: &mut Settings, data_dir: &Path) -> Result<Vec<KeyFile>> {
         return Ok(Vec::new());
     }
     let keys = Keys::ensure(data_dir)?;
-    let read = |path: &Path| {
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-    };
-    let file = |setting, path| KeyFile { setting, path, signs_members: false };
-    auth.jwks = read(&keys.jwks)?;
-    auth.signing_key = Secret::new(read(&keys.signing_key)?);
+    let made = keys.settings()?;
+    (auth.jwks, auth.signing_key) = (made.jwks, made.signing_key);
+    let file = |setting: &str, path, only| KeyFile { setting: setting.to_owned(), path, only };
     let mut given = vec![
-        file("auth.jwks", keys.jwks),
-        KeyFile { signs_members: true, ..file("auth.signing_key", keys.signing_key) },
+        file("auth.jwks", keys.jwks, None),
+        file("auth.signing_key", keys.signing_key, Some(member::SERVICE.name)),
     ];
-    if auth.service_key.expose().is_empty() {
-        auth.service_key = Secret::new(read(&keys.service_key)?);
-        given.push(file("auth.service_key", keys.service_key));
+    let one_for_all = !auth.service_key.expose().is_empty();
+    if !one_for_all && auth.services_jwks.is_empty() && auth.service_keys.is_empty() {
+        (auth.services_jwks, auth.service_keys) = (made.services_jwks, made.service_keys);
+        given.push(file("auth.services_jwks", keys.services_jwks, None));
+        let own = keys.service_keys.into_iter();
+        given.extend(own.map(|(name, path)| {
+            file(&format!("auth.service_keys.{name}"), path, Some(name))
+        }));
     }
     Ok(given)
 }

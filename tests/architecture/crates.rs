@@ -16,7 +16,7 @@ const LIBRARIES: &[(&str, usize)] = &[
     ("rpc", 2_900),
     ("pg", 2_600),
     ("embedded-postgres", 900),
-    ("identity", 1_000),
+    ("identity", 1_300),
     ("eventlog", 2_800),
     ("server", 2_000),
     ("transcoder", 1_400),

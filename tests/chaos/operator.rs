@@ -1,10 +1,7 @@
 //! What an operator does, over gRPC: moves clocks, and has applied what was set
 //! aside. Over REST there is neither.
 
-use std::{
-    fs,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use eventlog::v1::{
     ListParkedEventsRequest, ParkedEvent, ReplayParkedEventsRequest,
@@ -12,7 +9,6 @@ use eventlog::v1::{
 };
 use identity::auth::Identity;
 use server::clock::v1::{AdvanceRequest, clock_service_client::ClockServiceClient};
-use settings::{AuthSettings, Secret};
 use tonic::{
     Request,
     metadata::{Ascii, MetadataValue},
@@ -30,8 +26,7 @@ async fn channel(slot: &Slot) -> Option<Channel> {
 }
 
 fn operator(shop: &Shop) -> MetadataValue<Ascii> {
-    let key = fs::read_to_string(&shop.system.ground.keys.service_key).expect("a key");
-    let auth = AuthSettings { service_key: Secret::new(key), ..AuthSettings::default() };
+    let auth = shop.system.ground.keys.settings().expect("keys");
     let operator = Identity::operator("chaos", &auth).expect("an identity");
     operator.bearer(SystemTime::now()).expect("a token")
 }

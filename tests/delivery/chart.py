@@ -62,6 +62,8 @@ def containers(objects):
 def rendered():
     """Every way to render, by a name."""
     every = {"services": ["--set", DATABASE], "all-in-one": []}
+    for stage in ("sign", "verify"):
+        every[f"shared-{stage}"] = ["--set", DATABASE, "--set", f"auth.sharedServiceKey={stage}"]
     for example in sorted((CHART / "examples").glob("*.yaml")):
         every[f"example-{example.stem}"] = ["--values", str(example)]
     for case, flags in every.items():
@@ -119,6 +121,16 @@ def careful(case, objects):
         deadline = tomllib.loads(config)["deadline"]
         needed = (deadline["drain_ms"] + deadline["shutdown_ms"]) / 1000
         check(pod["terminationGracePeriodSeconds"] > needed, f"{where}: is killed while it stops")
+        if object["kind"] == "Deployment":
+            part = object["metadata"]["labels"]["app.kubernetes.io/component"]
+            [keys] = [v["secret"]["items"] for v in pod["volumes"] if v["name"] == "keys"]
+            private = {item["key"] for item in keys if item["key"].endswith(".pem")}
+            own = {"gateway": set(), "member": {"service_key.member.pem", "signing_key.pem"}}
+            if case.startswith("shared-"):
+                private -= {"service_key.pem"}
+            if case == "shared-sign":
+                private |= {f"service_key.{part}.pem"} - {"service_key.gateway.pem"}
+            check(private == own.get(part, {f"service_key.{part}.pem"}), f"{where}: has the keys {private}")
     maps = [o for o in objects if o["kind"] == "ConfigMap" and "secret@" in str(o)]
     check(not maps, f"{case}: a password in a ConfigMap")
 
@@ -183,6 +195,7 @@ REFUSED = [
     (["database.cloudNativePG.instances=none"], "instances"),
     (["httpRoute.enabled=true", "httpRoute.parentRefs=null"], "parentRefs"),
     (["auth.externalSecret.enabled=true"], "auth.externalSecret.store.name is missing"),
+    (["auth.sharedServiceKey=both"], "sharedServiceKey"),
     (["allInOne.storage=10 GB"], "storage"),
     (["networkPolicy.metricsFrom={everybody}"], "metricsFrom"),
 ]
@@ -209,7 +222,7 @@ def schema():
     printed = tomllib.loads(run(HANSANG, "config", "print", env=told).stdout)
     # What the chart says itself, by the environment or by flags.
     own = {"grpc.listen", "http.listen", "http.policies", "peers.template", "database.url"}
-    own |= {"auth.jwks", "auth.signing_key", "auth.service_key"}
+    own |= {"auth.jwks", "auth.signing_key", "auth.services_jwks", "auth.operator_key", "auth.service_key"}
     settings = {f"{section}.{key}" for section, keys in printed.items() for key in keys}
     known = {f"{s}.{key}" for s, keys in properties["config"]["properties"].items() for key in keys["properties"]}
     check(settings - own == known, f"values.schema.json, config: {sorted((settings - own) ^ known)}")
@@ -220,7 +233,10 @@ def started(case, objects, folder):
     for kind, data in (("config", "hansang.toml"), ("policies", "policies.toml")):
         (folder / kind).mkdir(parents=True, exist_ok=True)
         (folder / kind / data).write_text(of_kind(objects, "ConfigMap")[f"shop-hansang-{kind}"]["data"][data])
-    for kind, files in (("keys", ["jwks.json", "service_key.pem", "signing_key.pem"]), ("database", ["url"]), ("secrets/mail", ["url"])):
+    keys = [v["secret"]["items"] for o in of_kind(objects, "Deployment").values()
+            for v in o["spec"]["template"]["spec"]["volumes"] if v["name"] == "keys"]
+    keys = {item["path"] for items in keys for item in items}
+    for kind, files in (("keys", keys), ("database", ["url"]), ("secrets/mail", ["url"])):
         (folder / kind).mkdir(parents=True, exist_ok=True)
         for file in files:
             (folder / kind / file).write_text("postgres://hansang_{service}@db/hansang_{service}")

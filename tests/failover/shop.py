@@ -65,7 +65,7 @@ class Shop:
         self.folder = ground.folder / "keys"
         if not self.folder.exists():
             self.folder.mkdir()
-            make = re.search(r"```sh\n(openssl genpkey.*?)kubectl", MANUAL, re.S)[1]
+            make = re.search(r"```sh\n(public\(\).*?)kubectl", MANUAL, re.S)[1]
             run("bash", "-ec", make, cwd=self.folder)
         for name, (services, server) in parts.items():
             server.furnish(services)
@@ -78,9 +78,12 @@ class Shop:
         env = {
             "HANSANG__DATABASE__URL": server.service_url(),
             "HANSANG__AUTH__JWKS_FILE": f"{self.folder}/jwks.json",
-            "HANSANG__AUTH__SERVICE_KEY_FILE": f"{self.folder}/service_key.pem",
+            "HANSANG__AUTH__SERVICES_JWKS_FILE": f"{self.folder}/services_jwks.json",
+            "HANSANG__AUTH__OPERATOR_KEY_FILE": f"{self.folder}/operator_key.pem",
             "NO_COLOR": "1",
         }
+        own = {f"HANSANG__AUTH__SERVICE_KEYS__{s.upper()}_FILE": f"{self.folder}/service_key.{s}.pem" for s in services}
+        env |= own
         if "member" in services:
             env["HANSANG__AUTH__SIGNING_KEY_FILE"] = f"{self.folder}/signing_key.pem"
         for part, (others, _) in self.parts.items():

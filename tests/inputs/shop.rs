@@ -6,7 +6,7 @@ use app::rest::Rest;
 use identity::auth::Identity;
 use prost_reflect::DynamicMessage;
 use serde_json::{Value, json};
-use settings::{AuthSettings, Secret};
+use settings::AuthSettings;
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
@@ -57,8 +57,7 @@ impl Shop {
         for service in app::run::SERVICES {
             channels.push((service.name, deployment.channel(service.name).await));
         }
-        let key = std::fs::read_to_string(&deployment.ground.keys.service_key).expect("a key");
-        let auth = AuthSettings { service_key: Secret::new(key), ..AuthSettings::default() };
+        let auth = deployment.ground.keys.settings().expect("keys");
         let login = |role: &str| deployment.ground.logins.iter().find(|login| login.role == role);
         let (seller, admin) = (login("SELLER").expect("one"), login("ADMIN").expect("one"));
         let seller = sign_in(&deployment, &seller.email, &seller.password).await;

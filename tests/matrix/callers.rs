@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use app::{logins, rest::Rest};
+use app::{keys::Keys, logins, rest::Rest};
 use futures_util::stream;
 use http::{Method, Request, uri::PathAndQuery};
 use http_body_util::{BodyExt as _, Full};
@@ -17,7 +17,7 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use identity::auth::Identity;
 use prost_reflect::Value;
 use serde_json::json;
-use settings::{AuthSettings, Secret};
+use settings::AuthSettings;
 use tempfile::TempDir;
 use tonic::{
     Code,
@@ -117,14 +117,14 @@ impl World {
             tokio::time::sleep(POLL).await;
         }
         let channel = Endpoint::from_shared(format!("http://{grpc}")).expect("an address");
-        let key = fs::read_to_string(dir.path().join("keys/service_key.pem")).expect("a key");
+        let keys = Keys::ensure(dir.path()).expect("keys");
         let token = hansang(dir.path(), &["token", "--operator", "matrix"]).output().expect("runs");
         assert!(token.status.success(), "{}", String::from_utf8_lossy(&token.stderr));
         let mut world = Self {
             up,
             http,
             channel: channel.connect_lazy(),
-            auth: AuthSettings { service_key: Secret::new(key), ..AuthSettings::default() },
+            auth: keys.settings().expect("keys"),
             seller: String::new(),
             admin: String::new(),
             stranger: String::new(),

@@ -16,7 +16,6 @@ use app::{rest::Rest, run::SERVICES};
 use identity::auth::{Identity, Issuer, Role};
 use nix::sys::signal::Signal;
 use server::clock::v1::{AdvanceRequest, clock_service_client::ClockServiceClient};
-use settings::{AuthSettings, Secret};
 use tempfile::TempDir;
 use tokio_postgres::{Config, NoTls};
 use tonic::{
@@ -37,6 +36,8 @@ const POLL: Duration = Duration::from_millis(20);
 pub(crate) struct Deployment {
     parts: BTreeMap<&'static str, Part>,
     pub(crate) ground: Ground,
+    /// Variables that each process is told, whenever it is started.
+    told: Vec<(String, String)>,
     _dir: TempDir,
 }
 
@@ -57,7 +58,7 @@ impl Deployment {
         Self::open_with(story, &[]).await
     }
 
-    /// The same, with these variables told to each process.
+    /// The same, with these variables told to each process, whenever it is started.
     pub(crate) async fn open_with(story: &str, told: &[(&str, String)]) -> Self {
         let dir = tempfile::tempdir_in(testkit::scratch()).expect("a directory");
         let mut admin: Config = {
@@ -70,10 +71,11 @@ impl Deployment {
         let ground = Ground::lay(&admin, &prefix, dir.path(), story).await;
         let names = SERVICES.iter().map(|service| service.name).chain(["gateway"]);
         let parts = names.map(|name| (name, Part::new())).collect();
-        let mut deployment = Self { parts, ground, _dir: dir };
+        let told = told.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let mut deployment = Self { parts, ground, told, _dir: dir };
         let all: Vec<_> = deployment.parts.keys().copied().collect();
         for part in &all {
-            deployment.spawn(part, told);
+            deployment.spawn(part, &[]);
         }
         for part in &all {
             deployment.ready(part).await;
@@ -193,16 +195,14 @@ impl Deployment {
 
     /// An operator's token, as the value of an `authorization` header.
     pub(crate) fn operator(&self) -> MetadataValue<Ascii> {
-        let key = fs::read_to_string(&self.ground.keys.service_key).expect("a key");
-        let auth = AuthSettings { service_key: Secret::new(key), ..AuthSettings::default() };
+        let auth = self.ground.keys.settings().expect("keys");
         let operator = Identity::operator("story", &auth).expect("an identity");
         operator.bearer(SystemTime::now()).expect("a token")
     }
 
     /// So much time passes for a part that was started with a clock.
     pub(crate) async fn time_passes(&self, part: &str, time: Duration) {
-        let key = fs::read_to_string(&self.ground.keys.signing_key).expect("a key");
-        let auth = AuthSettings { signing_key: Secret::new(key), ..AuthSettings::default() };
+        let auth = self.ground.keys.settings().expect("keys");
         let issuer = Issuer::new(&auth).expect("an issuer");
         let admin = issuer.issue(uuid::Uuid::now_v7(), vec![Role::Admin], SystemTime::now());
         let (token, _) = admin.expect("a token");
@@ -296,6 +296,7 @@ impl Deployment {
             // As where processes are replaced: long enough for clients to let go of connections.
             command.env("HANSANG__DEADLINE__DRAIN_MS", "400");
         }
+        command.envs(self.told.iter().map(|(variable, value)| (variable, value)));
         command.envs(told.iter().map(|(variable, value)| (variable, value)));
         let process = self.ground.start(name, command);
         self.parts.get_mut(name).expect("there is such a part").process = Some(process);

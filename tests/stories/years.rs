@@ -34,7 +34,7 @@ fn operator(deployment: &Deployment, service: &str, arguments: &[&str]) -> Strin
     let output = Command::new(env!("CARGO_BIN_EXE_hansang"))
         .args(arguments)
         .args(["--consumer", service, "--grpc", &deployment.grpc(service), "--operator", "kim"])
-        .env("HANSANG__AUTH__SERVICE_KEY_FILE", &deployment.ground.keys.service_key)
+        .env("HANSANG__AUTH__OPERATOR_KEY_FILE", &deployment.ground.keys.operator_key)
         .output()
         .expect("hansang runs");
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -115,7 +115,7 @@ impl Recipe {
         }
         command.envs(&self.env);
         for key in &self.keys {
-            if !key.signs_members || name == member::SERVICE.name {
+            if key.only.is_none_or(|only| only == name) {
                 command.env(variable(&format!("{}_file", key.setting)), &key.path);
             }
         }

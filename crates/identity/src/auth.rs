@@ -1,9 +1,11 @@
 //! Who is calling. Members carry tokens that the member service signed;
-//! services carry short-lived tokens that they sign themselves with a key that
-//! only services have. Says nothing about what a caller may do: see `access`.
+//! services and operators carry short-lived tokens that they sign themselves, each
+//! with a key of its own. Says nothing about what a caller may do: see `access`.
 //!
 //! Tokens are JWTs (RFC 7519) signed with `EdDSA` over Ed25519 (RFC 8037);
 //! public keys are a JWK set (RFC 7517).
+
+mod sign;
 
 use std::{
     str::FromStr,
@@ -13,20 +15,21 @@ use std::{
 
 use base::{Error, error::Kind};
 use jsonwebtoken::{
-    Algorithm, DecodingKey, EncodingKey, Header, Validation,
+    Algorithm, DecodingKey, Validation,
     jwk::{Jwk, JwkSet},
 };
 use quick_cache::sync::Cache;
-use rpc::Credentials;
 use serde::{Deserialize, Serialize};
-use settings::{AuthSettings, Secret};
-use tonic::metadata::{Ascii, MetadataValue};
+use settings::AuthSettings;
 use uuid::Uuid;
+
+pub use self::sign::{Identity, Issuer, public_jwk};
 
 const ISSUER: &str = "hansang";
 const MEMBERS: &str = "hansang";
 const INTERNAL: &str = "internal";
-const INTERNAL_TTL: Duration = Duration::from_mins(5);
+/// The `kid` of the key that all services share where they have none of their own.
+const SHARED: &str = "internal";
 
 /// Who is calling.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,8 +115,6 @@ impl Claims {
 
 /// Tokens that are remembered once they have been checked.
 const REMEMBERED: usize = 10_000;
-/// Members for whom a service keeps a token that it has signed.
-const ACTING_FOR: usize = 1_000;
 
 /// Checks tokens. Remembers those that it found valid until they expire: checking a signature
 /// costs more than all else that is done for a small request.
@@ -122,7 +123,10 @@ pub struct Verifier(Arc<Keys>);
 
 struct Keys {
     members: Vec<(Option<String>, DecodingKey)>,
-    services: Option<DecodingKey>,
+    /// Of services and operators, each with whose it is.
+    internal: Vec<(String, DecodingKey)>,
+    /// Of all of them, where they share one.
+    shared: Option<DecodingKey>,
     valid: Cache<Box<str>, Valid>,
 }
 
@@ -147,13 +151,18 @@ impl Verifier {
                 members.push((jwk.common.key_id.clone(), key));
             }
         }
-        let services = if settings.service_key.expose().is_empty() {
+        let mut internal = Vec::new();
+        for (owner, jwk) in owned(settings)? {
+            let key = DecodingKey::from_jwk(&jwk).map_err(|e| unusable(OWNED, e))?;
+            internal.push((owner, key));
+        }
+        let shared = if settings.service_key.expose().is_empty() {
             None
         } else {
             let jwk = public_jwk("auth.service_key", &settings.service_key)?;
             Some(DecodingKey::from_jwk(&jwk).map_err(|e| unusable("auth.service_key", e))?)
         };
-        Ok(Self(Arc::new(Keys { members, services, valid: Cache::new(REMEMBERED) })))
+        Ok(Self(Arc::new(Keys { members, internal, shared, valid: Cache::new(REMEMBERED) })))
     }
 
     /// Who sent this `authorization` header.
@@ -184,11 +193,8 @@ impl Verifier {
         if header.alg != Algorithm::EdDSA {
             return Err(unauthenticated("the token's algorithm is not EdDSA"));
         }
-        if header.kid.as_deref() == Some(INTERNAL) {
-            let key = self.0.services.as_ref();
-            let key =
-                key.ok_or_else(|| unauthenticated("tokens of services are not taken here"))?;
-            let claims = decode(token, key, INTERNAL)?;
+        if let Some(kid) = header.kid.as_deref().filter(|kid| *kid == SHARED || is_owner(kid)) {
+            let claims = self.internal(token, kid)?;
             let caller = internal_caller(&claims)?;
             return Ok(Valid { caller, issued: claims.iat, expires: claims.exp });
         }
@@ -199,6 +205,60 @@ impl Verifier {
         let caller = Caller::Member { id, roles: claims.roles };
         Ok(Valid { caller, issued: claims.iat, expires: claims.exp })
     }
+
+    /// What the token of a service or an operator says. One that names a key of its own speaks for
+    /// the owner of that key alone; while keys are replaced, an owner has two.
+    fn internal(&self, token: &str, kid: &str) -> Result<Claims, Error> {
+        let Keys { internal, shared, .. } = &*self.0;
+        if internal.is_empty() && shared.is_none() {
+            return Err(unauthenticated("tokens of services are not taken here"));
+        }
+        let own = internal.iter().filter(|(owner, _)| speaks_for(owner, kid)).map(|(_, key)| key);
+        let keys = own.chain(shared.iter().filter(|_| kid == SHARED));
+        let unknown = Err(unauthenticated("the token's key is not known"));
+        let claims = keys.fold(unknown, |claims, key| {
+            claims.or_else(|_| decode(token, key, INTERNAL))
+        })?;
+        if kid != SHARED && claims.sub != kid {
+            return Err(unauthenticated("the token's key is not its subject's"));
+        }
+        Ok(claims)
+    }
+}
+
+/// Where the public keys of services and operators are.
+const OWNED: &str = "auth.services_jwks";
+/// Whose key speaks for every operator.
+const OPERATOR: &str = "operator";
+
+/// The public keys of services and operators, each with whose it is.
+fn owned(settings: &AuthSettings) -> Result<Vec<(String, Jwk)>, Error> {
+    if settings.services_jwks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let set: JwkSet =
+        serde_json::from_str(&settings.services_jwks).map_err(|error| unusable(OWNED, error))?;
+    let owned = set.keys.into_iter().map(|jwk| {
+        let kid = jwk.common.key_id.as_deref().unwrap_or_default();
+        // What follows tells several keys of one owner apart.
+        let owner = kid.split('#').next().unwrap_or_default();
+        if !is_owner(owner) {
+            let told = format!("the kid {kid:?} is neither service:<name> nor operator");
+            return Err(unusable(OWNED, told));
+        }
+        Ok((owner.to_owned(), jwk))
+    });
+    owned.collect()
+}
+
+fn is_owner(name: &str) -> bool {
+    let of = |kind| name.strip_prefix(kind).is_some_and(|name: &str| !name.is_empty());
+    name == OPERATOR || of("service:") || of("operator:")
+}
+
+/// Whether the key of `owner` may have signed what the subject of a token says.
+fn speaks_for(owner: &str, subject: &str) -> bool {
+    owner == subject || (owner == OPERATOR && subject.starts_with("operator:"))
 }
 
 pub(crate) fn seconds(time: SystemTime) -> u64 {
@@ -231,121 +291,6 @@ fn decode(token: &str, key: &DecodingKey, audience: &str) -> Result<Claims, Erro
     })
 }
 
-/// Signs members' tokens; for the member service alone.
-#[derive(Clone)]
-pub struct Issuer {
-    key: EncodingKey,
-    kid: Option<String>,
-    ttl: Duration,
-}
-
-impl Issuer {
-    /// Reads the private key, and its id from the key set.
-    pub fn new(settings: &AuthSettings) -> Result<Self, Error> {
-        let key = private_key("auth.signing_key", &settings.signing_key)?;
-        let kid = public_jwk("auth.signing_key", &settings.signing_key)?.common.key_id;
-        Ok(Self { key, kid, ttl: Duration::from_secs(settings.token_ttl_s) })
-    }
-
-    /// A token for a member as they are at `now`, and when it expires. Who reads their roles does so
-    /// after `now`: tokens from before a role was taken back are void.
-    pub fn issue(
-        &self,
-        member: Uuid,
-        roles: Vec<Role>,
-        now: SystemTime,
-    ) -> Result<(String, SystemTime), Error> {
-        let claims = Claims { roles, ..Claims::new(MEMBERS, member.to_string(), now, self.ttl) };
-        Ok((sign(&self.key, self.kid.clone(), &claims)?, now + self.ttl))
-    }
-}
-
-/// A service's own identity towards other services.
-#[derive(Clone)]
-pub struct Identity(Arc<Own>);
-
-struct Own {
-    subject: String,
-    key: EncodingKey,
-    current: Cache<Option<Uuid>, Signed>,
-}
-
-/// A header's value, and when it is to be made anew.
-type Signed = (MetadataValue<Ascii>, SystemTime);
-
-impl Identity {
-    /// The identity of the service `name`.
-    pub fn service(name: &str, settings: &AuthSettings) -> Result<Self, Error> {
-        Self::new(format!("service:{name}"), settings)
-    }
-
-    /// The identity of a person who runs the system.
-    pub fn operator(name: &str, settings: &AuthSettings) -> Result<Self, Error> {
-        Self::new(format!("operator:{name}"), settings)
-    }
-
-    fn new(subject: String, settings: &AuthSettings) -> Result<Self, Error> {
-        let key = private_key("auth.service_key", &settings.service_key)?;
-        Ok(Self(Arc::new(Own { subject, key, current: Cache::new(ACTING_FOR) })))
-    }
-
-    /// The value of an `authorization` header, for what is done for nobody in particular. Good for
-    /// minutes; made anew when half its time is over.
-    pub fn bearer(&self, now: SystemTime) -> Result<MetadataValue<Ascii>, Error> {
-        self.bearer_for(now, None)
-    }
-
-    /// The same, for what is done on behalf of a member.
-    pub fn bearer_for(
-        &self,
-        now: SystemTime,
-        on_behalf_of: Option<Uuid>,
-    ) -> Result<MetadataValue<Ascii>, Error> {
-        let current = self.0.current.get(&on_behalf_of);
-        if let Some((value, _)) = current.filter(|(_, renew_at)| now < *renew_at) {
-            return Ok(value);
-        }
-        let claims = Claims::new(INTERNAL, self.0.subject.clone(), now, INTERNAL_TTL);
-        let claims = Claims { on_behalf_of, ..claims };
-        let token = sign(&self.0.key, Some(INTERNAL.into()), &claims)?;
-        let value = MetadataValue::try_from(format!("Bearer {token}"))
-            .map_err(|error| Error::internal(error.to_string()))?;
-        self.0.current.insert(on_behalf_of, (value.clone(), now + INTERNAL_TTL / 2));
-        Ok(value)
-    }
-}
-
-impl Credentials for Identity {
-    fn authorization(
-        &self,
-        now: SystemTime,
-        on_behalf_of: Option<Uuid>,
-    ) -> Result<MetadataValue<Ascii>, Error> {
-        self.bearer_for(now, on_behalf_of)
-    }
-}
-
-fn sign(key: &EncodingKey, kid: Option<String>, claims: &Claims) -> Result<String, Error> {
-    let header = Header { kid, ..Header::new(Algorithm::EdDSA) };
-    jsonwebtoken::encode(&header, claims, key).map_err(|e| Error::internal(e.to_string()))
-}
-
-/// The public half of an Ed25519 key in PEM, as a JWK whose id is its thumbprint (RFC 7638).
-pub fn public_jwk(name: &str, pem: &Secret) -> Result<Jwk, Error> {
-    let key = private_key(name, pem)?;
-    let mut jwk = Jwk::from_encoding_key(&key, Algorithm::EdDSA).map_err(|e| unusable(name, e))?;
-    let thumbprint = jwk.thumbprint(jsonwebtoken::jwk::ThumbprintHash::SHA256);
-    jwk.common.key_id = Some(thumbprint.map_err(|e| unusable(name, e))?);
-    Ok(jwk)
-}
-
-fn private_key(name: &str, pem: &Secret) -> Result<EncodingKey, Error> {
-    if pem.expose().is_empty() {
-        return Err(unusable(name, "is not set"));
-    }
-    EncodingKey::from_ed_pem(pem.expose().as_bytes()).map_err(|error| unusable(name, error))
-}
-
 fn unusable(name: &str, error: impl std::fmt::Display) -> Error {
     Error::new(Kind::Invalid, "CONFIGURATION", format!("{name}: {error}"))
 }
@@ -356,6 +301,8 @@ fn unauthenticated(detail: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use settings::Secret;
+
     use super::*;
 
     /// Signs in these tests, and nowhere else.

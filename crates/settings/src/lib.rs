@@ -21,6 +21,7 @@
 //!
 //! It refuses to act on any of it: whoever uses a setting reads it here.
 
+mod auth;
 mod database;
 mod http;
 mod ssl;
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 pub use self::{
+    auth::AuthSettings,
     database::DatabaseSettings,
     http::{HttpSettings, Ops},
     ssl::SslMode,
@@ -105,31 +107,6 @@ impl PeerSettings {
             .get(service)
             .cloned()
             .unwrap_or_else(|| self.template.replace("{service}", service))
-    }
-}
-
-/// Keys and tokens. Verification needs no running member service.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AuthSettings {
-    /// The public keys of members' tokens: a JWK set (RFC 7517).
-    pub jwks: String,
-    /// The private key that signs members' tokens: Ed25519, PKCS#8, PEM. For the member service alone.
-    pub signing_key: Secret,
-    /// The private key that signs and checks the tokens of services: Ed25519, PKCS#8, PEM.
-    pub service_key: Secret,
-    /// How long a member's token is good for, in seconds.
-    pub token_ttl_s: u64,
-}
-
-impl Default for AuthSettings {
-    fn default() -> Self {
-        Self {
-            jwks: String::new(),
-            signing_key: Secret::default(),
-            service_key: Secret::default(),
-            token_ttl_s: 900,
-        }
     }
 }
 
@@ -290,10 +267,14 @@ impl Settings {
         })
     }
 
-    /// Refuses a section of a service that is none of `known`.
-    pub fn check_sections(&self, known: &[&str]) -> Result<(), Error> {
-        match self.service.keys().find(|name| !known.contains(&name.as_str())) {
-            Some(name) => Err(configuration(format!("service.{name}: there is no such service"))),
+    /// Refuses what is said of a service that is none of `known`.
+    pub fn check_services(&self, known: &[&str]) -> Result<(), Error> {
+        let sections = self.service.keys().map(|name| ("service", name));
+        let keys = self.auth.service_keys.keys().map(|name| ("auth.service_keys", name));
+        match sections.chain(keys).find(|(_, name)| !known.contains(&name.as_str())) {
+            Some((at, name)) => {
+                Err(configuration(format!("{at}.{name}: there is no such service")))
+            }
             None => Ok(()),
         }
     }
@@ -419,8 +400,8 @@ mod tests {
         let own: Own = settings.own("kitchen").expect("is right");
         assert_eq!((own.size, own.mail.host.as_str()), (4, "localhost"));
         assert_eq!(settings.own::<Own>("cellar").expect("the default"), Own::default());
-        settings.check_sections(&["cellar", "kitchen"]).expect("both are there");
-        let error = settings.check_sections(&["cellar"]).expect_err("no kitchen");
+        settings.check_services(&["cellar", "kitchen"]).expect("both are there");
+        let error = settings.check_services(&["cellar"]).expect_err("no kitchen");
         assert!(error.to_string().contains("service.kitchen"), "{error}");
     }
 
