@@ -63,11 +63,12 @@ struct Up {
 }
 
 impl Up {
-    fn spawn(dir: &Path) -> Self {
+    fn spawn(dir: &Path, told: &[(&str, &str)]) -> Self {
         let (http, grpc) = (free_address(), free_address());
         let process = hansang(&["up", "--http", &http.to_string(), "--grpc", &grpc.to_string()])
             .arg("--data-dir")
             .arg(dir)
+            .envs(told.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .expect("hansang starts");
@@ -76,7 +77,12 @@ impl Up {
 
     /// Waits until it answers.
     async fn start(dir: &Path) -> Self {
-        let mut up = Self::spawn(dir);
+        Self::start_with(dir, &[]).await
+    }
+
+    /// The same, with these variables told.
+    async fn start_with(dir: &Path, told: &[(&str, &str)]) -> Self {
+        let mut up = Self::spawn(dir, told);
         let began = Instant::now();
         while up.rest().get("/v1/products").await.is_err() {
             let ended = up.process.try_wait().expect("a child");
@@ -229,6 +235,48 @@ async fn the_first_admin_of_a_deployment_is_made_by_hand() {
     refused(&mut grant("kim@example.com", "KING"), "SELLER or ADMIN");
     up.signal(Signal::SIGTERM);
     assert!(up.end().0, "SIGTERM is not a failure");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_given_server_each_role_has_a_password_that_tells_of_no_other() {
+    let (_cluster, port, admin) = testkit::Cluster::with_passwords().await;
+    admin.batch_execute("create role root superuser login password 'pw'").await.expect("a role");
+    let dir = data_dir();
+    // As earlier versions made passwords, so that who knew one knew all.
+    fs::write(dir.path().join("database_secret"), "s3").expect("writes");
+    let order = "create role hansang_order login password 'order-s3'";
+    admin.batch_execute(order).await.expect("a role");
+    let enter = async |role: &str, password: &str| {
+        let url = format!("postgres://hansang_{role}:{password}@127.0.0.1:{port}/postgres");
+        tokio_postgres::connect(&url, tokio_postgres::NoTls).await.is_ok()
+    };
+    assert!(enter("order", "order-s3").await);
+
+    let url = format!("postgres://root:pw@127.0.0.1:{port}/postgres");
+    let up = Up::start_with(dir.path(), &[("HANSANG__DATABASE__URL", &url)]).await;
+    let verify = hansang(&["verify", "--data-dir"])
+        .arg(dir.path())
+        .env("HANSANG__DATABASE__URL", &url)
+        .output()
+        .expect("it runs");
+    assert!(verify.status.success(), "{verify:?}");
+    up.signal(Signal::SIGTERM);
+    assert!(up.end().0, "SIGTERM is not a failure");
+
+    assert!(!enter("order", "order-s3").await, "the old password");
+    assert!(!dir.path().join("database_secret").exists());
+    let own = |role: &str| {
+        let file = dir.path().join("database_passwords").join(role);
+        assert_eq!(fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600);
+        fs::read_to_string(file).expect("a password")
+    };
+    for (role, password, enters) in [
+        ("order", own("order"), true),
+        ("verify", own("verify"), true),
+        ("order", own("payment"), false),
+    ] {
+        assert_eq!(enter(role, &password).await, enters, "{role}");
+    }
 }
 
 #[test]

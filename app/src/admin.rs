@@ -8,7 +8,6 @@ use base::error::Kind;
 use clap::{Args, Subcommand};
 use identity::auth::Role;
 use pg::Database;
-use settings::Secret;
 
 use crate::{cli::ConfigFile, console::say, databases::Databases};
 
@@ -46,7 +45,7 @@ pub(crate) async fn run(command: &Admin) -> Result<()> {
         other => bail!("--role {other}: must be SELLER or ADMIN"),
     };
     let mut settings = config.load(Vec::new())?;
-    settings.database.url = Secret::new(Databases::find(&settings.database, data_dir)?);
+    settings.database = Databases::find(&settings.database, data_dir)?;
     let database = Database::new(&settings.database, member::SERVICE.name)?;
     match member::grant(&database, email, granted).await {
         Ok(true) => say(format_args!("{email} has the role {role} from the next sign-in on")),

@@ -1,23 +1,19 @@
 //! Where `up` keeps the services' databases: on the embedded Postgres, or on a
 //! server that it is given. Either way each service gets its own.
 
-use std::{convert::Infallible, fs, io::ErrorKind, path::Path};
+use std::{convert::Infallible, path::Path};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use pg::Connector;
 use settings::{DatabaseSettings, Secret};
 
 use embedded_postgres::Embedded;
 
 use crate::{
-    data_dir::write_private,
-    logins,
-    provision::{self, Entry, PREFIX},
+    passwords,
+    provision::{self, Entry, PREFIX, VERIFIER},
     run::SERVICES,
 };
-
-/// The file in the data directory that keeps what passwords are made of.
-const SECRET: &str = "database_secret";
 
 /// Where the databases are, for as long as the deployment is up.
 #[derive(Debug)]
@@ -50,32 +46,30 @@ impl Databases {
         }
         if !given.contains("{service}") {
             let admin = Connector::to(settings, given)?;
-            let entry = Entry::Secret(secret(data_dir)?);
+            let roles = names.clone().chain([VERIFIER]);
+            let entry = Entry::Passwords(passwords::ensure(data_dir, roles)?);
             let url = provision::provision(&admin, PREFIX, names, &entry).await?;
+            passwords::forget_secret(data_dir)?;
             settings.url = Secret::new(url);
+            settings.password_path = Some(passwords::path(data_dir));
         }
         Ok(Self::Server)
     }
 
     /// Where the databases are that an [`open`](Self::open) with the same settings made ready, as the
-    /// URL that it wrote. Starts nothing, makes nothing.
-    pub(crate) fn find(settings: &DatabaseSettings, data_dir: &Path) -> Result<String> {
-        let given = settings.url.expose();
+    /// settings that it wrote. Starts nothing, makes nothing.
+    pub(crate) fn find(settings: &DatabaseSettings, data_dir: &Path) -> Result<DatabaseSettings> {
+        let (mut found, given) = (settings.clone(), settings.url.expose());
         if given == DatabaseSettings::default().url.expose() {
             let admin = embedded_postgres::running(data_dir)?;
             let admin = embedded_postgres::admin(admin)?;
-            return Ok(provision::url_template(&admin, PREFIX, &Entry::Socket));
+            found.url = Secret::new(provision::url_template(&admin, PREFIX));
+        } else if !given.contains("{service}") {
+            let admin = Connector::to(settings, given)?;
+            found.url = Secret::new(provision::url_template(&admin, PREFIX));
+            found.password_path = Some(passwords::path(data_dir));
         }
-        if given.contains("{service}") {
-            return Ok(settings.with_tls(given));
-        }
-        let admin = Connector::to(settings, given)?;
-        let path = data_dir.join(SECRET);
-        let secret = fs::read_to_string(&path).with_context(|| {
-            format!("cannot read {}; give the --data-dir of `hansang up`", path.display())
-        })?;
-        let entry = Entry::Secret(secret.trim().to_owned());
-        Ok(provision::url_template(&admin, PREFIX, &entry))
+        Ok(found)
     }
 
     /// How a person looks inside.
@@ -102,19 +96,5 @@ impl Databases {
         if let Self::Embedded(embedded) = self {
             embedded.stop().await;
         }
-    }
-}
-
-/// What the roles' passwords are made of, on a server that anyone may reach.
-fn secret(data_dir: &Path) -> Result<String> {
-    let path = data_dir.join(SECRET);
-    match fs::read_to_string(&path) {
-        Ok(secret) => Ok(secret.trim().to_owned()),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let secret = logins::password();
-            write_private(&path, secret.as_bytes())?;
-            Ok(secret)
-        }
-        Err(error) => Err(error).context(format!("cannot read {}", path.display())),
     }
 }

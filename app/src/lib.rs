@@ -13,6 +13,7 @@ pub mod keys;
 pub mod load;
 pub mod logins;
 mod operate;
+mod passwords;
 mod processes;
 pub mod provision;
 pub mod rest;

@@ -2,6 +2,8 @@
 //! database; one more, the verifier, may read them all and change none. Creates
 //! what is missing; never drops or empties anything.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result};
 use base::cause_of;
 use pg::Connector;
@@ -17,21 +19,22 @@ pub const VERIFIER: &str = "verify";
 pub enum Entry {
     /// By having entered the socket's private directory.
     Socket,
-    /// By a password: `<service>-<secret>`.
-    Secret(String),
+    /// By a password each, by the service's name.
+    Passwords(BTreeMap<String, String>),
 }
 
 impl Entry {
-    fn password(&self, service: &str) -> Option<String> {
+    fn password(&self, service: &str) -> Option<&str> {
         match self {
             Self::Socket => None,
-            Self::Secret(secret) => Some(format!("{service}-{secret}")),
+            Self::Passwords(passwords) => passwords.get(service).map(String::as_str),
         }
     }
 }
 
 /// Creates what `services` lack, as the administrator that `admin` connects as. Answers the URL of a
-/// service's own database as its own role, in which `{service}` stands for its name.
+/// service's own database as its own role, in which `{service}` stands for its name; without its
+/// password.
 pub async fn provision(
     admin: &Connector,
     prefix: &str,
@@ -40,12 +43,12 @@ pub async fn provision(
 ) -> Result<String> {
     let (client, connection) = admin.connect().await.map_err(|error| unreachable(&error))?;
     let verifier = format!("{prefix}{VERIFIER}");
-    ensure_verifier(&client, &verifier, entry.password(VERIFIER).as_deref())
+    ensure_verifier(&client, &verifier, entry.password(VERIFIER))
         .await
         .with_context(|| format!("cannot create the role {verifier}"))?;
     for service in services {
         let name = format!("{prefix}{service}");
-        ensure(&client, &name, entry.password(service).as_deref())
+        ensure(&client, &name, entry.password(service))
             .await
             .with_context(|| format!("cannot create the database and role {name}"))?;
         let_read(admin, &client, &name, &verifier)
@@ -54,11 +57,11 @@ pub async fn provision(
     }
     drop(client);
     let _ = connection.await;
-    Ok(url_template(admin, prefix, entry))
+    Ok(url_template(admin, prefix))
 }
 
 /// The URL that [`provision`] answers.
-pub(crate) fn url_template(admin: &Connector, prefix: &str, entry: &Entry) -> String {
+pub(crate) fn url_template(admin: &Connector, prefix: &str) -> String {
     let (query, admin) = (admin.query(), admin.config());
     let ports = admin.get_ports();
     let port = |at: usize| ports.get(at).or(ports.first()).copied().unwrap_or(5432);
@@ -72,9 +75,8 @@ pub(crate) fn url_template(admin: &Connector, prefix: &str, entry: &Entry) -> St
             Host::Unix(path) => format!("{}:{}", percent_encode(&path.to_string_lossy()), port(at)),
         })
         .collect();
-    let password = entry.password("{service}").map(|word| format!(":{word}")).unwrap_or_default();
     let hosts = hosts.join(",");
-    format!("postgres://{prefix}{{service}}{password}@{hosts}/{prefix}{{service}}{query}")
+    format!("postgres://{prefix}{{service}}@{hosts}/{prefix}{{service}}{query}")
 }
 
 /// A path as the host part of a URL.
@@ -111,7 +113,7 @@ async fn ensure_role(
                       || coalesce(format(' password %L', $2::text), '')";
         execute(client, create, &[&name, &password]).await?;
     } else if password.is_some() {
-        // The secret is kept here; a new data directory has a new one.
+        // It is kept here; a new data directory has a new one.
         let alter = "select format('alter role %I password %L', $1::text, $2::text)";
         execute(client, alter, &[&name, &password]).await?;
     }
@@ -194,24 +196,23 @@ mod tests {
     fn a_service_connects_as_the_administrator_does() {
         let url = "postgres://root@a,b/postgres?sslmode=require&target_session_attrs=read-write";
         let admin = Connector::to(&DatabaseSettings::default(), url).unwrap();
-        let own = url_template(&admin, PREFIX, &Entry::Socket);
+        let own = url_template(&admin, PREFIX);
         assert!(own.ends_with("?sslmode=require&target_session_attrs=read-write"), "{own}");
     }
 
     #[test]
     fn a_service_connects_where_the_administrator_does() {
-        let entry = Entry::Secret("s3".to_owned());
         for url in
             ["postgres://root:pw@db:6432/postgres", "postgres://root@%2Ftmp%2F한상 {x}:6432/x"]
         {
             let admin = Connector::to(&DatabaseSettings::default(), url).unwrap();
-            let own = url_template(&admin, PREFIX, &entry).replace("{service}", "order");
+            let own = url_template(&admin, PREFIX).replace("{service}", "order");
             let own: Config = own.parse().unwrap();
             assert_eq!(own.get_hosts(), admin.config().get_hosts());
             assert_eq!(own.get_ports(), admin.config().get_ports());
             assert_eq!(own.get_user(), Some("hansang_order"));
             assert_eq!(own.get_dbname(), Some("hansang_order"));
-            assert_eq!(own.get_password(), Some(b"order-s3".as_slice()));
+            assert_eq!(own.get_password(), None, "the administrator's");
         }
     }
 }

@@ -25,6 +25,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use settings::{DatabaseSettings, Secret};
 use tokio::time::{Instant, sleep};
 
 pub use self::findings::Finding;
@@ -79,10 +80,10 @@ pub(crate) struct Options {
 /// Prints a line for each invariant; fails when one does not hold.
 pub(crate) async fn run(options: &Options) -> Result<()> {
     let settings = options.config.load(Vec::new())?;
-    let url = Databases::find(&settings.database, &options.data_dir)?;
+    let database = Databases::find(&settings.database, &options.data_dir)?;
     let mut rates = vec![mileage::basis_points(&settings)?];
     rates.extend(&options.earlier_rate);
-    let sources = Sources::open(&url).await?;
+    let sources = Sources::open(&database).await?;
     let file = options.watermark();
     let (next, scope) = (Watermark::now(&sources).await?, options.scope(&sources).await?);
     let patience = Duration::from_secs(options.patience);
@@ -137,7 +138,8 @@ fn read(file: &Path) -> Result<Option<Watermark>> {
 /// default one.
 pub async fn verify(database_url: &str, patience: Duration) -> Result<Vec<Finding>> {
     let rates = vec![mileage::basis_points(&settings::Settings::default())?];
-    let sources = Sources::open(database_url).await?;
+    let url = Secret::new(database_url);
+    let sources = Sources::open(&DatabaseSettings { url, ..DatabaseSettings::default() }).await?;
     Verification { sources, rates, patience }.run(&Scope::default()).await
 }
 

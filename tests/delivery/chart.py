@@ -62,6 +62,7 @@ def containers(objects):
 def rendered():
     """Every way to render, by a name."""
     every = {"services": ["--set", DATABASE], "all-in-one": []}
+    every["passwords"] = ["--set", DATABASE.replace(":secret", ""), "--set", "database.passwordSecret=passwords"]
     for stage in ("sign", "verify"):
         every[f"shared-{stage}"] = ["--set", DATABASE, "--set", f"auth.sharedServiceKey={stage}"]
     for example in sorted((CHART / "examples").glob("*.yaml")):
@@ -112,6 +113,10 @@ def careful(case, objects):
         check(security["readOnlyRootFilesystem"] and security["capabilities"] == {"drop": ["ALL"]}, f"{where}: writes")
         secret = [e["name"] for e in container["env"] if "secret@" in str(e.get("value"))]
         check(not secret, f"{where}: {secret} in the environment")
+        mounted = {mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == "/etc/hansang/password"}
+        for volume in (v["secret"] for v in pod["volumes"] if v["name"] in mounted):
+            part = container["args"][1].removeprefix("--run=")
+            check([item["path"] for item in volume["items"]] == [part], f"{where}: another's password: {volume}")
         if object["kind"] == "Job":
             continue
         probes = {kind: container[f"{kind}Probe"]["grpc"]["service"] for kind in ("startup", "readiness", "liveness")}
@@ -218,10 +223,11 @@ def schema():
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     check(list(properties["services"]["properties"]) == list(values["services"]), "values.schema.json: other services")
     # What is absent unless it is set is not printed.
-    told = {"HANSANG__DATABASE__SSL_MODE": "prefer", "HANSANG__DATABASE__SSL_ROOT_CERT": "ca.pem"}
+    told = {"HANSANG__DATABASE__SSL_MODE": "prefer", "HANSANG__DATABASE__SSL_ROOT_CERT": "ca.pem",
+            "HANSANG__DATABASE__PASSWORD_PATH": "password"}
     printed = tomllib.loads(run(HANSANG, "config", "print", env=told).stdout)
     # What the chart says itself, by the environment or by flags.
-    own = {"grpc.listen", "http.listen", "http.policies", "peers.template", "database.url"}
+    own = {"grpc.listen", "http.listen", "http.policies", "peers.template", "database.url", "database.password_path"}
     own |= {"auth.jwks", "auth.signing_key", "auth.services_jwks", "auth.operator_key", "auth.service_key"}
     settings = {f"{section}.{key}" for section, keys in printed.items() for key in keys}
     known = {f"{s}.{key}" for s, keys in properties["config"]["properties"].items() for key in keys["properties"]}
@@ -236,7 +242,8 @@ def started(case, objects, folder):
     keys = [v["secret"]["items"] for o in of_kind(objects, "Deployment").values()
             for v in o["spec"]["template"]["spec"]["volumes"] if v["name"] == "keys"]
     keys = {item["path"] for items in keys for item in items}
-    for kind, files in (("keys", keys), ("database", ["url"]), ("secrets/mail", ["url"])):
+    parts = [name.removeprefix("shop-hansang-") for name in of_kind(objects, "Deployment")]
+    for kind, files in (("keys", keys), ("database", ["url"]), ("password", parts), ("secrets/mail", ["url"])):
         (folder / kind).mkdir(parents=True, exist_ok=True)
         for file in files:
             (folder / kind / file).write_text("postgres://hansang_{service}@db/hansang_{service}")

@@ -1,6 +1,6 @@
 """Plays the chart's mode `services` with processes, where there is no cluster: keys, databases and roles as
 docs/operate.md has them made, the migrations' Job, then every Deployment's container with its own arguments,
-environment and files. An order goes through, the policies change, a key is rotated, another order goes through, `verify`
+environment and files. An order goes through, the policies change, a key and a password are rotated, orders go through, `verify`
 holds, and all stop well.
 
 python3 deployment.py HELM HANSANG; keeps what it wrote, and the logs, when something is wrong.
@@ -28,7 +28,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 HELM, HANSANG = sys.argv[1:3]
 MANUAL = (ROOT / "docs/operate.md").read_text()
 PATIENCE = 60 * int(os.environ.get("HANSANG_PATIENCE", "1"))
-DEPLOYED = {"policies.concurrency": "500", "policies.default.breaker.open_ms": "2000", "database.existingSecret": "hansang-database"}
+DEPLOYED = {"policies.concurrency": "500", "policies.default.breaker.open_ms": "2000", "database.passwordSecret": "passwords",
+            "database.url": "postgres://hansang_{service}@db/hansang_{service}"}
 
 
 def port():
@@ -81,8 +82,8 @@ class Postgres:
             sys.exit(f"{database}: {sql}: {done.stderr}")
         return done
 
-    def url(self, user, password="secret"):
-        return f"postgres://{user}:{password}@127.0.0.1:{self.port}/hansang_{{service}}"
+    def url(self, user):
+        return f"postgres://{user}@127.0.0.1:{self.port}/hansang_{{service}}"
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
@@ -111,12 +112,20 @@ class Deployment:
             self.write(f"{kind}/{file}", made)
         self.make_keys(manual("sh", "public() {").split("kubectl")[0])
         self.write("database/url", self.postgres.url("hansang_{service}"))
-        for service in self.services:
-            self.postgres.ask("postgres", manual("sql", "create role hansang_order").replace("order", service))
+        self.make_passwords(manual("sh", "mkdir -p passwords").split("kubectl")[0])
 
     def make_keys(self, script):
         self.write("keys/make.sh", f"set -e\n{script}")
         subprocess.run(["bash", "make.sh"], cwd=self.folder / "keys", check=True, capture_output=True)
+
+    def make_passwords(self, script):
+        """The Secret is the folder, which the pods share here."""
+        (self.folder / "password").mkdir(exist_ok=True)
+        if not (self.folder / "passwords").exists():
+            (self.folder / "passwords").symlink_to("password")
+        self.write("make.sh", f"set -e\n{script}")
+        server = {"PGHOST": "127.0.0.1", "PGPORT": str(self.postgres.port), "PGUSER": "postgres", "PGPASSWORD": "admin"}
+        subprocess.run(["bash", "make.sh"], cwd=self.folder, env={**os.environ, **server}, check=True, capture_output=True)
 
     def write(self, path, text):
         (self.folder / path).parent.mkdir(exist_ok=True)
@@ -180,7 +189,7 @@ class Deployment:
         grant = lambda id: self.call("POST", f"/v1/members/{id}:grantRole", {"role": "SELLER"}, admin)
         seller = self.person("seller@example.com", grant)
         price = {"currencyCode": "KRW", "units": "1000"}
-        self.product = self.call("POST", "/v1/products", {"displayName": "Table", "price": price, "stock": 9}, seller)["id"]
+        self.product = self.call("POST", "/v1/products", {"displayName": "Table", "price": price, "stock": 99}, seller)["id"]
         self.buy()
 
     def buy(self):
@@ -208,13 +217,25 @@ class Deployment:
         if "service:order" in kids or "service:order#2" not in kids:
             raise RuntimeError(f"rotated: {kids}")
 
+    def change_password(self):
+        """Of order's role, as the manual says, while it connects anew in every state; nothing is restarted."""
+        old = (self.folder / "password/order").read_text()
+        for step in ("openssl rand -hex 24 >>passwords/order", 'psql --quiet --command="alter role', "sed -i 1d passwords/order"):
+            self.make_passwords(manual("sh", step))
+            sql = "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = 'hansang_order'"
+            self.postgres.ask("postgres", sql)
+            self.buy()
+        new = (self.folder / "password/order").read_text()
+        if old == new or len(new.split()) != 1:
+            raise RuntimeError(f"the password changed from {old!r} to {new!r}")
+
     def verify(self):
         role = manual("sql", "create role hansang_verify")
         self.postgres.ask("postgres", role.split("-- ")[0])
         for service in self.services:
             grants = role.split("-- \\c hansang_order\n")[1].replace("order", service)
             self.postgres.ask(f"hansang_{service}", grants)
-        env = {"HANSANG__DATABASE__URL": self.postgres.url("hansang_verify")}
+        env = {"HANSANG__DATABASE__URL": self.postgres.url("hansang_verify:secret")}
         done = subprocess.run([HANSANG, "verify"], env=env, cwd=self.folder, capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(f"verify: {done.stdout}{done.stderr}")
@@ -250,6 +271,7 @@ def main():
         deployment.reload()
         deployment.rotate()
         deployment.buy()
+        deployment.change_password()
         held = deployment.verify()
         deployment.stop()
     except Exception as error:

@@ -16,13 +16,13 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use settings::{Ops, Settings};
+use settings::{DatabaseSettings, Ops, Settings};
 use tokio::{
     process::{Child, ChildStdin, Command},
     time::timeout,
 };
 
-use crate::{data_dir::write_private, up::KeyFile};
+use crate::{data_dir::write_private, run::SERVICES, up::KeyFile};
 
 /// A part of the deployment.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub(super) struct Recipe {
     config: Option<PathBuf>,
     env: BTreeMap<String, String>,
     keys: Vec<KeyFile>,
+    /// With where each service's password is.
+    database: DatabaseSettings,
     /// For the gateway.
     ops: Ops,
 }
@@ -96,7 +98,8 @@ impl Recipe {
         }
         let program = std::env::current_exe().context("cannot find this program")?;
         let config = config.map(Path::to_path_buf);
-        Ok(Self { program, config, env, keys, ops: settings.http.ops })
+        let database = settings.database.clone();
+        Ok(Self { program, config, env, keys, database, ops: settings.http.ops })
     }
 
     pub(super) fn start(&self, part: &Part) -> Result<Process> {
@@ -118,6 +121,10 @@ impl Recipe {
             if key.only.is_none_or(|only| only == name) {
                 command.env(variable(&format!("{}_file", key.setting)), &key.path);
             }
+        }
+        let services = SERVICES.iter().any(|service| service.name == name);
+        if let Some(path) = self.database.password_path_of(name).filter(|_| services) {
+            command.env(variable("database.password_path"), path);
         }
         // The terminal's Ctrl-C is for us, who stop them in order.
         command.stdin(Stdio::piped()).process_group(0).kill_on_drop(true);

@@ -36,10 +36,10 @@ pub(super) struct Sources {
 
 impl Sources {
     /// Connects to all.
-    pub(super) async fn open(database_url: &str) -> Result<Self> {
+    pub(super) async fn open(database: &DatabaseSettings) -> Result<Self> {
         let (mut configs, mut clients) = (BTreeMap::new(), BTreeMap::new());
         for service in SERVICES.iter().map(|service| service.name) {
-            let config = connector(database_url, service)?;
+            let config = connector(database, service)?;
             clients.insert(service, connect(&config, service).await?);
             configs.insert(service, config);
         }
@@ -129,12 +129,12 @@ fn unreadable(service: &str, error: &tokio_postgres::Error) -> anyhow::Error {
     anyhow!("cannot read the database of {service}: {cause}")
 }
 
-/// Into the service's database, as whoever the URL names for a service called `verify`.
-fn connector(database_url: &str, service: &str) -> Result<Connector> {
-    let settings =
-        DatabaseSettings { acquire_timeout_ms: CONNECT_MS, ..DatabaseSettings::default() };
-    let parse = |name| Connector::to(&settings, &database_url.replace("{service}", name));
+/// Into the service's database, as whoever the settings name for a service called `verify`.
+fn connector(database: &DatabaseSettings, service: &str) -> Result<Connector> {
+    let settings = DatabaseSettings { acquire_timeout_ms: CONNECT_MS, ..database.clone() };
+    let parse = |name| Connector::to(&settings, &settings.url.expose().replace("{service}", name));
     let (database, verifier) = (parse(service)?, parse(VERIFIER)?);
+    let database = database.with_password_of(&settings, VERIFIER)?;
     Ok(database.with(|config| {
         if let Some(user) = verifier.config().get_user() {
             config.user(user);
@@ -148,12 +148,16 @@ fn connector(database_url: &str, service: &str) -> Result<Connector> {
 
 #[cfg(test)]
 mod tests {
+    use settings::Secret;
+
     use super::*;
 
     #[test]
     fn the_verifier_enters_every_database_as_itself() {
         let url = "postgres://hansang_{service}:{service}-s3@db/hansang_{service}";
-        let connector = connector(url, "order").unwrap();
+        let url = Secret::new(url);
+        let database = DatabaseSettings { url, ..DatabaseSettings::default() };
+        let connector = connector(&database, "order").unwrap();
         let config = connector.config();
         assert_eq!(config.get_dbname(), Some("hansang_order"));
         assert_eq!(config.get_user(), Some("hansang_verify"));

@@ -8,6 +8,7 @@ mod connector;
 mod hosts;
 mod locks;
 mod metrics;
+mod passwords;
 mod silence;
 mod tls;
 

@@ -12,6 +12,11 @@ use super::{Secret, SslMode};
 pub struct DatabaseSettings {
     /// Where a service's database is; `{service}` stands for its name.
     pub url: Secret,
+    /// A file with the password of a service's role, before the URL's; `{service}` stands for its
+    /// name. It is read for each new connection. While the role's password is changed, the file has
+    /// both, a line each: the second is tried where the first is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_path: Option<PathBuf>,
     /// Connections a service may hold for calls.
     pub pool_size: usize,
     /// Connections it may hold besides for what no caller waits for: numbering and applying events,
@@ -47,6 +52,7 @@ impl Default for DatabaseSettings {
     fn default() -> Self {
         Self {
             url: Secret::new("postgres://hansang_{service}@127.0.0.1:5432/hansang_{service}"),
+            password_path: None,
             pool_size: 16,
             background_pool_size: 6,
             statement_timeout_ms: 4_000,
@@ -59,26 +65,9 @@ impl Default for DatabaseSettings {
 }
 
 impl DatabaseSettings {
-    /// A URL with what the settings say of TLS in it, for somebody who has only the URL.
-    #[must_use]
-    pub fn with_tls(&self, url: &str) -> String {
-        let mut url = url.to_owned();
-        let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
-        let mode = self.ssl_mode.map(|mode| ("sslmode", mode.to_string()));
-        let root = self.ssl_root_cert.as_ref();
-        let root = root.map(|path| ("sslrootcert", path.to_string_lossy().into_owned()));
-        for (key, value) in mode.into_iter().chain(root) {
-            url.push(if !is_url {
-                ' '
-            } else if url.contains('?') {
-                '&'
-            } else {
-                '?'
-            });
-            url.push_str(key);
-            url.push('=');
-            url.push_str(&value);
-        }
-        url
+    /// The file with the password of a service's role, if there is one.
+    pub fn password_path_of(&self, service: &str) -> Option<PathBuf> {
+        let path = self.password_path.as_ref()?;
+        Some(path.to_string_lossy().replace("{service}", service).into())
     }
 }

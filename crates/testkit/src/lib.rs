@@ -22,6 +22,7 @@ mod wait;
 use std::{
     env,
     fs::{self, File},
+    net::TcpListener,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -191,6 +192,24 @@ impl Cluster {
         let host = directory.display().to_string().replace('/', "%2F");
         let url = format!("postgres://hansang@{host}/{{database}}");
         Self { url, _keeper: Some(keeper) }
+    }
+
+    /// Starts a server that asks for passwords at a port of `localhost`, which it answers, and lets
+    /// the superuser in by its socket. Waits until it does.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub async fn with_passwords() -> (Self, u16, Client) {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = free.local_addr().expect("bound").port();
+        drop(free);
+        let hba = "local all all trust\nhost all all all scram-sha-256\n";
+        let number = format!("port={port}");
+        let options = ["-c", "listen_addresses=localhost", "-c", &number, "-c", "hba_file=hba"];
+        let mut cluster = Self::start(&options, &[("hba", hba.as_bytes())]);
+        cluster.url = cluster.url.replace("/{database}", &format!(":{port}/{{database}}"));
+        let admin = connect(&cluster.url.replace("{database}", "postgres")).await;
+        (cluster, port, admin)
     }
 }
 

@@ -126,6 +126,17 @@ livenessProbe:
 {{- end }}
 {{- end }}
 
+{{/* Where a service's password is, as a volume's source, if it is not in its `url`: the same arguments. */}}
+{{- define "hansang.databasePassword" -}}
+{{- $database := .root.Values.database }}
+{{- if .own.database.existingSecret }}
+{{- else if $database.cloudNativePG.enabled }}
+{ secretName: {{ include "hansang.databaseSecret" . }}, defaultMode: 0440, items: [{ key: password, path: {{ .part }} }] }
+{{- else if $database.passwordSecret }}
+{ secretName: {{ $database.passwordSecret }}, defaultMode: 0440, items: [{ key: {{ .part }}, path: {{ .part }} }] }
+{{- end }}
+{{- end }}
+
 {{- define "hansang.exportsClaim" -}}
 {{- .Values.exports.existingClaim | default (printf "%s-exports" (include "hansang.fullname" .)) }}
 {{- end }}

@@ -14,7 +14,7 @@ use settings::{DatabaseSettings, SslMode};
 use tokio_postgres::{Config, config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{hosts::Last, tls};
+use super::{hosts::Last, passwords::Passwords, tls};
 
 /// What the driver has where nothing is said.
 const SYSTEM_KEEPALIVE: Duration = Duration::from_hours(2);
@@ -32,16 +32,19 @@ pub struct Connector {
     mode: SslMode,
     root_cert: Option<PathBuf>,
     tls: MakeRustlsConnect,
+    /// Before that of the URL.
+    pub(super) passwords: Option<Passwords>,
     /// Each host's, of the time to connect.
     pub(super) share: Duration,
     pub(super) last: Last,
 }
 
 impl Connector {
-    /// To the database of `service`: `{service}` in the URL stands for its name.
+    /// To the database of `service`, as its role: `{service}` in the URL, and in the path of the
+    /// password, stands for its name.
     pub fn of(settings: &DatabaseSettings, service: &str) -> Result<Self, Error> {
         let url = settings.url.expose().replace("{service}", service);
-        let mut connector = Self::to(settings, &url)?;
+        let mut connector = Self::to(settings, &url)?.with_password_of(settings, service)?;
         connector.config.application_name(format!("hansang-{service}"));
         // Whatever an address leads to for a while: no service has any use for a standby.
         connector.config.target_session_attrs(config::TargetSessionAttrs::ReadWrite);
@@ -58,6 +61,18 @@ impl Connector {
         let patience = Duration::from_millis(settings.acquire_timeout_ms);
         let root_cert = settings.ssl_root_cert.clone().or(root_cert);
         Self::new(config, mode.unwrap_or_default(), root_cert, patience)
+    }
+
+    /// By the password that the settings have for the role of `service`, where they have one.
+    pub fn with_password_of(
+        mut self,
+        settings: &DatabaseSettings,
+        service: &str,
+    ) -> Result<Self, Error> {
+        if let Some(path) = settings.password_path_of(service) {
+            self.passwords = Some(Passwords::of(path)?);
+        }
+        Ok(self)
     }
 
     /// To a server of our own, on its Unix socket.
@@ -88,7 +103,7 @@ impl Connector {
         config.connect_timeout(share);
         notice_the_dead(&mut config);
         let (tls, last) = (MakeRustlsConnect::new(tls), Last::default());
-        Ok(Self { config, mode, root_cert, tls, share, last })
+        Ok(Self { config, mode, root_cert, tls, passwords: None, share, last })
     }
 
     /// The same server; another database, user or session.

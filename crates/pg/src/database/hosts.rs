@@ -11,7 +11,10 @@ use futures_util::future::BoxFuture;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, Config, config::Host};
 
-use super::Connector;
+use super::{
+    Connector,
+    passwords::{self, Passwords},
+};
 
 /// Which of the hosts was the primary when last asked.
 pub(super) type Last = Arc<AtomicUsize>;
@@ -25,12 +28,32 @@ impl Connector {
         let first = self.last.load(Ordering::Relaxed);
         let mut failure = None;
         for at in (first..first + hosts).map(|at| at % hosts) {
-            let one = only(config, at);
+            match self.enter(only(config, at)).await {
+                Ok(entered) => {
+                    self.last.store(at, Ordering::Relaxed);
+                    return Ok(entered);
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or_else(tokio_postgres::Error::__private_api_timeout))
+    }
+
+    /// Connects to one host, by the first password that it takes.
+    async fn enter(
+        &self,
+        mut one: Config,
+    ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+        let passwords = self.passwords.as_ref().map(Passwords::now).unwrap_or_default();
+        let mut passwords = passwords.iter();
+        loop {
+            if let Some(password) = passwords.next() {
+                one.password(password);
+            }
             let connecting = timeout(self.share, one.connect(self.tls())).await;
             match connecting.unwrap_or_else(|_| Err(tokio_postgres::Error::__private_api_timeout()))
             {
                 Ok((client, connection)) => {
-                    self.last.store(at, Ordering::Relaxed);
                     let task = tokio::spawn(async move {
                         if let Err(error) = connection.await {
                             // Whoever needs it says what that means; there may be many.
@@ -39,10 +62,10 @@ impl Connector {
                     });
                     return Ok((client, task));
                 }
-                Err(error) => failure = Some(error),
+                Err(error) if passwords::refused(&error) && passwords.len() > 0 => {}
+                Err(error) => return Err(error),
             }
         }
-        Err(failure.unwrap_or_else(tokio_postgres::Error::__private_api_timeout))
     }
 }
 
