@@ -27,10 +27,7 @@ pub(crate) async fn demo(options: up::Options, exit: bool, stop: CancellationTok
         if exit {
             stop.cancel();
         } else {
-            say(format_args!(
-                "\nStill serving at http://{}; Ctrl-C stops everything.",
-                address.http
-            ));
+            say(format_args!("\nStill serving at {}; Ctrl-C stops everything.", address.url()));
         }
         Ok(())
     })

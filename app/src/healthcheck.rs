@@ -5,12 +5,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use tonic::transport::Endpoint;
-use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-};
+use rpc::outside::{self, Endpoint, ServingStatus};
+use tls::Connector;
 
-use crate::console::say;
+use crate::{cli::ConfigFile, console::say};
 
 /// Whom to ask, and about what.
 #[derive(Debug, Args)]
@@ -24,14 +22,22 @@ pub(crate) struct Options {
     /// How long to wait for the answer, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 2_000)]
     timeout_ms: u64,
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 /// Fails unless the answer is SERVING.
 pub(crate) async fn healthcheck(options: &Options) -> Result<()> {
+    let settings = options.config.load(Vec::new())?;
+    let secure = settings.grpc.tls.cert_path.is_some();
+    let tls = if secure { Some(Connector::new(&settings.peers.tls)?) } else { None };
     let limit = Duration::from_millis(options.timeout_ms);
-    let answer = tokio::time::timeout(limit, ask(options.grpc, &options.service))
+    let endpoint = Endpoint::at(options.grpc, secure);
+    let answer = outside::health(&endpoint, tls.as_ref(), &options.service);
+    let answer = tokio::time::timeout(limit, answer)
         .await
-        .with_context(|| format!("no answer from {} in {limit:?}", options.grpc))??;
+        .with_context(|| format!("no answer from {} in {limit:?}", options.grpc))?
+        .with_context(|| format!("{} at {}", options.service, options.grpc))?;
     match answer {
         ServingStatus::Serving => {
             say(format_args!("{}: serving", options.service));
@@ -43,17 +49,6 @@ pub(crate) async fn healthcheck(options: &Options) -> Result<()> {
 
 /// Whether the process that listens there is ready.
 pub(crate) async fn is_ready(grpc: SocketAddr) -> bool {
-    matches!(ask(grpc, "readiness").await, Ok(ServingStatus::Serving))
-}
-
-async fn ask(grpc: SocketAddr, service: &str) -> Result<ServingStatus> {
-    let endpoint = Endpoint::from_shared(format!("http://{grpc}"))?;
-    let Ok(channel) = endpoint.connect().await else {
-        bail!("nothing answers at {grpc}");
-    };
-    let request = HealthCheckRequest { service: service.to_owned() };
-    match HealthClient::new(channel).check(request).await {
-        Ok(response) => Ok(response.into_inner().status()),
-        Err(status) => bail!("{service}: {}", status.message()),
-    }
+    let answer = outside::health(&Endpoint::at(grpc, false), None, "readiness").await;
+    matches!(answer, Ok(ServingStatus::Serving))
 }

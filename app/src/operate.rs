@@ -12,7 +12,7 @@ use contracts::event::v1::{
 };
 use identity::auth::Identity;
 use prost::Message;
-use rpc::Peer;
+use rpc::{Limits, Peer};
 use schema::Unary;
 
 use crate::{cli::ConfigFile, console::say, run, token};
@@ -224,12 +224,14 @@ impl Place {
         let name = known.with_context(|| format!("there is no service {service}"))?.name;
         let settings = self.config.load(Vec::new())?;
         let auth = token::with_key(settings.auth.clone(), &self.data_dir)?;
-        let address = match self.grpc {
-            Some(address) => format!("http://{address}"),
-            None => settings.peers.address(name),
-        };
+        let mut peers = settings.peers;
+        if let Some(address) = self.grpc {
+            let scheme = if settings.grpc.tls.cert_path.is_some() { "https" } else { "http" };
+            peers.overrides.insert(name.to_owned(), format!("{scheme}://{address}"));
+        }
+        let address = peers.address(name);
         let operator = Identity::operator(&self.operator, &auth)?;
-        let peer = Peer::new(name, &address, Some(Arc::new(operator)))?;
+        let peer = Peer::of(name, &peers, Some(Arc::new(operator)), Limits::default())?;
         peer.unary(method, request, PATIENCE).await.map_err(|failure| {
             anyhow::anyhow!("{name} at {address}: {}", failure.status().message())
         })

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use settings::{Ops, Settings};
 use tokio_util::sync::CancellationToken;
@@ -53,10 +53,19 @@ pub(crate) struct Options {
 pub(crate) struct Address {
     /// Of the gateway.
     pub(crate) http: SocketAddr,
+    /// Whether that is by TLS.
+    pub(crate) secure: bool,
     /// Who can sign in from the start.
     pub(crate) logins: Vec<Login>,
     /// What runs where, when each service is a process of its own.
     pub(crate) processes: Option<PathBuf>,
+}
+
+impl Address {
+    /// The gateway's.
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}", if self.secure { "https" } else { "http" }, self.http)
+    }
 }
 
 /// A deployment that is ready to run.
@@ -81,10 +90,14 @@ where
         settings.http.ops = Ops::Open;
     }
     telemetry::init(&settings.telemetry, "hansang")?;
+    if settings.grpc.tls.cert_path.is_some() {
+        bail!("grpc.tls is for `hansang serve`: with `up`, all services are on this machine");
+    }
     let data_dir = DataDir::open(&options.data_dir)?;
     let listeners = Listeners::bind(&settings, true).await?;
     let address = Address {
         http: listeners.http()?.context("the gateway listens")?,
+        secure: settings.http.tls.cert_path.is_some(),
         logins: logins::ensure(data_dir.path())?,
         processes: options.split.then(|| processes::path(data_dir.path())),
     };
@@ -216,10 +229,10 @@ fn give_keys(settings: &mut Settings, data_dir: &Path) -> Result<Vec<KeyFile>> {
 }
 
 fn welcome(address: &Address, services: &str, databases: &str, data_dir: &Path) -> String {
-    let Address { http, logins, .. } = address;
+    let (http, logins) = (address.url(), &address.logins);
     let mut lines = vec![
-        format!("  REST    curl http://{http}/v1/products"),
-        format!("  look    http://{http}/ops"),
+        format!("  REST    curl {http}/v1/products"),
+        format!("  look    {http}/ops"),
         format!("  gRPC    {services}"),
         format!("  SQL     {databases}"),
         format!("  data    {}", data_dir.display()),

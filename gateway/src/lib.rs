@@ -104,6 +104,7 @@ pub struct Gateway {
     openapi: Bytes,
     deadline: Duration,
     shutdown: Duration,
+    tls: Option<tls::Acceptor>,
     stop: Stop,
 }
 
@@ -114,10 +115,9 @@ impl Gateway {
         let mut peers = HashMap::new();
         for Route { service, .. } in ROUTES {
             if !peers.contains_key(service) {
-                let address = settings.peers.address(service);
                 let connections = settings.peers.connections;
                 let limits = Limits { connections, ..Limits::default() };
-                peers.insert(*service, Peer::with_limits(service, &address, None, limits)?);
+                peers.insert(*service, Peer::of(service, &settings.peers, None, limits)?);
             }
         }
         let jwks = match settings.auth.jwks.as_str() {
@@ -136,6 +136,7 @@ impl Gateway {
             openapi: openapi::document(DESCRIPTORS)?,
             deadline: settings.deadline.request(),
             shutdown: settings.deadline.shutdown(),
+            tls: tls::Acceptor::of("http.tls", &settings.http.tls, &["h2", "http/1.1"])?,
             stop: Stop::at_once(CancellationToken::new()),
         })
     }

@@ -1,5 +1,5 @@
-//! Connections: HTTP/1.1 and HTTP/2 without TLS on one port, until told to stop, and
-//! what is the same for all requests. Knows nothing of what is asked for.
+//! Connections: HTTP/1.1 and HTTP/2 on one port, by TLS where that is configured, until
+//! told to stop, and what is the same for all requests. Knows nothing of what is asked for.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -32,6 +32,7 @@ const WORTH_IT: u64 = 1024;
 /// deadline.
 pub(crate) async fn serve(gateway: Arc<Gateway>, pages: Pages, listener: TcpListener) {
     let (closing, shutdown) = (gateway.stop.closing.clone(), gateway.shutdown);
+    let tls = gateway.tls.clone();
     let service = service(gateway, pages);
     let server = server();
     let connections = GracefulShutdown::new();
@@ -54,10 +55,22 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, pages: Pages, listener: TcpList
             })
             .service(service.clone());
         let service = TowerToHyperService::new(service);
-        let connection = server.serve_connection(TokioIo::new(socket), service).into_owned();
-        let connection = connections.watch(connection);
+        let (server, watcher, tls) = (server.clone(), connections.watcher(), tls.clone());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let ended = match tls {
+                None => {
+                    let connection = server.serve_connection(TokioIo::new(socket), service);
+                    watcher.watch(connection.into_owned()).await
+                }
+                Some(tls) => match tls.accept(socket).await {
+                    Ok(socket) => {
+                        let connection = server.serve_connection(TokioIo::new(socket), service);
+                        watcher.watch(connection.into_owned()).await
+                    }
+                    Err(error) => Err(error.into()),
+                },
+            };
+            if let Err(error) = ended {
                 // The client's doing: it went away, or spoke something else.
                 tracing::debug!(%error, "connection ended");
             }

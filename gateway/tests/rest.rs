@@ -7,6 +7,8 @@ mod browser;
 mod pages;
 #[path = "rest/streams.rs"]
 mod streams;
+#[path = "rest/tls.rs"]
+mod tls;
 
 use std::{
     net::SocketAddr,

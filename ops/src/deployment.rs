@@ -8,8 +8,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use base::Error;
 use futures_util::future::join_all;
-use rpc::outside::{self, Seen};
+use rpc::outside::{self, Endpoint, Seen};
 use settings::PeerSettings;
 use telemetry::Reading;
 use tokio::{sync::Mutex, time::Instant};
@@ -23,6 +24,8 @@ const FRESH: Duration = Duration::from_millis(900);
 pub(super) struct Deployment {
     /// Addresses by service.
     peers: BTreeMap<String, String>,
+    /// To those at https addresses.
+    tls: Option<tls::Connector>,
     last: Mutex<Option<(Instant, Arc<Look>)>>,
 }
 
@@ -79,9 +82,13 @@ impl Process {
 
 impl Deployment {
     /// A deployment of these services.
-    pub(super) fn new<'a>(services: impl Iterator<Item = &'a str>, peers: &PeerSettings) -> Self {
+    pub(super) fn new<'a>(
+        services: impl Iterator<Item = &'a str>,
+        peers: &PeerSettings,
+    ) -> Result<Self, Error> {
+        let tls = tls::Connector::of(peers)?;
         let peers = services.map(|service| (service.to_owned(), peers.address(service))).collect();
-        Self { peers, last: Mutex::default() }
+        Ok(Self { peers, tls, last: Mutex::default() })
     }
 
     /// How it is now.
@@ -96,18 +103,19 @@ impl Deployment {
     }
 
     async fn look_anew(&self) -> Look {
+        let tls = self.tls.as_ref();
         let found = join_all(self.peers.iter().map(async |(service, address)| {
-            (service.as_str(), outside::endpoints(service, address, PATIENCE).await)
+            (service.as_str(), outside::endpoints(service, address, tls, PATIENCE).await)
         }));
         let found = found.await;
-        let mut expected: BTreeMap<SocketAddr, BTreeSet<&str>> = BTreeMap::new();
+        let mut expected: BTreeMap<Endpoint, BTreeSet<&str>> = BTreeMap::new();
         for (service, endpoints) in &found {
             for endpoint in endpoints.iter().flatten() {
-                expected.entry(*endpoint).or_default().insert(service);
+                expected.entry(endpoint.clone()).or_default().insert(service);
             }
         }
         let seen = join_all(expected.iter().map(async |(endpoint, services)| {
-            (*endpoint, outside::look(*endpoint, services, PATIENCE).await)
+            (endpoint.address, outside::look(endpoint, tls, services, PATIENCE).await)
         }));
         let seen: BTreeMap<_, _> = seen.await.into_iter().collect();
 
@@ -117,8 +125,8 @@ impl Deployment {
             match endpoints {
                 Ok(endpoints) => {
                     let places = endpoints.into_iter();
-                    services.extend(places.map(|endpoint| {
-                        place(Some(endpoint), health(service, seen.get(&endpoint)))
+                    services.extend(places.map(|Endpoint { address, .. }| {
+                        place(Some(address), health(service, seen.get(&address)))
                     }));
                 }
                 Err(error) => services.push(place(None, Health::Away(error.to_string()))),
@@ -128,7 +136,7 @@ impl Deployment {
     }
 }
 
-fn health(service: &str, seen: Option<&Result<Seen, base::Error>>) -> Health {
+fn health(service: &str, seen: Option<&Result<Seen, Error>>) -> Health {
     match seen {
         Some(Ok(seen)) => match seen.serving.get(service) {
             Some(true) => Health::Serving,
@@ -141,7 +149,7 @@ fn health(service: &str, seen: Option<&Result<Seen, base::Error>>) -> Health {
 }
 
 /// Each once, though it may answer at several endpoints, and this one may be among them.
-fn processes(seen: BTreeMap<SocketAddr, Result<Seen, base::Error>>) -> Vec<Process> {
+fn processes(seen: BTreeMap<SocketAddr, Result<Seen, Error>>) -> Vec<Process> {
     let (own, id) = Process::of(telemetry::readings());
     let (mut processes, mut ids) = (vec![own], BTreeSet::from([id]));
     for seen in seen.into_values().flatten() {
@@ -167,7 +175,7 @@ mod tests {
     #[test]
     fn a_process_that_answers_twice_counts_once() {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let away = Err(base::Error::unavailable("AWAY", "gone"));
+        let away = Err(Error::unavailable("AWAY", "gone"));
         let seen = [
             (at(1), Ok(look_of("a"))),
             (at(2), Ok(look_of("a"))),
@@ -185,7 +193,7 @@ mod tests {
         assert_eq!(health("order", Some(&seen)), Health::Serving);
         assert_eq!(health("payment", Some(&seen)), Health::NotServing);
         assert_eq!(health("coupon", Some(&seen)), Health::Absent);
-        let gone = Err(base::Error::unavailable("AWAY", "gone"));
+        let gone = Err(Error::unavailable("AWAY", "gone"));
         assert!(matches!(health("order", Some(&gone)), Health::Away(why) if why.contains("gone")));
     }
 }

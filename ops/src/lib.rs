@@ -56,7 +56,7 @@ impl Ops {
         services: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, Error> {
         Ok(Self {
-            deployment: Deployment::new(services.into_iter(), &settings.peers),
+            deployment: Deployment::new(services.into_iter(), &settings.peers)?,
             verifier: Verifier::new(&settings.auth)?,
             open: settings.http.ops == settings::Ops::Open,
         })

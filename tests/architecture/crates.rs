@@ -11,9 +11,10 @@ const LIBRARIES: &[(&str, usize)] = &[
     ("schema", 130),
     ("annotations", 260),
     ("base", 1_200),
-    ("settings", 900),
+    ("settings", 1_000),
     ("telemetry", 1_500),
-    ("rpc", 2_900),
+    ("tls", 400),
+    ("rpc", 3_000),
     ("pg", 2_600),
     ("embedded-postgres", 900),
     ("identity", 1_300),
@@ -21,7 +22,7 @@ const LIBRARIES: &[(&str, usize)] = &[
     ("server", 2_000),
     ("transcoder", 1_400),
     ("transcoder-build", 900),
-    ("testkit", 800),
+    ("testkit", 900),
     ("transcoder-testkit", 300),
 ];
 

@@ -1,7 +1,7 @@
 """Plays the chart's mode `services` with processes, where there is no cluster: keys, databases and roles as
 docs/operate.md has them made, the migrations' Job, then every Deployment's container with its own arguments,
-environment and files. An order goes through, the policies change, a key and a password are rotated, orders go through, `verify`
-holds, and all stop well.
+environment and files, by TLS. An order goes through, the policies change, a certificate, a key and a password are replaced, orders go
+through, `verify` holds, and all stop well.
 
 python3 deployment.py HELM HANSANG; keeps what it wrote, and the logs, when something is wrong.
 """
@@ -15,12 +15,14 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
+import uuid
 
 import yaml
 
@@ -29,7 +31,18 @@ HELM, HANSANG = sys.argv[1:3]
 MANUAL = (ROOT / "docs/operate.md").read_text()
 PATIENCE = 60 * int(os.environ.get("HANSANG_PATIENCE", "1"))
 DEPLOYED = {"policies.concurrency": "500", "policies.default.breaker.open_ms": "2000", "database.passwordSecret": "passwords",
-            "database.url": "postgres://hansang_{service}@db/hansang_{service}"}
+            "database.url": "postgres://hansang_{service}@db/hansang_{service}",
+            "tls.services.existingSecret": "tls", "tls.gateway.existingSecret": "tls"}
+# As an authority in the cluster would.
+CERTIFICATE = r"""
+key="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+[ -e ca.crt ] || openssl req -x509 $key -keyout ca.key -out ca.crt -subj /CN=ca
+openssl req $key -keyout new.key -out new.csr -subj /CN=hansang
+printf 'basicConstraints=CA:FALSE\nsubjectAltName=DNS:localhost\n' >extensions
+openssl x509 -req -in new.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out new.crt -extfile extensions
+mv new.key tls.key
+mv new.crt tls.crt
+"""
 
 
 def port():
@@ -101,7 +114,7 @@ class Deployment:
         self.ports = {part: port() for part in [*self.services, "gateway"]}
         self.http = port()
         # In a cluster, names lead to the others.
-        self.peers = {f"HANSANG__PEERS__OVERRIDES__{s.upper()}": f"http://127.0.0.1:{self.ports[s]}" for s in self.services}
+        self.peers = {f"HANSANG__PEERS__OVERRIDES__{s.upper()}": f"https://localhost:{self.ports[s]}" for s in self.services}
 
     def of(self, kind):
         return [object for object in self.objects if object["kind"] == kind]
@@ -111,12 +124,28 @@ class Deployment:
             [made] = [o["data"][file] for o in self.of("ConfigMap") if o["metadata"]["name"].endswith(f"-{kind}")]
             self.write(f"{kind}/{file}", made)
         self.make_keys(manual("sh", "public() {").split("kubectl")[0])
+        self.certify()
         self.write("database/url", self.postgres.url("hansang_{service}"))
         self.make_passwords(manual("sh", "mkdir -p passwords").split("kubectl")[0])
 
     def make_keys(self, script):
         self.write("keys/make.sh", f"set -e\n{script}")
         subprocess.run(["bash", "make.sh"], cwd=self.folder / "keys", check=True, capture_output=True)
+
+    def certify(self):
+        (self.folder / "tls").mkdir(exist_ok=True)
+        subprocess.run(["bash", "-ec", CERTIFICATE], cwd=self.folder / "tls", check=True, capture_output=True)
+        if not (self.folder / "gateway-tls").exists():
+            (self.folder / "gateway-tls").symlink_to("tls")
+        self.tls = ssl.create_default_context(cafile=self.folder / "tls/ca.crt")
+        self.tls.load_cert_chain(self.folder / "tls/tls.crt", self.folder / "tls/tls.key")
+
+    def renew(self):
+        """The certificate of everything; nothing is restarted."""
+        shown = lambda at: ssl.get_server_certificate(("localhost", at))
+        before = shown(self.http)
+        self.certify()
+        until("the gateway shows the new certificate", lambda: shown(self.http) != before)
 
     def make_passwords(self, script):
         """The Secret is the folder, which the pods share here."""
@@ -158,17 +187,35 @@ class Deployment:
                 self.processes[part] = subprocess.Popen([HANSANG, *args], env=self.env(container), stderr=log)
         for part, at in self.ports.items():
             ask = [HANSANG, "healthcheck", "--grpc", f"127.0.0.1:{at}"]
-            until(f"{part} is ready", lambda: subprocess.run(ask, capture_output=True).returncode == 0)
+            env = self.env(self.container(part))
+            until(f"{part} is ready", lambda: subprocess.run(ask, env=env, capture_output=True).returncode == 0)
 
-    def call(self, method, path, body=None, token=""):
+    def container(self, part):
+        containers = [d["spec"]["template"]["spec"]["containers"][0] for d in self.of("Deployment")]
+        [container] = [c for c in containers if f"--run={part}" in c["args"]]
+        return container
+
+    def call(self, method, path, body=None, token="", key=""):
         headers = {"content-type": "application/json", **({"authorization": f"Bearer {token}"} if token else {})}
+        headers |= {"idempotency-key": f'"{key}"'} if key else {}
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", data, headers, method=method)
+        request = urllib.request.Request(f"https://localhost:{self.http}{path}", data, headers, method=method)
         try:
-            with urllib.request.urlopen(request) as response:
+            with urllib.request.urlopen(request, context=self.tls) as response:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode()}") from error
+
+    def insist(self, method, path, body=None, token=""):
+        """Repeats it with one key, as clients do: what was restarted a moment ago may be busy yet."""
+        key, end = str(uuid.uuid4()), time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.call(method, path, body, token, key if method == "POST" else "")
+            except RuntimeError as error:
+                if error.__cause__.code < 500 or time.monotonic() > end:
+                    raise
+            time.sleep(0.2)
 
     def person(self, email, then):
         login = {"email": email, "password": "correct horse"}
@@ -178,9 +225,7 @@ class Deployment:
     def make_admin(self):
         """As the manual says, in member's container."""
         command = manual("sh", "kubectl exec deploy/shop-hansang-member -- hansang ").split("-- hansang ")[1].split()
-        containers = [d["spec"]["template"]["spec"]["containers"][0] for d in self.of("Deployment")]
-        [member] = [c for c in containers if "--run=member" in c["args"]]
-        done = subprocess.run([HANSANG, *command], env=self.env(member), capture_output=True, text=True)
+        done = subprocess.run([HANSANG, *command], env=self.env(self.container("member")), capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(f"{command}: {done.stderr}")
 
@@ -194,13 +239,14 @@ class Deployment:
 
     def buy(self):
         order = {"paymentMethod": "CARD", "cardToken": "tok_visa", "lines": [{"productId": self.product, "quantity": 2}]}
-        order = self.call("POST", "/v1/orders", order, self.admin)["id"]
-        state = lambda: self.call("GET", f"/v1/orders/{order}", token=self.admin)["state"]
+        order = self.insist("POST", "/v1/orders", order, self.admin)["id"]
+        state = lambda: self.insist("GET", f"/v1/orders/{order}", token=self.admin)["state"]
         until("the order is delivered", lambda: state() == "DELIVERING")
 
     def reload(self):
-        metrics = f"http://127.0.0.1:{self.ports['gateway']}/metrics"
-        taken = lambda: 'policies_changes_total{outcome="taken"} 1' in urllib.request.urlopen(metrics).read().decode()
+        metrics = f"https://localhost:{self.ports['gateway']}/metrics"
+        read = lambda: urllib.request.urlopen(metrics, context=self.tls).read().decode()
+        taken = lambda: 'policies_changes_total{outcome="taken"} 1' in read()
         self.write("policies/policies.toml", "concurrency = 7\n")
         until("changed policies are taken", taken)
 
@@ -269,6 +315,8 @@ def main():
         deployment.start()
         deployment.order()
         deployment.reload()
+        deployment.renew()
+        deployment.buy()
         deployment.rotate()
         deployment.buy()
         deployment.change_password()

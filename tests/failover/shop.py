@@ -79,7 +79,6 @@ class Shop:
             "HANSANG__DATABASE__URL": server.service_url(),
             "HANSANG__AUTH__JWKS_FILE": f"{self.folder}/jwks.json",
             "HANSANG__AUTH__SERVICES_JWKS_FILE": f"{self.folder}/services_jwks.json",
-            "HANSANG__AUTH__OPERATOR_KEY_FILE": f"{self.folder}/operator_key.pem",
             "NO_COLOR": "1",
         }
         own = {f"HANSANG__AUTH__SERVICE_KEYS__{s.upper()}_FILE": f"{self.folder}/service_key.{s}.pem" for s in services}
@@ -140,7 +139,8 @@ class Shop:
 
     def operate(self, *command):
         """`hansang log` and the like."""
-        return run(HANSANG, *command, env=self.env(next(iter(self.parts))), cwd=self.folder)
+        key = {"HANSANG__AUTH__OPERATOR_KEY_FILE": f"{self.folder}/operator_key.pem"}
+        return run(HANSANG, *command, env={**self.env(next(iter(self.parts))), **key}, cwd=self.folder)
 
     def verify(self):
         """Invariants that hold; all have to."""

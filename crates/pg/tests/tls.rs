@@ -3,41 +3,25 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
 use base::cause_of;
 use pg::Connector;
 use settings::{DatabaseSettings, Secret, SslMode};
-use testkit::Cluster;
+use testkit::{Certificates, Cluster};
 use tokio::time::sleep;
 
-/// An authority, another one, and a certificate of the first for `localhost`.
-const CERTIFICATES: &str = r#"
-key="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-for ca in ca other; do
-  openssl req -x509 $key -keyout $ca.key -out $ca.pem -subj /CN=$ca
-done
-openssl req $key -keyout server.key -out server.csr -subj /CN=localhost
-printf 'basicConstraints=CA:FALSE\nsubjectAltName=DNS:localhost\n' > extensions
-openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
-  -out server.pem -extfile extensions
-"#;
-
 struct Server {
-    directory: tempfile::TempDir,
+    certificates: Certificates,
     port: u16,
     _cluster: Cluster,
 }
 
 impl Server {
     async fn start(tls: bool) -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let made = Command::new("sh").args(["-ec", CERTIFICATES]).current_dir(&directory).output();
-        let made = made.expect("sh starts");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let read = |name| fs::read(directory.path().join(name)).expect("openssl made it");
+        let certificates = Certificates::make();
+        let read = |name| fs::read(certificates.file(name)).expect("openssl made it");
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = free.local_addr().expect("bound").port();
         drop(free);
@@ -48,7 +32,7 @@ impl Server {
             options.extend(["-c", "ssl_key_file=../server.key"]);
         }
         let files = [("server.pem", &*read("server.pem")), ("server.key", &*read("server.key"))];
-        let server = Self { port, _cluster: Cluster::start(&options, &files), directory };
+        let server = Self { port, _cluster: Cluster::start(&options, &files), certificates };
         for _ in 0..3_000 {
             if server.connect("localhost", SslMode::Prefer, None).await.is_ok() {
                 return server;
@@ -59,7 +43,7 @@ impl Server {
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+        self.certificates.file(name)
     }
 
     /// Whether the connection is by TLS; or why there is none.

@@ -1,4 +1,4 @@
-//! Connection: one HTTP/2 connection to one address, in plain text. Sends and
+//! Connection: one HTTP/2 connection to one address, by TLS where that says https. Sends and
 //! says when it has ended; when to make one and which to use are the matters of
 //! `pool` and `balance`.
 //!
@@ -30,6 +30,7 @@ use http::{
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::Notify,
     task::{JoinHandle, yield_now},
@@ -50,6 +51,26 @@ const PONG_WITHIN: Duration = Duration::from_secs(5);
 
 type Sending = Pin<Box<dyn Future<Output = Result<Response<Received>, BoxError>> + Send>>;
 
+/// What is at an address: what it is called, and how it is spoken to.
+#[derive(Clone, Debug)]
+pub(super) struct Upstream {
+    pub(super) authority: Authority,
+    /// None: in plain text.
+    pub(super) tls: Option<tls::Connector>,
+}
+
+impl Upstream {
+    /// The port where it does not say.
+    pub(super) fn port(&self) -> u16 {
+        self.authority.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 })
+    }
+}
+
+/// The name or address of an authority, without brackets.
+pub(super) fn host(authority: &Authority) -> &str {
+    authority.host().trim_start_matches('[').trim_end_matches(']')
+}
+
 /// The other side has not seen the request.
 #[derive(Debug, thiserror::Error)]
 #[error("not sent: {0}")]
@@ -60,21 +81,38 @@ pub(super) struct NotSent(#[source] h2::Error);
 #[derive(Clone)]
 pub(super) struct Connection {
     send: SendRequest<Bytes>,
+    scheme: Scheme,
     authority: Authority,
     /// Something has come since this was last looked at.
     heard: Arc<AtomicBool>,
 }
 
 impl Connection {
-    /// Connects; the other half of the answer ends when the connection does. `authority` is what
-    /// the upstream is called.
+    /// Connects; the other half of the answer ends when the connection does. `upstream` is what
+    /// is there.
     pub(super) async fn open(
         service: &'static str,
         address: SocketAddr,
-        authority: Authority,
+        upstream: Upstream,
     ) -> Result<(Self, JoinHandle<()>), BoxError> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
+        let Upstream { authority, tls } = upstream;
+        match tls {
+            None => Self::over(socket, service, address, (Scheme::HTTP, authority)).await,
+            Some(tls) => {
+                let socket = tls.connect(host(&authority), socket).await?;
+                Self::over(socket, service, address, (Scheme::HTTPS, authority)).await
+            }
+        }
+    }
+
+    async fn over(
+        socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        service: &'static str,
+        address: SocketAddr,
+        (scheme, authority): (Scheme, Authority),
+    ) -> Result<(Self, JoinHandle<()>), BoxError> {
         let (send, mut connection) = Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
@@ -96,7 +134,7 @@ impl Connection {
             }
             metrics::disconnected(service);
         });
-        Ok((Self { send, authority, heard }, ended))
+        Ok((Self { send, scheme, authority, heard }, ended))
     }
 }
 
@@ -157,11 +195,11 @@ impl Service<Request<Body>> for Connection {
     }
 
     fn call(&mut self, request: Request<Body>) -> Sending {
-        let Self { send, authority, heard } = self.clone();
+        let Self { send, scheme, authority, heard } = self.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             let mut uri = std::mem::take(&mut parts.uri).into_parts();
-            uri.scheme = Some(Scheme::HTTP);
+            uri.scheme = Some(scheme);
             uri.authority = Some(authority);
             parts.uri = Uri::from_parts(uri)?;
             let message = body.collect().await?.to_bytes();
@@ -219,8 +257,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let address = listener.local_addr().expect("an address");
         let authority = address.to_string().parse().expect("an authority");
+        let upstream = Upstream { authority, tls: None };
         let (opened, accepted) =
-            tokio::join!(Connection::open("shop", address, authority), listener.accept());
+            tokio::join!(Connection::open("shop", address, upstream), listener.accept());
         let ((_connection, ended), _silent) = (opened.expect("opens"), accepted.expect("accepts"));
         let begun = Instant::now();
         ended.await.expect("ends");

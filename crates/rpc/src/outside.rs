@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    error::Error as _,
     net::SocketAddr,
     time::Duration,
 };
@@ -11,19 +12,23 @@ use std::{
 use base::Error;
 use http::{Request, header};
 use http_body_util::{BodyExt as _, Limited};
+use hyper_util::rt::TokioIo;
 use telemetry::{Reading, read};
-use tokio::{net::lookup_host, time::timeout};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
 use tonic::{
     Code,
     body::Body,
-    transport::{Channel, Endpoint},
+    transport::{self, Channel},
 };
-use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-};
-use tower::{Service as _, ServiceExt as _};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tower::{Service as _, ServiceExt as _, service_fn};
 
-use super::pool;
+pub use tonic_health::pb::health_check_response::ServingStatus;
+
+use super::{connection::host, pool};
 
 /// More than any process has to say.
 const LONGEST: usize = 16 * 1024 * 1024;
@@ -37,38 +42,93 @@ pub struct Seen {
     pub serving: BTreeMap<String, bool>,
 }
 
+/// Where one process listens.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Whom its certificate has to name; none where it speaks in plain text.
+    pub secure: Option<String>,
+}
+
+impl Endpoint {
+    /// On this machine, or by its address.
+    pub fn at(address: SocketAddr, secure: bool) -> Self {
+        let ip = address.ip();
+        let name = if ip.is_loopback() { "localhost".to_owned() } else { ip.to_string() };
+        Self { address, secure: secure.then_some(name) }
+    }
+}
+
 /// The endpoints that the address of a service stands for; it may be several, with commas between.
 pub async fn endpoints(
     service: &str,
     addresses: &str,
+    tls: Option<&tls::Connector>,
     within: Duration,
-) -> Result<BTreeSet<SocketAddr>, Error> {
+) -> Result<BTreeSet<Endpoint>, Error> {
     let mut found = BTreeSet::new();
     for address in addresses.split(',') {
-        let authority = pool::authority(service, address.trim())?;
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = authority.port_u16().unwrap_or(80);
-        let looked_up = timeout(within, lookup_host((host, port)));
+        let upstream = pool::upstream(service, address.trim(), tls)?;
+        let host = host(&upstream.authority).to_owned();
+        let looked_up = timeout(within, lookup_host((host.clone(), upstream.port())));
         let looked_up = looked_up.await.map_err(|_| gone("its name was not found in time"))?;
-        found.extend(looked_up.map_err(|error| gone(error.to_string()))?);
+        let looked_up = looked_up.map_err(|error| gone(error.to_string()))?;
+        let secure = upstream.tls.map(|_| host);
+        found.extend(looked_up.map(|address| Endpoint { address, secure: secure.clone() }));
     }
     Ok(found)
 }
 
 /// Asks the process at an endpoint for its metrics, and whether these services are well in it.
 pub async fn look(
-    endpoint: SocketAddr,
+    endpoint: &Endpoint,
+    tls: Option<&tls::Connector>,
     services: &BTreeSet<&str>,
     within: Duration,
 ) -> Result<Seen, Error> {
-    let looked = timeout(within, ask(endpoint, services)).await;
+    let looked = timeout(within, ask(endpoint, tls, services)).await;
     looked.map_err(|_| gone(format!("no answer within {} ms", within.as_millis())))?
 }
 
-async fn ask(endpoint: SocketAddr, services: &BTreeSet<&str>) -> Result<Seen, Error> {
-    let address = Endpoint::from_shared(format!("http://{endpoint}"));
+/// Whether a service is well in the process at an endpoint.
+pub async fn health(
+    endpoint: &Endpoint,
+    tls: Option<&tls::Connector>,
+    service: &str,
+) -> Result<ServingStatus, Error> {
+    let channel = connect(endpoint, tls).await?;
+    let request = HealthCheckRequest { service: service.to_owned() };
+    let answer = HealthClient::new(channel).check(request).await;
+    answer.map(|answer| answer.into_inner().status()).map_err(|status| gone(status.message()))
+}
+
+async fn connect(endpoint: &Endpoint, tls: Option<&tls::Connector>) -> Result<Channel, Error> {
+    let address = transport::Endpoint::from_shared(format!("http://{}", endpoint.address));
     let address = address.map_err(|error| gone(error.to_string()))?;
-    let channel = address.connect().await.map_err(|_| gone("it does not accept connections"))?;
+    let Some((name, tls)) = endpoint.secure.as_ref().zip(tls) else {
+        let channel = address.connect().await;
+        return channel.map_err(|_| gone("it does not accept connections"));
+    };
+    let (at, name, tls) = (endpoint.address, name.clone(), tls.clone());
+    let secure = service_fn(move |_| {
+        let (name, tls) = (name.clone(), tls.clone());
+        async move { tls.connect(&name, TcpStream::connect(at).await?).await.map(TokioIo::new) }
+    });
+    let channel = address.connect_with_connector(secure).await;
+    channel.map_err(|error| {
+        let cause = std::iter::successors(error.source(), |&error| error.source()).last();
+        let why = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+        gone(format!("it does not accept connections{why}"))
+    })
+}
+
+async fn ask(
+    endpoint: &Endpoint,
+    tls: Option<&tls::Connector>,
+    services: &BTreeSet<&str>,
+) -> Result<Seen, Error> {
+    let channel = connect(endpoint, tls).await?;
     let mut serving = BTreeMap::new();
     for service in services {
         let request = HealthCheckRequest { service: (*service).to_owned() };

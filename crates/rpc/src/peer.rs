@@ -9,6 +9,7 @@ use base::{Error, fail_point};
 use bytes::Bytes;
 use http::HeaderMap;
 use schema::Unary;
+use settings::PeerSettings;
 use telemetry::calls::{self, MADE};
 use tokio::time::Instant;
 use tonic::{
@@ -84,7 +85,28 @@ impl Peer {
         credentials: Option<Arc<dyn Credentials>>,
         limits: Limits,
     ) -> Result<Self, Error> {
-        let pool = Pool::new(service, address, limits.connections)?;
+        Self::at(service, address, None, credentials, limits)
+    }
+
+    /// A service where the settings say that it is, by TLS where its address says https.
+    pub fn of(
+        service: &'static str,
+        peers: &PeerSettings,
+        credentials: Option<Arc<dyn Credentials>>,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        let tls = tls::Connector::of(peers)?;
+        Self::at(service, &peers.address(service), tls.as_ref(), credentials, limits)
+    }
+
+    fn at(
+        service: &'static str,
+        address: &str,
+        tls: Option<&tls::Connector>,
+        credentials: Option<Arc<dyn Credentials>>,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        let pool = Pool::new(service, address, tls, limits.connections)?;
         let stack = ServiceBuilder::new()
             // What is too much is refused before it holds anything.
             .layer(AdmissionLayer::new(service, limits.concurrency))

@@ -12,7 +12,7 @@ use std::{
 };
 
 use base::{Error, backoff::Backoff, error::configuration};
-use http::{Uri, uri::Authority};
+use http::Uri;
 use tokio::{
     net::lookup_host,
     sync::watch,
@@ -24,7 +24,12 @@ use tower::{
     load::{CompleteOnResponse, Load as _, PeakEwma, peak_ewma::Cost},
 };
 
-use super::{Answer, Call, Failure, connection::Connection, metrics, transport::Transport};
+use super::{
+    Answer, Call, Failure,
+    connection::{Connection, Upstream, host},
+    metrics,
+    transport::Transport,
+};
 
 /// How long to wait for an endpoint to accept a connection.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -132,24 +137,26 @@ pub(super) struct Pool {
 
 impl Pool {
     /// The pool of the upstream at `addresses`: one or several, with commas between; a name may
-    /// stand for several endpoints. So many `connections` to each. Needs a tokio runtime.
+    /// stand for several endpoints. So many `connections` to each, by `tls` where an address says
+    /// https. Needs a tokio runtime.
     pub(super) fn new(
         service: &'static str,
         addresses: &str,
+        tls: Option<&tls::Connector>,
         connections: usize,
     ) -> Result<Self, Error> {
-        let addresses = addresses.split(',').map(|address| authority(service, address.trim()));
+        let addresses = addresses.split(',').map(|address| upstream(service, address.trim(), tls));
         let addresses = addresses.collect::<Result<Vec<_>, _>>()?;
         // None is known yet, so none is given up on.
         let places = (0..addresses.len()).map(|number| ((number, None, 0), None)).collect();
         let (publish, view) = watch::channel(View { links: Vec::new(), places });
         let (demand, wanted) = watch::channel(0);
         let publish = Arc::new(publish);
-        for (number, authority) in addresses.into_iter().enumerate() {
+        for (number, upstream) in addresses.into_iter().enumerate() {
             let keeper = Keeper {
                 service,
                 number,
-                authority,
+                upstream,
                 connections,
                 publish: Arc::clone(&publish),
                 demand: wanted.clone(),
@@ -198,14 +205,24 @@ impl Pool {
     }
 }
 
-pub(super) fn authority(service: &str, address: &str) -> Result<Authority, Error> {
+/// What is at an address of a service.
+pub(super) fn upstream(
+    service: &str,
+    address: &str,
+    tls: Option<&tls::Connector>,
+) -> Result<Upstream, Error> {
     let wrong = |why: &dyn std::fmt::Display| {
         configuration(format!("peers: the address of {service}, {address}: {why}"))
     };
     let uri: Uri = address.parse().map_err(|error| wrong(&error))?;
-    match (uri.scheme_str(), uri.authority()) {
-        (Some("http"), Some(authority)) => Ok(authority.clone()),
-        _ => Err(wrong(&"must be http://<host>:<port>")),
+    match (uri.scheme_str(), uri.authority(), tls) {
+        (Some("http"), Some(authority), _) => {
+            Ok(Upstream { authority: authority.clone(), tls: None })
+        }
+        (Some("https"), Some(authority), Some(tls)) => {
+            Ok(Upstream { authority: authority.clone(), tls: Some(tls.clone()) })
+        }
+        _ => Err(wrong(&"must be http://<host>:<port>, or https://…")),
     }
 }
 
@@ -213,7 +230,7 @@ pub(super) fn authority(service: &str, address: &str) -> Result<Authority, Error
 struct Keeper {
     service: &'static str,
     number: usize,
-    authority: Authority,
+    upstream: Upstream,
     connections: usize,
     publish: Arc<watch::Sender<View>>,
     demand: watch::Receiver<u64>,
@@ -232,9 +249,8 @@ impl Keeper {
     }
 
     async fn look_up(&mut self) {
-        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
-        let port = self.authority.port_u16().unwrap_or(80);
-        let found = match timeout(LOOK_UP, lookup_host((host, port))).await {
+        let place = (host(&self.upstream.authority), self.upstream.port());
+        let found = match timeout(LOOK_UP, lookup_host(place)).await {
             Ok(Ok(found)) => found.collect::<BTreeSet<_>>(),
             // What was known before may still be there.
             Ok(Err(_)) | Err(_) if !self.lines.is_empty() => return,
@@ -277,14 +293,14 @@ impl Keeper {
 
     /// Keeps one connection open.
     fn line(&self, place: Place, endpoint: SocketAddr) -> impl Future<Output = ()> + use<> {
-        let (service, authority) = (self.service, self.authority.clone());
+        let (service, upstream) = (self.service, self.upstream.clone());
         let (publish, mut demand) = (Arc::clone(&self.publish), self.demand.clone());
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
         async move {
             let mut ejected = None;
             loop {
                 demand.mark_unchanged();
-                let opening = Connection::open(service, endpoint, authority.clone());
+                let opening = Connection::open(service, endpoint, upstream.clone());
                 let why = match timeout(CONNECT, opening).await {
                     Ok(Ok((connection, ended))) => {
                         ejected = None;

@@ -55,7 +55,7 @@ mod tests {
     use tokio::{net::TcpListener, sync::Notify};
 
     use super::*;
-    use crate::{Limits, Peer, testing::call};
+    use crate::{Limits, Peer, connection::Upstream, testing::call};
 
     #[tokio::test]
     async fn a_port_that_nobody_listens_on_never_ran_the_call() {
@@ -105,7 +105,8 @@ mod tests {
             }
         });
         let authority = address.to_string().parse().expect("an authority");
-        let opened = Connection::open("shop", address, authority).await;
+        let plain = Upstream { authority, tls: None };
+        let opened = Connection::open("shop", address, plain).await;
         let (connection, _) = opened.expect("connects");
         let mut transport = Transport { service: "shop", connection };
         let first = tokio::spawn(transport.call(call()));

@@ -18,6 +18,7 @@
 //!
 //! It refuses to serve a method that does not say who may call it.
 
+mod accept;
 pub mod incoming;
 mod observe;
 mod operators;

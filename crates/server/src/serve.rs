@@ -4,7 +4,7 @@
 //! the services, then serves until told to stop. Refuses to start with a method
 //! that does not say who may call it, or with a database out of reach.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use base::{Error, Stop};
 use eventlog::v1::{
@@ -19,6 +19,7 @@ use pg::{Database, migrate};
 use rpc::{Limits, Peer};
 use schema::Api;
 use settings::Settings;
+use tls::Acceptor;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -29,7 +30,7 @@ use tonic::{
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    Service, ServiceBuilder,
+    Service, ServiceBuilder, accept,
     observe::ObserveLayer,
     operators::{
         clock::{self, v1::clock_service_server::ClockServiceServer},
@@ -48,6 +49,7 @@ pub struct Server {
     runs: Vec<Run>,
     health: HealthReporter,
     parts: Vec<Part>,
+    tls: Option<Acceptor>,
     stop: Stop,
     shutdown: Duration,
 }
@@ -112,6 +114,7 @@ impl Server {
             runs,
             health,
             parts,
+            tls: Acceptor::of("grpc.tls", &settings.grpc.tls, &["h2", "http/1.1"])?,
             stop,
             shutdown: settings.deadline.shutdown(),
         })
@@ -128,10 +131,9 @@ impl Server {
             return Ok(self);
         };
         let identity = Identity::service(other.name, &settings.auth)?;
-        let address = settings.peers.address(issuer);
         // One stream needs one connection.
         let limits = Limits { connections: 1, ..Limits::default() };
-        let peer = Peer::with_limits(issuer, &address, Some(Arc::new(identity.clone())), limits)?;
+        let peer = Peer::of(issuer, &settings.peers, Some(Arc::new(identity.clone())), limits)?;
         let channel = peer.channel();
         let revoked = Revoked::default();
         let watcher = Watcher { revoked: revoked.clone(), issuer, channel, identity };
@@ -144,7 +146,7 @@ impl Server {
     /// Serves until told to stop; then finishes what is under way, but not for longer than the
     /// shutdown deadline.
     pub async fn run(self, listener: TcpListener) -> Result<(), Error> {
-        let Self { routes, access, runs, health, parts, stop, shutdown } = self;
+        let Self { routes, access, runs, health, parts, tls, stop, shutdown } = self;
         let mut tasks = JoinSet::new();
         for run in runs {
             tasks.spawn(run);
@@ -159,8 +161,15 @@ impl Server {
             .http2_keepalive_interval(Some(Duration::from_secs(20)))
             .layer(ObserveLayer)
             .layer(access)
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(listener, stop.closing.clone().cancelled_owned());
+            .add_routes(routes);
+        let closing = stop.closing.clone().cancelled_owned();
+        let serving: Pin<Box<dyn Future<Output = _> + Send>> = match tls {
+            None => Box::pin(serving.serve_with_incoming_shutdown(listener, closing)),
+            Some(tls) => {
+                let listener = accept::by_tls(listener, tls);
+                Box::pin(serving.serve_with_incoming_shutdown(listener, closing))
+            }
+        };
         let everything = async {
             let serving = async { serving.await.map_err(|e| Error::internal(e.to_string())) };
             tokio::try_join!(serving, watch(&mut tasks, &stop))

@@ -118,8 +118,8 @@ impl<'a> ServiceBuilder<'a> {
     }
 
     fn peer_with(&self, service: &'static str, limits: Limits) -> Result<Peer, Error> {
-        let address = self.settings.peers.address(service);
-        Peer::with_limits(service, &address, Some(Arc::new(self.identity.clone())), limits)
+        let identity = Arc::new(self.identity.clone());
+        Peer::of(service, &self.settings.peers, Some(identity), limits)
     }
 
     /// Serves a gRPC service.

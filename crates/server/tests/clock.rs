@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy does not see that helpers of tests are tests")]
 
+mod support;
+
 use std::time::Duration;
 
 use base::Error;
@@ -9,7 +11,6 @@ use pg::{
     Database,
     task::{self, Due, Handler, Outcome, Task},
 };
-use schema::{Access, Api};
 use server::{
     Service, ServiceBuilder,
     clock::v1::{AdvanceRequest, clock_service_client::ClockServiceClient},
@@ -39,34 +40,9 @@ static KITCHEN: Service = Service {
     },
 };
 
-/// As the contracts have it.
-const ACCESS: &[Access] = &[
-    access("/hansang.clock.v1.ClockService/Advance", &["ADMIN"], &[]),
-    access("/hansang.event.v1.LogLossService/ListLogLosses", &[], &["operator"]),
-    access("/hansang.event.v1.ParkedEvents/List", &[], &["operator"]),
-];
-
-const fn access(
-    method: &'static str,
-    roles: &'static [&'static str],
-    callers: &'static [&'static str],
-) -> Access {
-    Access { method, roles, owner: false, callers, on_behalf_of: false }
-}
-
 async fn kitchen(clock: bool) -> Stage {
-    let mut compiler =
-        protox::Compiler::new([concat!(env!("CARGO_MANIFEST_DIR"), "/../../proto")]).unwrap();
-    let served = [
-        "hansang/clock/v1/clock_service.proto",
-        "hansang/event/v1/loss_service.proto",
-        "hansang/event/v1/parked_service.proto",
-    ];
-    compiler.include_imports(true).open_files(served).unwrap();
-    let descriptors = compiler.encode_file_descriptor_set().leak();
-    let api = Box::leak(Box::new(Api { descriptors, access: ACCESS }));
     let change = |settings: &mut settings::Settings| settings.testing.clock = clock;
-    Stage::open_with(&[&KITCHEN], api, change).await.unwrap()
+    Stage::open_with(&[&KITCHEN], support::api(), change).await.unwrap()
 }
 
 async fn advance(stage: &Stage, caller: As, by: Duration) -> Result<(), Status> {

@@ -4,12 +4,16 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::ListenTls;
+
 /// The gateway's REST listener.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpSettings {
     /// Address and port.
     pub listen: SocketAddr,
+    /// TLS, off unless there is a certificate.
+    pub tls: ListenTls,
     /// The origins whose pages may call from a browser, separated by commas; `*` is any, empty none.
     pub cors_origins: String,
     /// A file with how the gateway treats each method, in the form of `gateway/policies.toml`; read
@@ -26,6 +30,7 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls: ListenTls::default(),
             cors_origins: String::new(),
             policies: String::new(),
             proxies: 0,

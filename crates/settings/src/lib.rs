@@ -26,6 +26,7 @@ mod database;
 mod http;
 mod ssl;
 mod telemetry;
+mod tls;
 
 use std::{collections::BTreeMap, fmt, fs, net::SocketAddr, path::Path, time::Duration};
 
@@ -39,6 +40,7 @@ pub use self::{
     http::{HttpSettings, Ops},
     ssl::SslMode,
     telemetry::{LogFormat, OtlpSettings, TelemetrySettings},
+    tls::{ListenTls, PeerTls},
 };
 
 /// Everything that can be set.
@@ -72,11 +74,13 @@ pub struct Settings {
 pub struct GrpcSettings {
     /// Address and port; all services of the process answer here.
     pub listen: SocketAddr,
+    /// TLS, off unless there is a certificate. Others then reach the services at `https` addresses.
+    pub tls: ListenTls,
 }
 
 impl Default for GrpcSettings {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 50051)) }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 50051)), tls: ListenTls::default() }
     }
 }
 
@@ -91,12 +95,14 @@ pub struct PeerSettings {
     pub overrides: BTreeMap<String, String>,
     /// Connections to each endpoint.
     pub connections: usize,
+    /// TLS to those at an `https` address.
+    pub tls: PeerTls,
 }
 
 impl Default for PeerSettings {
     fn default() -> Self {
         let template = "http://127.0.0.1:50051".into();
-        Self { template, overrides: BTreeMap::new(), connections: 2 }
+        Self { template, overrides: BTreeMap::new(), connections: 2, tls: PeerTls::default() }
     }
 }
 
@@ -300,6 +306,9 @@ impl Settings {
         if self.peers.connections == 0 {
             return Err(configuration("peers.connections: must be 1 or more"));
         }
+        self.grpc.tls.check("grpc.tls")?;
+        self.http.tls.check("http.tls")?;
+        self.peers.tls.check()?;
         if self.http.ops == Ops::Open && !self.http.is_for_this_machine() {
             return Err(configuration(
                 "http.ops: may be open only on loopback, and without proxies",

@@ -14,6 +14,7 @@
 //!
 //! It refuses to pretend: the Postgres is one, and so are the sockets.
 
+mod certificates;
 pub mod proxy;
 mod python;
 pub mod stage;
@@ -38,6 +39,7 @@ use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
 pub use self::{
+    certificates::Certificates,
     python::python,
     wait::{eventually, until},
 };

@@ -83,21 +83,35 @@ and has some seconds more to close.
 {{- with .Values.config.deadline }}{{ div (add .drain_ms .shutdown_ms 999) 1000 | add 5 }}{{ end }}
 {{- end }}
 
+{{/* The Secret with the services' certificate, where they speak TLS. */}}
+{{- define "hansang.servicesTls" -}}
+{{- if eq (include "hansang.mode" .) "services" }}{{ .Values.tls.services.existingSecret }}{{ end }}
+{{- end }}
+
+{{/* (dict "root" $ "ask" "readiness"): Kubernetes' own gRPC probes speak no TLS. */}}
+{{- define "hansang.probe" -}}
+{{- if include "hansang.servicesTls" .root -}}
+exec: { command: [hansang, healthcheck, --service={{ .ask }}] }
+{{- else -}}
+grpc: { port: 50051, service: {{ .ask }} }
+{{- end }}
+{{- end }}
+
 {{/* Of the process alone in `liveness`: a database that is away is no reason to start anew. */}}
 {{- define "hansang.probes" -}}
 # Migrations, and a database that is still coming up, have three minutes.
 startupProbe:
-  grpc: { port: 50051, service: readiness }
+  {{ include "hansang.probe" (dict "root" . "ask" "readiness") }}
   periodSeconds: 2
   timeoutSeconds: 2
   failureThreshold: 90
 readinessProbe:
-  grpc: { port: 50051, service: readiness }
+  {{ include "hansang.probe" (dict "root" . "ask" "readiness") }}
   periodSeconds: 3
   timeoutSeconds: 2
   failureThreshold: 2
 livenessProbe:
-  grpc: { port: 50051, service: liveness }
+  {{ include "hansang.probe" (dict "root" . "ask" "liveness") }}
   periodSeconds: 10
   timeoutSeconds: 3
   failureThreshold: 3

@@ -3,7 +3,7 @@
 //! and `sslrootcert` are read here, everything else by the driver.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     str::FromStr as _,
     time::Duration,
 };
@@ -193,11 +193,6 @@ fn take_out(url: &mut String, key: &str) -> Option<String> {
 
 fn invalid(detail: String) -> Error {
     Error::new(Kind::Invalid, "DATABASE_URL", detail)
-}
-
-/// Reads a certificate's file for an error that names it.
-pub(super) fn unreadable(path: &Path, error: impl std::fmt::Display) -> Error {
-    invalid(format!("database.ssl_root_cert: {}: {error}", path.display()))
 }
 
 #[cfg(test)]

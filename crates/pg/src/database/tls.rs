@@ -5,17 +5,15 @@ use std::{path::Path, sync::Arc};
 
 use base::Error;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use settings::SslMode;
-
-use super::connector::unreadable;
 
 /// What a client of this mode checks.
 pub(super) fn client(mode: SslMode, root_cert: Option<&Path>) -> Result<ClientConfig, Error> {
@@ -24,7 +22,7 @@ pub(super) fn client(mode: SslMode, root_cert: Option<&Path>) -> Result<ClientCo
         (SslMode::Disable | SslMode::Prefer, _) | (SslMode::Require, None) => None,
         // As libpq: who gives a root certificate wants it used.
         (SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull, root_cert) => {
-            let roots = Arc::new(roots(root_cert)?);
+            let roots = Arc::new(tls::roots("database.ssl_root_cert", root_cert)?);
             let verifier =
                 WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider));
             Some(verifier.build().map_err(|error| Error::internal(format!("TLS: {error}")))?)
@@ -38,24 +36,6 @@ pub(super) fn client(mode: SslMode, root_cert: Option<&Path>) -> Result<ClientCo
         (_, chain) => Arc::new(Nameless { chain, provider }),
     };
     Ok(config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
-}
-
-fn roots(path: Option<&Path>) -> Result<RootCertStore, Error> {
-    let mut roots = RootCertStore::empty();
-    let Some(path) = path else {
-        let system = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(system.certs);
-        return Ok(roots);
-    };
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|e| unreadable(path, e))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| unreadable(path, error))?;
-        roots.add(certificate).map_err(|error| unreadable(path, error))?;
-    }
-    if roots.is_empty() {
-        return Err(unreadable(path, "holds no certificate"));
-    }
-    Ok(roots)
 }
 
 /// Does not ask for whom a certificate was issued; without a chain, nor by whom.
