@@ -4,6 +4,7 @@
 //! for. Databases are not read at one moment, and events are always on their way:
 //! what looks wrong is looked at again until it has changed or has stood still.
 
+mod checkout;
 mod findings;
 mod ledger;
 mod logs;
@@ -167,13 +168,14 @@ impl Verification {
             watch.begin(found, Instant::now());
             self.follow(&mut watch).await?;
         }
-        let rules: [&[Rule]; 6] = [
+        let rules: [&[Rule]; 7] = [
             progress::RULES,
             pending::RULES,
             ledger::RULES,
             products::RULES,
             orders::RULES,
             members::RULES,
+            checkout::RULES,
         ];
         Ok(watch.findings(rules.into_iter().flatten().copied()))
     }
@@ -182,6 +184,7 @@ impl Verification {
     async fn look_inside(&self, scope: &Scope, found: &mut Suspicions) -> Result<()> {
         let sources = &self.sources;
         ledger::check(sources, scope, found).await?;
+        checkout::check_inside(sources, scope, found).await?;
         products::check_stock(sources, scope, found).await?;
         logs::check(sources, scope, found).await?;
         progress::check_logs(sources, scope, found).await?;
@@ -193,6 +196,7 @@ impl Verification {
         let sources = &self.sources;
         orders::check(sources, scope, &self.rates, found).await?;
         members::check(sources, scope, found).await?;
+        checkout::check(sources, scope, found).await?;
         products::check_catalogue(sources, scope, found).await?;
         progress::check_progress(sources, scope, found).await?;
         pending::check(sources, found).await

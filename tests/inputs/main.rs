@@ -112,6 +112,8 @@ fn turned_away(answer: &Result<Value, Status>) -> Option<String> {
             // They may not leave.
             "orders under way",
             "there is a balance",
+            // They have few points.
+            "the balance is smaller",
         ]
         .iter()
         .any(|said| status.message().contains(said)),

@@ -114,6 +114,30 @@ impl Shop {
                 with_status(200, gone.rest.post(&path, json!({})).await.expect("an answer"));
                 json!({ "memberId": gone.id })
             }
+            "CreateCouponPolicy" => policy(field),
+            "GetCouponPolicy" => json!({ "policy": "welcome" }),
+            "UpdateCouponPolicy" => {
+                let mut policy = policy(field);
+                policy["policy"] = json!(self.coupon_policy().await);
+                policy
+            }
+            "IssueCoupons" => json!({ "policy": "welcome", "memberIds": [member] }),
+            "RedeemCoupon" => {
+                let body = json!({ "policy": self.coupon_policy().await, "memberIds": [member] });
+                let coupons = self.admin().post("/v1/coupons:issue", body).await.expect("issued");
+                let coupon = with_status(200, coupons).text("coupons/0/id");
+                let order = self.member.buys(std::slice::from_ref(&self.product.id), 1).await;
+                json!({
+                    "couponId": coupon, "orderId": order, "memberId": member, "goodsTotal": amount,
+                })
+            }
+            "SpendPoints" => {
+                let order = self.member.buys(std::slice::from_ref(&self.product.id), 1).await;
+                json!({ "orderId": order, "memberId": member, "points": 1 })
+            }
+            "ReleaseCoupon" | "ReleasePoints" => {
+                json!({ "orderId": self.order, "memberId": member })
+            }
             "GrantRole" | "RevokeRole" => {
                 json!({ "memberId": self.deployment.member(0).await.id, "role": 2 })
             }
@@ -212,7 +236,7 @@ impl Shop {
             "GetDelivery" => json!({ "deliveryId": self.delivery }),
             "ListProducts" | "ListOrders" | "ListPayments" | "ListDeliveries"
             | "ListNotifications" | "ListPayouts" | "ListDeposits" | "ListAuditEntries"
-            | "ParkedEvents.List" | "ListLogLosses" => json!({}),
+            | "ParkedEvents.List" | "ListLogLosses" | "ListCouponPolicies" => json!({}),
             _ => json!({ "memberId": member }),
         }
     }
@@ -257,6 +281,17 @@ impl Shop {
         with_status(201, deposit).text("id")
     }
 
+    /// A policy of its own.
+    async fn coupon_policy(&self) -> String {
+        let made = self.admin().post("/v1/couponPolicies", policy("")).await.expect("an answer");
+        with_status(201, made).text("policy")
+    }
+
+    /// An admin, signed in.
+    fn admin(&self) -> Rest {
+        self.deployment.rest().with_token(self.admin.clone())
+    }
+
     /// The seller, signed in.
     pub(crate) fn seller(&self) -> Rest {
         self.deployment.rest().with_token(self.seller.clone())
@@ -292,6 +327,19 @@ impl Shop {
             }
         }
     }
+}
+
+/// On what terms coupons are issued: with an amount, or with the share that a field is of.
+fn policy(field: &str) -> Value {
+    let share = ["discount.percent", "discount.maximum"];
+    let discount = if share.iter().any(|of| field.starts_with(of)) {
+        json!({ "percent": 10, "maximum": won(1_000) })
+    } else {
+        json!({ "amount": won(1_000) })
+    };
+    json!({
+        "displayName": "Coupon", "discount": discount, "minimumTotal": won(0), "validDays": 30,
+    })
 }
 
 /// A bank account.

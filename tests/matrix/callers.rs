@@ -236,6 +236,8 @@ impl World {
             ("product_ids", text(&self.product)),
             ("subject_id", text(&id)),
             ("template", text("payment-approved")),
+            ("policy", text("welcome")),
+            ("member_ids", text(&id)),
             ("email", text(&email)),
             ("password", text("correct horse")),
             ("currency_code", text("KRW")),

@@ -55,6 +55,10 @@ const COUPON: &str = "no member who is WITHDRAWN has a coupon that is ISSUED";
 const WELCOME: &str =
     "each member got one coupon, one message to the admin went out, and the flags say so";
 const GONE: &str = "order knows each member who has withdrawn, and no other";
+const REDEEMED: &str = "each coupon that is REDEEMED belongs to one order, which says so";
+const KEPT: &str = "no order has a coupon or has spent points that is cancelled, or unknown";
+const LOTS: &str =
+    "each member's points are the sum of their entries, and what their lots have left";
 
 /// The order that waits for its deposit, as if order had not heard that payment does.
 const UNHEARD: [(&str, &str); 2] = [
@@ -177,7 +181,7 @@ pub(crate) const BREAKS: &[Break] = &[
     ),
     broken(&[KNOWN], &[("delivery", "delete from delivery where state = 'REFUSED'")]),
     broken(
-        &[KNOWN],
+        &[KNOWN, LOTS],
         &[
             ("mileage", "delete from mileage_entry where state = 'CANCELLED'"),
             ("mypage", "delete from mileage_view where cancelled"),
@@ -246,14 +250,14 @@ pub(crate) const BREAKS: &[Break] = &[
         )],
     ),
     broken(
-        &[EARNED],
+        &[EARNED, LOTS],
         &[
             ("mileage", "delete from mileage_entry where state = 'EARNED'"),
             ("mypage", "delete from mileage_view where not cancelled"),
         ],
     ),
     broken(
-        &[RATE],
+        &[RATE, LOTS],
         &[
             ("mileage", "update mileage_entry set points = points + 1"),
             ("mypage", "update mileage_view set points = points + 1"),
@@ -369,10 +373,65 @@ pub(crate) const BREAKS: &[Break] = &[
     broken(
         &[WELCOME],
         &[
-            ("coupon", "delete from coupon where state = 'ISSUED'"),
+            ("coupon", "delete from member_coupon where state = 'ISSUED'"),
             ("mypage", "delete from coupon_view where not cancelled"),
         ],
     ),
+    broken(&[WELCOME], &[("coupon", "delete from coupon where state = 'ISSUED'")]),
+    broken(
+        &[REDEEMED],
+        &[
+            (
+                "coupon",
+                "update member_coupon set state = 'REDEEMED', order_id = gen_random_uuid()
+                 where state = 'ISSUED'",
+            ),
+            ("mypage", "update coupon_view set state = 'REDEEMED' where state = 'ISSUED'"),
+        ],
+    ),
+    broken(
+        &[KEPT],
+        &[
+            (
+                "coupon",
+                "update member_coupon set state = 'REDEEMED', order_id = '00000000-0000-7000-8000-000000000000'
+                 where state = 'ISSUED' and id = (select max(id::text)::uuid from member_coupon
+                   where state = 'ISSUED');
+                 insert into redemption (order_id, member_id, coupon_id, state)
+                 select order_id, member_id, id, state from member_coupon where state = 'REDEEMED'",
+            ),
+            (
+                "mypage",
+                "update coupon_view set state = 'REDEEMED'
+                 where coupon_id = (select max(coupon_id::text)::uuid from coupon_view
+                   where state = 'ISSUED')",
+            ),
+        ],
+    ),
+    broken(
+        &[KEPT],
+        &[(
+            "mileage",
+            "insert into mileage_spend (order_id, member_id, entry_id, state)
+             values (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'SPENT')",
+        )],
+    ),
+    broken(
+        &[LOTS],
+        &[
+            ("mileage", "update mileage_lot set remaining = remaining - 1 where remaining > 0"),
+            ("mypage", "update lot_view set remaining = remaining - 1 where remaining > 0"),
+        ],
+    ),
+    broken(
+        &[LOTS],
+        &[(
+            "mileage",
+            "insert into mileage_account (member_id, debt) values (gen_random_uuid(), 1)",
+        )],
+    ),
+    broken(&[POINTS], &[("mypage", "update lot_view set remaining = remaining + 1")]),
+    broken(&[POINTS], &[("mypage", "delete from movement_view")]),
     broken(
         &[WELCOME],
         &[
@@ -387,7 +446,7 @@ pub(crate) const BREAKS: &[Break] = &[
         &[("member", "update member set coupon_cancelled = true where state = 'ACTIVE'")],
     ),
     broken(&[GONE], &[("order", "delete from withdrawn_member")]),
-    broken(&[POINTS], &[("mypage", "update coupon_view set cancelled = not cancelled")]),
+    broken(&[POINTS], &[("mypage", "update coupon_view set state = 'EXPIRED'")]),
     broken(&[POINTS], &[("mypage", "update mileage_view set points = points + 1")]),
     broken(&[POINTS], &[("mypage", "delete from mileage_view where cancelled")]),
     broken(&[POINTS], &[("mypage", "update member_view set admin_notified = false")]),

@@ -31,9 +31,9 @@ const GAPS: &[(&str, &str)] = &[
         "coupon",
         "select 'coupon ' || c.id || ' is ' || c.state || ' at version ' || c.version
            || ', its log has ' || count(e.id) || ' events'
-         from coupon c left join event e on e.aggregate_id = c.id
-         where c.state not in ('NEW', 'REFUSED') and ($1::uuid[] is null or c.member_id = any($1))
-         group by c.member_id, c.id, c.state, c.version
+         from member_coupon c left join event e on e.aggregate_id = c.id
+         where $1::uuid[] is null or c.member_id = any($1)
+         group by c.id
          having count(e.id) <> c.version or coalesce(max(e.aggregate_version), 0) <> c.version",
     ),
     (

@@ -1,4 +1,4 @@
-//! Members and what they hold: a coupon and a message for signing up, nothing for
+//! Members and what they hold: a coupon and a message for signing up, no coupon for
 //! who has withdrawn, and a page that shows it as it is.
 
 use std::collections::BTreeSet;
@@ -25,8 +25,12 @@ const MEMBERS: &str = "
     select id, state, coupon_issued, coupon_cancelled, admin_notified from member
     where $1::uuid[] is null or id = any($1) order by id";
 
-const COUPONS: &str = "
+const SIGNED_UP: &str = "
     select member_id, id, state from coupon
+    where $1::uuid[] is null or member_id = any($1) order by member_id";
+
+const COUPONS: &str = "
+    select member_id, id, state from member_coupon
     where $1::uuid[] is null or member_id = any($1) order by member_id";
 
 const ADMIN: &str = "
@@ -38,7 +42,7 @@ const PAGES: &str = "
     where registered and ($1::uuid[] is null or member_id = any($1)) order by member_id";
 
 const SHOWN: &str = "
-    select member_id, coupon_id, cancelled from coupon_view
+    select member_id, coupon_id, state from coupon_view
     where $1::uuid[] is null or member_id = any($1) order by member_id";
 
 const WITHDRAWN: &str = "
@@ -48,6 +52,7 @@ const WITHDRAWN: &str = "
 /// What others know of members, list by list.
 struct Lists {
     members: Sorted,
+    signed_up: Sorted,
     coupons: Sorted,
     admin: Sorted,
     pages: Sorted,
@@ -59,14 +64,16 @@ struct Lists {
 #[derive(Debug, Default)]
 struct Whole {
     member: Option<Member>,
+    /// What became of their sign-up: the id of the coupon for it, and its state.
+    signed_up: Vec<(Uuid, String)>,
     /// Ids and states.
-    coupons: Vec<(Uuid, String)>,
+    coupons: BTreeSet<(Uuid, String)>,
     /// Messages to the admin.
     admin: usize,
     /// Whether My Page shows them, as withdrawn, and as known to the admin.
     page: Option<(bool, bool)>,
-    /// Ids, and whether they are shown as cancelled.
-    shown: BTreeSet<(Uuid, bool)>,
+    /// Ids and states, as they are shown.
+    shown: BTreeSet<(Uuid, String)>,
     /// Order takes nothing from them any more.
     withdrawn: bool,
 }
@@ -102,6 +109,7 @@ impl Lists {
         let list = async |service, sql| sources.sorted(service, sql, scope.ids()).await;
         Ok(Self {
             members: list("member", MEMBERS).await?,
+            signed_up: list("coupon", SIGNED_UP).await?,
             coupons: list("coupon", COUPONS).await?,
             admin: list("notification", ADMIN).await?,
             pages: list("mypage", PAGES).await?,
@@ -112,8 +120,8 @@ impl Lists {
 
     /// The next member that anyone knows of.
     fn next(&self) -> Option<Uuid> {
-        let Self { members, coupons, admin, pages, shown, withdrawn } = self;
-        let lists = [members, coupons, admin, pages, shown, withdrawn];
+        let Self { members, signed_up, coupons, admin, pages, shown, withdrawn } = self;
+        let lists = [members, signed_up, coupons, admin, pages, shown, withdrawn];
         lists.into_iter().filter_map(Sorted::id).min()
     }
 
@@ -122,8 +130,11 @@ impl Lists {
         while let Some(row) = self.members.take(id).await? {
             whole.member = Some(member(&row));
         }
+        while let Some(row) = self.signed_up.take(id).await? {
+            whole.signed_up.push((row.get(1), row.get(2)));
+        }
         while let Some(row) = self.coupons.take(id).await? {
-            whole.coupons.push((row.get(1), row.get(2)));
+            whole.coupons.insert((row.get(1), row.get(2)));
         }
         while self.admin.take(id).await?.is_some() {
             whole.admin += 1;
@@ -155,9 +166,9 @@ impl Whole {
         self.member.as_ref().map_or("unknown", |member| &member.state)
     }
 
-    /// How many of their coupons are in this state.
-    fn coupons(&self, state: &str) -> usize {
-        self.coupons.iter().filter(|(_, of)| of == state).count()
+    /// Whether one of their coupons is in this state.
+    fn has(&self, state: &str) -> bool {
+        self.coupons.iter().any(|(_, of)| of == state)
     }
 
     fn keeps(&self) -> Option<String> {
@@ -166,25 +177,35 @@ impl Whole {
         coupon.map(|(id, _)| format!("is WITHDRAWN and has the coupon {id}"))
     }
 
+    /// Whether coupon knows the member as one who is in this state.
+    fn welcomed(&self, state: &str) -> bool {
+        let [(id, signed_up)] = self.signed_up.as_slice() else {
+            return self.signed_up.is_empty() && !matches!(state, "ACTIVE" | "WITHDRAWN");
+        };
+        let got = self.coupons.iter().any(|(coupon, _)| coupon == id);
+        match (state, &**signed_up) {
+            // One that withdrew first has a tombstone.
+            ("WITHDRAWN" | "WITHDRAWING", "REFUSED") => self.coupons.is_empty(),
+            // That a withdrawn one is kept all the same is for another rule.
+            ("ACTIVE", state) => state == "ISSUED" && got,
+            _ => got,
+        }
+    }
+
     /// A coupon or a message that is missing, or not known of.
     fn unwelcome(&self) -> Option<String> {
-        let (issued, cancelled) = (self.coupons("ISSUED"), self.coupons("CANCELLED"));
+        let (issued, cancelled) = (!self.coupons.is_empty(), self.has("CANCELLED"));
         let (admin, state) = (self.admin, self.state());
+        let count = self.coupons.len();
         let Some(member) = &self.member else {
-            let known = issued + cancelled + admin > 0;
-            return known.then(|| format!("is unknown, with {} coupons", issued + cancelled));
+            let known = count + admin > 0;
+            return known.then(|| format!("is unknown, with {count} coupons"));
         };
-        let welcome = match state {
-            "ACTIVE" => (issued, cancelled) == (1, 0),
-            // One that is kept all the same is for another rule; that withdrew first has a tombstone.
-            "WITHDRAWN" => self.coupons.len() == 1,
-            _ => self.coupons.len() <= 1,
-        };
-        let leaves = state == "WITHDRAWING" || (state == "WITHDRAWN" && issued > 0);
+        let leaves = state == "WITHDRAWING" || (state == "WITHDRAWN" && self.has("ISSUED"));
         let flags = member.admin_notified == (admin > 0)
-            && (leaves || member.coupon_issued == (issued + cancelled > 0))
-            && (leaves || member.coupon_cancelled == (cancelled > 0));
-        (!welcome || admin != 1 || !flags).then(|| {
+            && (leaves || member.coupon_issued == issued)
+            && (leaves || member.coupon_cancelled == cancelled);
+        (!self.welcomed(state) || admin != 1 || !flags).then(|| {
             let states: Vec<_> = self.coupons.iter().map(|(_, state)| state).collect();
             let said = |flag| if flag { "yes" } else { "no" };
             format!(
@@ -204,7 +225,7 @@ impl Whole {
             .then(|| format!("is {}, order knows them as {known}", self.state()))
     }
 
-    /// What My Page shows otherwise, or not at all. Tombstones are not shown.
+    /// What My Page shows otherwise, or not at all.
     fn misshown(&self) -> Option<String> {
         let said = self.member.as_ref().map(|_| (self.state() == "WITHDRAWN", self.admin > 0));
         if said != self.page {
@@ -217,14 +238,12 @@ impl Whole {
             };
             return Some(format!("is shown {}, not {}", word(self.page), word(said)));
         }
-        let coupons = self.coupons.iter().filter(|(_, it)| matches!(&**it, "ISSUED" | "CANCELLED"));
-        let said: BTreeSet<_> = coupons.map(|(id, state)| (*id, state == "CANCELLED")).collect();
-        (said != self.shown).then(|| {
-            let words = |coupons: &BTreeSet<(Uuid, bool)>| -> Vec<&str> {
-                let word = |cancelled| if cancelled { "CANCELLED" } else { "ISSUED" };
-                coupons.iter().map(|(_, cancelled)| word(*cancelled)).collect()
+        (self.coupons != self.shown).then(|| {
+            let words = |coupons: &BTreeSet<(Uuid, String)>| -> Vec<String> {
+                coupons.iter().map(|(_, state)| state.clone()).collect()
             };
-            format!("is shown with coupons {:?}, not {:?}", words(&self.shown), words(&said))
+            let (shown, said) = (words(&self.shown), words(&self.coupons));
+            format!("is shown with coupons {shown:?}, not {said:?}")
         })
     }
 }
@@ -246,10 +265,11 @@ mod tests {
         };
         Whole {
             member: Some(member),
-            coupons: vec![(ID, coupon.into())],
+            signed_up: vec![(ID, coupon.into())],
+            coupons: issued.then(|| (ID, coupon.into())).into_iter().collect(),
             admin: 1,
             page: Some((gone, true)),
-            shown: issued.then_some((ID, cancelled)).into_iter().collect(),
+            shown: issued.then(|| (ID, coupon.into())).into_iter().collect(),
             withdrawn: gone,
         }
     }
@@ -278,6 +298,7 @@ mod tests {
             (whole.unwelcome().is_some(), whole.misshown().is_some())
         };
         assert_eq!(lost(|whole| whole.coupons.clear()), (true, true));
+        assert_eq!(lost(|whole| whole.signed_up.clear()), (true, false));
         assert_eq!(lost(|whole| whole.shown.clear()), (false, true));
         assert_eq!(lost(|whole| whole.page = None), (false, true));
         assert_eq!(lost(|whole| whole.admin = 0), (true, true));

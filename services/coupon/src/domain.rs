@@ -1,17 +1,29 @@
-//! The life of a coupon: no clock, no network, no SQL.
+//! What becomes of a member's sign-up, which decides whether they may hold coupons: no
+//! clock, no network, no SQL. `coupon` has the life of each, `terms` what it is good for.
 
 #![warn(clippy::arithmetic_side_effects, reason = "the same in every domain")]
+
+pub(crate) mod coupon;
+pub(crate) mod terms;
 
 base::id!(
     /// Identifies a coupon.
     CouponId
 );
 base::id!(
+    /// Identifies a policy.
+    PolicyId
+);
+base::id!(
+    /// Identifies an order; of the order context.
+    OrderId
+);
+base::id!(
     /// Identifies a member; of the member context.
     MemberId
 );
 
-/// How far a coupon has come.
+/// How far a member has come, and the coupon for signing up with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// Nothing decided yet; never stored beyond a transaction.
@@ -40,6 +52,14 @@ impl State {
             (Self::New, Fact::Withdrawing) => Self::Refused,
             (Self::Issued, Fact::Withdrawing) => Self::Cancelled,
             (Self::Issued, Fact::Registered) | (Self::Cancelled | Self::Refused, _) => self,
+        }
+    }
+
+    /// Whether the member has withdrawn, and may hold no coupon.
+    pub(crate) fn withdrawn(self) -> bool {
+        match self {
+            Self::Cancelled | Self::Refused => true,
+            Self::New | Self::Issued => false,
         }
     }
 }

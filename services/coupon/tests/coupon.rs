@@ -1,4 +1,7 @@
-//! Coupon through gRPC on real Postgres; the test plays the member context.
+//! Coupon through gRPC on real Postgres; the test plays the member and order contexts.
+
+#[path = "coupon/checkout.rs"]
+mod checkout;
 
 use std::{
     sync::{
@@ -15,6 +18,7 @@ use contracts::{
         coupon_service_client::CouponServiceClient,
     },
     member::v1::{MemberEvent, MemberRegistered, member_event::Event},
+    order::v1::OrderEvent,
 };
 use eventlog::Draft;
 use pg::Database;
@@ -36,6 +40,15 @@ static MEMBER: Service = Service {
     },
 };
 
+static ORDER: Service = Service {
+    name: "order",
+    migrations: pg::migrations![],
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<OrderEvent>();
+        Ok(())
+    },
+};
+
 struct Shop {
     stage: Stage,
     coupons: CouponServiceClient<tonic::transport::Channel>,
@@ -46,7 +59,8 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Self {
-        let stage = Stage::open(&[&coupon::SERVICE, &MEMBER], &contracts::API).await;
+        let services = [&coupon::SERVICE, &MEMBER, &ORDER];
+        let stage = Stage::open(&services, &contracts::API).await;
         let coupons = CouponServiceClient::new(stage.channel());
         let (database, members) = (stage.database("coupon"), stage.database("member"));
         Self { stage, coupons, database, members, published: AtomicI64::new(0) }
@@ -73,7 +87,8 @@ impl Shop {
             let mut reader = self.database.read().await.expect("reads");
             let row = reader
                 .query_one(
-                    "select max(position), (select count(*) from parked) from checkpoint",
+                    "select max(position) filter (where source = 'member'),
+                       (select count(*) from parked) from checkpoint",
                     &[],
                 )
                 .await

@@ -1,4 +1,5 @@
 //! What a payment earns, and that it is taken back once: no clock, no network, no SQL.
+//! What is left of it is in [`account`].
 
 #![warn(clippy::arithmetic_side_effects, reason = "points that wrap are points out of nowhere")]
 
@@ -6,6 +7,8 @@ use std::ops::RangeInclusive;
 
 use base::{Error, Money, Refuse, error::Kind, input};
 use serde::Deserialize;
+
+pub(crate) mod account;
 
 base::id!(
     /// Identifies an entry.
@@ -175,19 +178,35 @@ impl Entry {
 pub(crate) enum Refusal {
     #[error("the payment was cancelled before it earned anything")]
     PaymentCancelled,
+    #[error("the balance is smaller")]
+    InsufficientPoints,
+    #[error("the order has spent another number of points")]
+    OtherPoints,
+    #[error("the order was cancelled before it spent points")]
+    OrderCancelled,
 }
 
 impl Refuse for Refusal {
     fn kind(&self) -> Kind {
         match self {
-            Self::PaymentCancelled => Kind::Conflict,
+            Self::PaymentCancelled | Self::InsufficientPoints | Self::OrderCancelled => {
+                Kind::Conflict
+            }
+            Self::OtherPoints => Kind::Invalid,
         }
     }
 
     fn reason(&self) -> &'static str {
         match self {
             Self::PaymentCancelled => "PAYMENT_CANCELLED",
+            Self::InsufficientPoints => "INSUFFICIENT_POINTS",
+            Self::OtherPoints => "INVALID_FIELD",
+            Self::OrderCancelled => "ORDER_CANCELLED",
         }
+    }
+
+    fn field(&self) -> Option<String> {
+        matches!(self, Self::OtherPoints).then(|| "points".to_owned())
     }
 }
 

@@ -1,10 +1,16 @@
-//! Mileage: the points that payments earn.
+//! Mileage: the points that payments earn, and orders are paid with.
 //!
-//! - **Entry**: one a payment: EARNED when it is approved, CANCELLED when it is cancelled;
-//!   REFUSED (unseen) when it was cancelled before mileage heard of it.
+//! - **Entry**: what changed a member's points. One a payment is EARNED when it is approved, CANCELLED
+//!   when it is cancelled; REFUSED (unseen) when it was cancelled before mileage heard of it. *Movements*
+//!   are the others: SPEND, RESTORE, REVOKE, EXPIRE.
 //! - **Points**: a share of what was paid, 1% unless the configuration says otherwise,
 //!   rounded down.
-//! - **Balance**: the points of a member's EARNED entries. It is summed, not kept.
+//! - **Lot**: what is left of what a payment earned, until it expires. The lots that expire first are
+//!   spent first, and get back what was spent of them when the order is cancelled.
+//! - **Debt**: what was taken back after it had been spent, and no lot has. Whatever comes in fills it.
+//! - **Balance**: what the lots have left, less the debt: the sum of all entries.
+//! - **Spend**: what one order did with points: SPENT, RELEASED when it was cancelled; REFUSED (unseen)
+//!   when it was cancelled before mileage heard of it.
 //!
 //! Payment calls, so that the points are there at once; whether the call or the
 //! event comes first, or the call never, the entry is the same.
@@ -16,6 +22,7 @@ mod service;
 mod settings;
 mod store;
 mod wire;
+mod worker;
 
 use ::settings::Settings;
 use base::Error;
@@ -26,20 +33,24 @@ use settings::MileageSettings;
 
 /// The mileage service.
 pub const SERVICE: Service =
-    Service { name: "mileage", migrations: pg::migrations!["V1__mileage"], build };
+    Service { name: "mileage", migrations: pg::migrations!["V1__mileage", "V2__lots"], build };
 
 /// How many points a payment earns with these settings: per won, in basis points.
 pub fn basis_points(settings: &Settings) -> Result<u32, Error> {
-    let MileageSettings { basis_points: rate } = settings.own(SERVICE.name)?;
+    let MileageSettings { basis_points: rate, .. } = settings.own(SERVICE.name)?;
     Ok(rate.basis_points())
 }
 
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
-    let MileageSettings { basis_points: rate } = builder.own_settings()?;
-    let mileage = service::Mileage::new(builder.database(), rate);
+    let settings: MileageSettings = builder.own_settings()?;
+    let (rate, expire_after) = (settings.basis_points, settings.expire_after());
+    let mileage = service::Mileage { database: builder.database(), rate, expire_after };
+    let worker = worker::Worker { database: builder.background() };
     builder
         .serve(MileageServiceServer::new(mileage))
         .publish::<MileageEvent>()
-        .follow(policy::Payments { rate })?;
+        .work(worker)
+        .follow(policy::Payments { rate, expire_after })?
+        .follow(policy::Orders)?;
     Ok(())
 }

@@ -1,33 +1,33 @@
 //! The mileage service's calls: parse, call, render.
 
-use std::mem;
+use std::{mem, time::Duration};
 
-use base::Error;
+use base::{Error, input};
 use contracts::mileage::v1::{
-    self as pb, EarnRequest, GetMileageRequest, ListMileageEntriesRequest,
-    ListMileageEntriesResponse, mileage_service_server::MileageService,
+    self as pb, EarnRequest, ExpiringPoints, GetMileageRequest, ListMileageEntriesRequest,
+    ListMileageEntriesResponse, ReleasePointsRequest, ReleasePointsResponse, SpendPointsRequest,
+    SpendPointsResponse, mileage_service_server::MileageService,
 };
-use eventlog::facts::{self, Learned};
 use pg::Database;
 use server::Incoming;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    domain::{Fact, MemberId, OrderId, Paid, PaymentId, Rate},
-    store::{self, Filter, Known, Stored},
+    domain::{Fact, MemberId, OrderId, Paid, PaymentId, Rate, account::SPEND},
+    store::{
+        self, Learned,
+        read::{self, Filter, Line},
+        spend::{self, Released},
+    },
     wire,
 };
 
 /// Answers calls about members' points.
 pub(crate) struct Mileage {
-    database: Database,
-    rate: Rate,
-}
-
-impl Mileage {
-    pub(crate) fn new(database: Database, rate: Rate) -> Self {
-        Self { database, rate }
-    }
+    pub(crate) database: Database,
+    pub(crate) rate: Rate,
+    /// How long after they were earned points expire.
+    pub(crate) expire_after: Duration,
 }
 
 #[tonic::async_trait]
@@ -38,8 +38,13 @@ impl MileageService for Mileage {
     ) -> Result<Response<pb::Mileage>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let mut reader = self.database.read().await?;
-        let balance = store::balance(&mut reader, MemberId(member)).await?.get();
-        Ok(Response::new(pb::Mileage { member_id: incoming.message.member_id, balance }))
+        let balance = read::balance(&mut reader, MemberId(member)).await?;
+        let (points, before) = (balance.expiring, Some(balance.before.into()));
+        Ok(Response::new(pb::Mileage {
+            member_id: incoming.message.member_id,
+            balance: balance.points,
+            expiring_soon: Some(ExpiringPoints { points, before }),
+        }))
     }
 
     async fn list_mileage_entries(
@@ -58,8 +63,8 @@ impl MileageService for Mileage {
             .transpose()?;
         let filter = Filter { member: MemberId(member), payment, order };
         let mut reader = self.database.read().await?;
-        let entries = store::list(&mut reader, &filter, page).await?;
-        let entries = entries.iter().map(|stored| (stored.entry.id.0, render(stored)));
+        let entries = read::list(&mut reader, &filter, page).await?;
+        let entries = entries.iter().map(|line| (line.id().0, render(line)));
         let (entries, next_page_token) = page.cut(entries);
         Ok(Response::new(ListMileageEntriesResponse { entries, next_page_token }))
     }
@@ -73,32 +78,51 @@ impl MileageService for Mileage {
         let payment = PaymentId::parse("paymentId", &message.payment_id)?;
         let paid = Paid::parse("amount", message.amount.as_ref().map(contracts::Money::parts))?;
         let approved = Learned {
-            key: payment,
-            fact: Known {
-                order: OrderId::parse("orderId", &message.order_id)?,
-                member: MemberId(member),
-                fact: Fact::Approved(self.rate.points(paid)),
-            },
+            payment,
+            order: OrderId::parse("orderId", &message.order_id)?,
+            member: MemberId(member),
+            fact: Fact::Approved(self.rate.points(paid)),
             cause: None,
         };
         let mut tx = self.database.begin().await?;
-        let mut entries = facts::learn::<Stored>(&mut tx, &[approved]).await?;
+        let mut entries = store::learn(&mut tx, &[approved], self.expire_after).await?;
         tx.commit().await?;
         let stored = entries.remove(&payment).ok_or_else(|| Error::internal("no entry"))?;
         stored.entry.earned().map_err(Error::from)?;
-        Ok(Response::new(render(&stored)))
+        Ok(Response::new(wire::entry(&stored)))
+    }
+
+    async fn spend_points(
+        &self,
+        request: Request<SpendPointsRequest>,
+    ) -> Result<Response<SpendPointsResponse>, Status> {
+        let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let order = OrderId::parse("orderId", &incoming.message.order_id)?;
+        let points = input::number("points", incoming.message.points, &SPEND)?;
+        let mut tx = self.database.begin().await?;
+        let entry = spend::spend(&mut tx, (order, MemberId(member)), points).await?;
+        tx.commit().await?;
+        Ok(Response::new(SpendPointsResponse { entry: Some(wire::movement(&entry)) }))
+    }
+
+    async fn release_points(
+        &self,
+        request: Request<ReleasePointsRequest>,
+    ) -> Result<Response<ReleasePointsResponse>, Status> {
+        let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let order = OrderId::parse("orderId", &incoming.message.order_id)?;
+        let released = Released { order, member: MemberId(member), cause: None };
+        let mut tx = self.database.begin().await?;
+        let points = spend::release(&mut tx, &[released]).await?;
+        tx.commit().await?;
+        let points = points.get(&order).copied().unwrap_or_default();
+        Ok(Response::new(ReleasePointsResponse { points }))
     }
 }
 
-fn render(stored: &Stored) -> pb::MileageEntry {
-    let entry = &stored.entry;
-    pb::MileageEntry {
-        id: entry.id.to_string(),
-        payment_id: entry.payment.to_string(),
-        order_id: entry.order.to_string(),
-        member_id: entry.member.to_string(),
-        points: entry.points.get(),
-        state: wire::state(entry.state).into(),
-        create_time: Some(stored.create_time.into()),
+fn render(line: &Line) -> pb::MileageEntry {
+    match line {
+        Line::Earned(stored) => wire::entry(stored),
+        Line::Moved(stored) => wire::movement(stored),
     }
 }

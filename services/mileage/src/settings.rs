@@ -1,14 +1,32 @@
 //! What mileage can be told on its own: the section `[service.mileage]`.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use crate::domain::Rate;
 
 /// The section `[service.mileage]`.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct MileageSettings {
     /// Points per won paid, in basis points: 100, when absent, is 1%; at most 10,000. What was
     /// earned before a change stays as it is.
     pub(crate) basis_points: Rate,
+    /// How long after they were earned points expire, in seconds: 31,536,000, when absent, are 365
+    /// days. What was earned before a change keeps its time.
+    expire_after_s: u32,
+}
+
+impl MileageSettings {
+    /// How long after they were earned points expire.
+    pub(crate) fn expire_after(&self) -> Duration {
+        Duration::from_secs(self.expire_after_s.into())
+    }
+}
+
+impl Default for MileageSettings {
+    fn default() -> Self {
+        Self { basis_points: Rate::default(), expire_after_s: 365 * 24 * 60 * 60 }
+    }
 }

@@ -1,34 +1,47 @@
-//! All the SQL of mileage entries.
+//! All the SQL of mileage. Locks go from the member's account to the payment, or the
+//! order, each sorted by id.
 
-use std::{collections::BTreeMap, time::SystemTime};
+pub(crate) mod account;
+pub(crate) mod read;
+pub(crate) mod spend;
 
-use base::{Error, id::Uuid, page::Page};
-use eventlog::{
-    Draft,
-    facts::{self, Aggregate, Learned},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, SystemTime},
 };
-use pg::{Reader, Tx};
+
+use base::{Error, id::Uuid};
+use eventlog::{Draft, facts};
+use pg::{Cause, Tx};
 use tokio_postgres::{Row, types::ToSql};
 
+use self::account::{Accounts, expired};
 use crate::{
-    domain::{Entry, EntryId, Fact, MemberId, OrderId, Outcome, PaymentId, Points, State},
+    domain::{
+        Entry, EntryId, Fact, MemberId, OrderId, Outcome, PaymentId, Points, State, account::Kind,
+    },
     metrics, wire,
 };
 
 /// All that makes up an entry.
 macro_rules! select_entries {
     () => {
-        "select id, payment_id, order_id, member_id, points, state, version, create_time
+        "select id, payment_id, order_id, member_id, points, state, version, create_time,
+           (select expire_time from mileage_lot where entry_id = mileage_entry.id) as expire_time
          from mileage_entry"
     };
 }
 
-/// An entry as it is stored.
+/// What a payment earned, as it is stored.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) entry: Entry,
     pub(crate) create_time: SystemTime,
+    /// When what is left of it expires; none where nothing was earned.
+    pub(crate) expire_time: Option<SystemTime>,
     version: i64,
+    /// It has changed since it was read.
+    changed: bool,
 }
 
 impl Stored {
@@ -41,139 +54,173 @@ impl Stored {
             points: Points::stored(row.get("points")),
             state: State::named(row.get("state"))?,
         };
-        Ok(Self { entry, version: row.get("version"), create_time: row.get("create_time") })
+        Ok(Self {
+            entry,
+            create_time: row.get("create_time"),
+            expire_time: row.get("expire_time"),
+            version: row.get("version"),
+            changed: false,
+        })
     }
 }
 
-/// A fact about a payment.
-pub(crate) struct Known {
+/// A fact about a payment, and where it comes from.
+pub(crate) struct Learned {
+    pub(crate) payment: PaymentId,
     pub(crate) order: OrderId,
     pub(crate) member: MemberId,
     pub(crate) fact: Fact,
+    /// The event that said so; none for a call.
+    pub(crate) cause: Option<Cause>,
 }
 
-impl Aggregate for Stored {
-    type Key = PaymentId;
-    type Fact = Known;
-
-    /// Makes sure that each payment has an entry's row, NEW if need be.
-    async fn lock(
-        tx: &mut Tx,
-        facts: &[Learned<Self>],
-    ) -> Result<BTreeMap<PaymentId, Self>, Error> {
-        let payments: BTreeMap<PaymentId, &Known> =
-            facts.iter().map(|learned| (learned.key, &learned.fact)).collect();
-        let ids: Vec<Uuid> = payments.keys().map(|_| base::id::new()).collect();
-        let orders: Vec<Uuid> = payments.values().map(|known| known.order.0).collect();
-        let members: Vec<Uuid> = payments.values().map(|known| known.member.0).collect();
-        let payments: Vec<Uuid> = payments.into_keys().map(|payment| payment.0).collect();
-        let make = concat!(
-            "with made as (
-               insert into mileage_entry (id, payment_id, order_id, member_id, points, state)
-               select i, p, o, m, 0, 'NEW'
-               from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[])
-                 as learned (i, p, o, m)
-               on conflict (payment_id) do nothing
-               returning id, payment_id, order_id, member_id, points, state, version, create_time)
-             select * from (",
-            select_entries!(),
-            " where payment_id = any($2) order by payment_id for update) kept
-             union all select * from made"
-        );
-        let again = concat!(
-            select_entries!(),
-            " where payment_id = any($1) order by payment_id for update"
-        );
-        let params: &[&(dyn ToSql + Sync)] = &[&ids, &payments, &orders, &members];
-        let rows = facts::lock_or_make(tx, &payments, (make, params), again).await?;
-        rows.iter()
-            .map(|row| Self::from_row(row).map(|stored| (stored.entry.payment, stored)))
-            .collect()
+/// Takes facts in, in this order. Points that are earned expire after this time. Answers all that the
+/// facts are about, as it is then.
+pub(crate) async fn learn(
+    tx: &mut Tx,
+    facts: &[Learned],
+    expire_after: Duration,
+) -> Result<BTreeMap<PaymentId, Stored>, Error> {
+    if facts.is_empty() {
+        return Ok(BTreeMap::new());
     }
-
-    fn learn(&mut self, tx: &mut Tx, known: &Known) -> Option<Vec<Draft>> {
-        let outcome = self.entry.learn(known.fact);
+    let mut accounts = Accounts::lock(tx, facts.iter().map(|learned| learned.member)).await?;
+    let mut entries = lock(tx, facts).await?;
+    load(tx, facts, &entries, &mut accounts).await?;
+    let mut drafts = Vec::new();
+    for learned in facts {
+        let Some(stored) = entries.get_mut(&learned.payment) else { continue };
+        let outcome = stored.entry.learn(learned.fact);
         if outcome == Outcome::Unchanged {
-            return None;
+            continue;
         }
-        self.version += 1;
-        let points = self.entry.points;
+        (stored.version, stored.changed) = (stored.version + 1, true);
+        let points = stored.entry.points;
         tx.once_committed(move || metrics::changed(outcome, points));
-        let event = wire::event(&self.entry, outcome);
-        let entry = &self.entry;
-        let draft = |event| Draft::of(event, entry.id.0, self.version, entry.order.0);
-        Some(event.map(draft).into_iter().collect())
+        let caused = |draft: Draft| match &learned.cause {
+            Some(cause) => draft.caused_by(cause.clone()),
+            None => draft,
+        };
+        drafts.extend(change(stored, outcome, &mut accounts, expire_after).into_iter().map(caused));
     }
+    save(tx, &entries).await?;
+    for stored in entries.values_mut() {
+        let lot = accounts.lot(stored.entry.member, stored.entry.id);
+        stored.expire_time = stored.expire_time.or(lot.map(|lot| lot.expire_time));
+    }
+    accounts.save(tx).await?;
+    eventlog::append(tx, &drafts).await?;
+    Ok(entries)
+}
 
-    async fn save(tx: &mut Tx, changed: &[&Self]) -> Result<(), Error> {
-        let payments: Vec<Uuid> = changed.iter().map(|stored| stored.entry.payment.0).collect();
-        let points: Vec<i64> = changed.iter().map(|stored| stored.entry.points.get()).collect();
-        let states: Vec<&str> = changed.iter().map(|stored| stored.entry.state.name()).collect();
-        let versions: Vec<i64> = changed.iter().map(|stored| stored.version).collect();
-        tx.execute(
-            "update mileage_entry set points = n.points, state = n.state, version = n.version
-             from unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[])
-               as n(payment_id, points, state, version)
-             where mileage_entry.payment_id = n.payment_id",
-            &[&payments, &points, &states, &versions],
-        )
-        .await?;
-        Ok(())
+/// What an outcome means for the member's account. Answers the events.
+fn change(
+    stored: &Stored,
+    outcome: Outcome,
+    accounts: &mut Accounts,
+    expire_after: Duration,
+) -> Vec<Draft> {
+    let entry = &stored.entry;
+    let (id, member) = (entry.id, entry.member);
+    let draft = |event| Draft::of(event, id.0, stored.version, entry.order.0);
+    match outcome {
+        Outcome::Earned => {
+            let expire_time = accounts.now.checked_add(expire_after).unwrap_or(accounts.now);
+            accounts.change(member, |it, _| it.earn(id, entry.points.get(), expire_time));
+            vec![draft(wire::earned(entry, expire_time, accounts.tell(member)))]
+        }
+        Outcome::Cancelled => {
+            let movements = accounts.change(member, |it, now| it.revoke(id, now));
+            let mut entries = accounts.record(member, movements, None);
+            let revoked = |it: &account::StoredMovement| it.movement.kind == Kind::Revoke;
+            let revoke = entries.pop_if(|it| revoked(it));
+            let lots = accounts.tell(member);
+            let mut drafts = vec![draft(wire::cancelled(entry, revoke.as_ref(), lots))];
+            // What was due, and nobody had met yet.
+            drafts.extend(expired(member, &entries, Vec::new()));
+            drafts
+        }
+        Outcome::Refused | Outcome::Unchanged => Vec::new(),
     }
 }
 
-/// Reads a member's balance: the points of all EARNED entries.
-pub(crate) async fn balance(reader: &mut Reader, member: MemberId) -> Result<Points, Error> {
-    let row = reader
-        .query_one(
-            "select least(coalesce(sum(points), 0), 9223372036854775807)::bigint from mileage_entry
-             where member_id = $1 and state = 'EARNED'",
-            &[&member.0],
-        )
-        .await?;
-    Ok(Points::stored(row.get(0)))
+/// Makes sure that each payment has an entry's row, NEW if need be.
+async fn lock(tx: &mut Tx, facts: &[Learned]) -> Result<BTreeMap<PaymentId, Stored>, Error> {
+    let payments: BTreeMap<PaymentId, &Learned> =
+        facts.iter().map(|learned| (learned.payment, learned)).collect();
+    let ids: Vec<Uuid> = payments.keys().map(|_| base::id::new()).collect();
+    let orders: Vec<Uuid> = payments.values().map(|learned| learned.order.0).collect();
+    let members: Vec<Uuid> = payments.values().map(|learned| learned.member.0).collect();
+    let payments: Vec<Uuid> = payments.into_keys().map(|payment| payment.0).collect();
+    let make = concat!(
+        "with made as (
+           insert into mileage_entry (id, payment_id, order_id, member_id, points, state)
+           select i, p, o, m, 0, 'NEW'
+           from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[])
+             as learned (i, p, o, m)
+           on conflict (payment_id) do nothing
+           returning id, payment_id, order_id, member_id, points, state, version, create_time,
+             null::timestamptz as expire_time)
+         select * from (",
+        select_entries!(),
+        " where payment_id = any($2) order by payment_id for update) kept
+         union all select * from made"
+    );
+    let again =
+        concat!(select_entries!(), " where payment_id = any($1) order by payment_id for update");
+    let params: &[&(dyn ToSql + Sync)] = &[&ids, &payments, &orders, &members];
+    let rows = facts::lock_or_make(tx, &payments, (make, params), again).await?;
+    rows.iter()
+        .map(|row| Stored::from_row(row).map(|stored| (stored.entry.payment, stored)))
+        .collect()
 }
 
-/// Which entries to list.
-pub(crate) struct Filter {
-    pub(crate) member: MemberId,
-    pub(crate) payment: Option<PaymentId>,
-    pub(crate) order: Option<OrderId>,
+/// Reads the lots that payments which are cancelled take points out of: their own, and others where
+/// those have been spent.
+async fn load(
+    tx: &mut Tx,
+    facts: &[Learned],
+    entries: &BTreeMap<PaymentId, Stored>,
+    accounts: &mut Accounts,
+) -> Result<(), Error> {
+    let cancelled: BTreeSet<PaymentId> =
+        facts.iter().filter(|it| it.fact == Fact::Cancelled).map(|it| it.payment).collect();
+    let known = entries.values().filter(|it| cancelled.contains(&it.entry.payment));
+    let earned: Vec<&Entry> =
+        known.map(|it| &it.entry).filter(|it| it.state == State::Earned).collect();
+    let ids: Vec<Uuid> = earned.iter().map(|entry| entry.id.0).collect();
+    accounts.load(tx, &ids).await?;
+    let mut short: BTreeMap<MemberId, (bool, i128)> = BTreeMap::new();
+    for entry in earned {
+        let Some(lot) = accounts.lot(entry.member, entry.id) else { continue };
+        let (spent, wanted) = short.entry(entry.member).or_default();
+        *spent |= lot.remaining + lot.expired < lot.points || lot.expire_time <= accounts.now;
+        *wanted += i128::from(lot.points);
+    }
+    for (member, (spent, points)) in short {
+        if spent {
+            accounts.load_oldest(tx, member, points).await?;
+        }
+    }
+    Ok(())
 }
 
-/// Reads a page of a member's entries, newest first.
-pub(crate) async fn list(
-    reader: &mut Reader,
-    filter: &Filter,
-    page: Page,
-) -> Result<Vec<Stored>, Error> {
-    let (below, limit) = (page.below.unwrap_or(Uuid::max()), page.limit());
-    let member = filter.member.0;
-    let rows = match (filter.payment, filter.order.map(|order| order.0)) {
-        (Some(payment), order) => {
-            let sql = concat!(
-                select_entries!(),
-                " where payment_id = $1 and member_id = $2 and ($3::uuid is null or order_id = $3)
-                    and state <> 'REFUSED' and id < $4 limit $5"
-            );
-            reader.query(sql, &[&payment.0, &member, &order, &below, &limit]).await?
-        }
-        (None, Some(order)) => {
-            let sql = concat!(
-                select_entries!(),
-                " where order_id = $1 and member_id = $2 and state <> 'REFUSED' and id < $3
-                  order by id desc limit $4"
-            );
-            reader.query(sql, &[&order, &member, &below, &limit]).await?
-        }
-        (None, None) => {
-            let sql = concat!(
-                select_entries!(),
-                " where member_id = $1 and state <> 'REFUSED' and id < $2
-                  order by id desc limit $3"
-            );
-            reader.query(sql, &[&member, &below, &limit]).await?
-        }
-    };
-    rows.iter().map(Stored::from_row).collect()
+async fn save(tx: &mut Tx, entries: &BTreeMap<PaymentId, Stored>) -> Result<(), Error> {
+    let changed: Vec<&Stored> = entries.values().filter(|stored| stored.changed).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let payments: Vec<Uuid> = changed.iter().map(|stored| stored.entry.payment.0).collect();
+    let points: Vec<i64> = changed.iter().map(|stored| stored.entry.points.get()).collect();
+    let states: Vec<&str> = changed.iter().map(|stored| stored.entry.state.name()).collect();
+    let versions: Vec<i64> = changed.iter().map(|stored| stored.version).collect();
+    tx.execute(
+        "update mileage_entry set points = n.points, state = n.state, version = n.version
+         from unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[])
+           as n(payment_id, points, state, version)
+         where mileage_entry.payment_id = n.payment_id",
+        &[&payments, &points, &states, &versions],
+    )
+    .await?;
+    Ok(())
 }

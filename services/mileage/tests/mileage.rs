@@ -1,4 +1,7 @@
-//! Mileage through gRPC on real Postgres; the test plays the payment context.
+//! Mileage through gRPC on real Postgres; the test plays the payment and order contexts.
+
+#[path = "mileage/checkout.rs"]
+mod checkout;
 
 use std::{
     sync::{
@@ -13,8 +16,11 @@ use contracts::{
     Money,
     mileage::v1::{
         EarnRequest, GetMileageRequest, ListMileageEntriesRequest, ListMileageEntriesResponse,
-        MileageEntry, mileage_entry::State, mileage_service_client::MileageServiceClient,
+        MileageEntry,
+        mileage_entry::{Kind, State},
+        mileage_service_client::MileageServiceClient,
     },
+    order::v1::OrderEvent,
     payment::v1::{PaymentApproved, PaymentCancelled, PaymentEvent, payment_event::Event},
 };
 use eventlog::Draft;
@@ -34,6 +40,15 @@ static PAYMENT: Service = Service {
     migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.publish::<PaymentEvent>();
+        Ok(())
+    },
+};
+
+static ORDER: Service = Service {
+    name: "order",
+    migrations: pg::migrations![],
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<OrderEvent>();
         Ok(())
     },
 };
@@ -76,7 +91,7 @@ impl Shop {
     async fn open_with(env: &[(&str, &str)]) -> Result<Self, base::Error> {
         let env = env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let told = Settings::load(None, env, [])?;
-        let services = &[&mileage::SERVICE, &PAYMENT];
+        let services = &[&mileage::SERVICE, &PAYMENT, &ORDER];
         let change = |settings: &mut Settings| settings.service = told.service;
         let stage = Stage::open_with(services, &contracts::API, change).await?;
         Ok(Self {
@@ -130,7 +145,8 @@ impl Shop {
             let mut reader = self.database.read().await.expect("reads");
             let row = reader
                 .query_one(
-                    "select max(position), (select count(*) from parked) from checkpoint",
+                    "select max(position) filter (where source = 'payment'),
+                       (select count(*) from parked) from checkpoint",
                     &[],
                 )
                 .await
@@ -334,7 +350,8 @@ async fn however_earning_and_cancelling_race_a_cancelled_payment_has_no_points()
     shop.settle().await;
     assert_eq!(shop.own_balance().await, 0);
     let entries = shop.entries(ListMileageEntriesRequest { page_size: 200, ..all() }).await;
-    assert!(entries.iter().all(|entry| entry.state() == State::Cancelled));
+    let earned_ones = entries.iter().filter(|entry| entry.kind() == Kind::Earn);
+    assert!(earned_ones.into_iter().all(|entry| entry.state() == State::Cancelled));
     let told = shop.told(None).await;
     for kind in ["MileageEarned", "MileageCancelled"] {
         assert_eq!(told.iter().filter(|told| *told == kind).count(), earned, "{kind}");

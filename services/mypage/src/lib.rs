@@ -14,6 +14,7 @@
 //! Nothing can be commanded here, and nothing here publishes events.
 
 mod audit;
+mod points;
 mod policy;
 mod service;
 mod store;
@@ -37,7 +38,8 @@ pub const SERVICE: Service = Service {
         "V4__traces",
         "V5__changes_by_sequence",
         "V6__refunds",
-        "V7__audit"
+        "V7__audit",
+        "V9__points"
     ],
     build,
 };

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use base::{Error, id::parse};
 use contracts::{
-    coupon::v1::{CouponEvent, coupon_event},
+    coupon::v1::{CouponEvent, coupon, coupon_event},
     delivery::v1::{DeliveryEvent, delivery, delivery_event},
     member::v1::{MemberEvent, member_event},
-    mileage::v1::{MileageEvent, mileage_event},
+    mileage::v1::MileageEvent,
     notification::v1::{NotificationEvent, notification::Audience, notification_event},
     order::v1::{OrderEvent, order, order_event},
     payment::v1::{PaymentEvent, payment, payment_event},
@@ -19,8 +19,8 @@ use pg::Tx;
 use prost::Message as _;
 
 use crate::{
-    audit,
-    store::{self, Coupon, Fact, Learned, Milestone, Part, PartState, Points, Refund},
+    audit, points,
+    store::{self, Coupon, Fact, Learned, Milestone, Part, PartState, Refund},
 };
 
 /// My Page may be this late: what passes within it is written once.
@@ -245,53 +245,55 @@ impl Policy<CouponEvent> for Coupons {
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<CouponEvent>]) -> Result<(), Error> {
-        use coupon_event::Event;
-        let coupons = facts::of(batch, |arrived| {
-            let (id, member, cancelled) = match &arrived.message.event {
-                Some(Event::CouponIssued(it)) => (&it.coupon_id, &it.member_id, false),
-                Some(Event::CouponCancelled(it)) => (&it.coupon_id, &it.member_id, true),
-                None => return Ok(None),
-            };
-            Ok(Some(Coupon {
-                id: parse("coupon_id", id)?,
-                member: parse("member_id", member)?,
-                cancelled,
-                create_time: arrived.occurred_at,
-            }))
-        })?;
-        store::keep_coupons(tx, &coupons).await
+        store::coupons::keep(tx, &facts::of(batch, coupon)?).await
     }
+}
+
+fn coupon(arrived: &Arrived<CouponEvent>) -> Result<Option<Coupon>, Error> {
+    use coupon_event::Event;
+    // What versions before said has no more than its type.
+    let (id, member, body, state) = match &arrived.message.event {
+        Some(Event::CouponIssued(it)) => {
+            (&it.coupon_id, &it.member_id, &it.coupon, coupon::State::Issued)
+        }
+        Some(Event::CouponCancelled(it)) => {
+            (&it.coupon_id, &it.member_id, &it.coupon, coupon::State::Cancelled)
+        }
+        Some(Event::CouponRedeemed(it)) => {
+            (&it.coupon_id, &it.member_id, &it.coupon, coupon::State::Redeemed)
+        }
+        Some(Event::CouponReleased(it)) => {
+            (&it.coupon_id, &it.member_id, &it.coupon, coupon::State::Issued)
+        }
+        Some(Event::CouponExpired(it)) => {
+            (&it.coupon_id, &it.member_id, &it.coupon, coupon::State::Expired)
+        }
+        None => return Ok(None),
+    };
+    Ok(Some(Coupon {
+        id: parse("coupon_id", id)?,
+        member: parse("member_id", member)?,
+        state: state.as_str_name().to_owned(),
+        version: arrived.aggregate_version,
+        body: body.as_ref().map(|coupon| coupon.encode_to_vec()),
+        create_time: arrived.occurred_at,
+    }))
 }
 
 /// Follows mileage.
 pub(crate) struct Mileages;
 
 impl Policy<MileageEvent> for Mileages {
+    const TYPES: &'static [&'static str] = &[
+        MileageEvent::MILEAGE_EARNED,
+        MileageEvent::MILEAGE_CANCELLED,
+        MileageEvent::MILEAGE_SPENT,
+        MileageEvent::MILEAGE_RESTORED,
+        MileageEvent::MILEAGE_EXPIRED,
+    ];
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MileageEvent>]) -> Result<(), Error> {
-        store::keep_points(tx, &facts::of(batch, points)?).await
+        store::points::keep(tx, &facts::of(batch, points::said)?).await
     }
-}
-
-fn points(arrived: &Arrived<MileageEvent>) -> Result<Option<Points>, Error> {
-    use mileage_event::Event;
-    let (entry, payment, order, member, points, cancelled) = match &arrived.message.event {
-        Some(Event::MileageEarned(it)) => {
-            (&it.entry_id, &it.payment_id, &it.order_id, &it.member_id, it.points, false)
-        }
-        Some(Event::MileageCancelled(it)) => {
-            (&it.entry_id, &it.payment_id, &it.order_id, &it.member_id, it.points, true)
-        }
-        None => return Ok(None),
-    };
-    Ok(Some(Points {
-        entry: parse("entry_id", entry)?,
-        payment: parse("payment_id", payment)?,
-        order: parse("order_id", order)?,
-        member: parse("member_id", member)?,
-        points,
-        cancelled,
-        create_time: arrived.occurred_at,
-    }))
 }

@@ -7,7 +7,7 @@ use contracts::{
     coupon::v1::{self as coupon, coupon::State as CouponState},
     delivery::v1::delivery,
     member::v1::member,
-    mileage::v1::{MileageEntry, mileage_entry},
+    mileage::v1::{ExpiringPoints, MileageEntry, mileage_entry},
     mypage::v1::{
         self as pb, GetMyOrderRequest, GetMyPageRequest, ListMyMileageRequest,
         ListMyMileageResponse, ListMyOrdersRequest, ListMyOrdersResponse, WatchMyPageRequest,
@@ -22,7 +22,10 @@ use server::Incoming;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    store::{self, Coupon, OrderView, Passed, Points},
+    store::{
+        self, Coupon, OrderView, Passed,
+        points::{Line, Movement, Points},
+    },
     watch::{self, Watches},
 };
 
@@ -91,9 +94,9 @@ impl MyPageService for Pages {
         let page =
             incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
         let mut reader = self.database.read().await?;
-        let balance = store::balance(&mut reader, member).await?;
-        let points = store::points(&mut reader, member, page).await?;
-        let entries = points.iter().map(|points| (points.entry, render_points(points)));
+        let balance = store::points::balance(&mut reader, member).await?;
+        let lines = store::points::list(&mut reader, member, page).await?;
+        let entries = lines.iter().map(|line| (line.id(), render_line(line)));
         let (entries, next_page_token) = page.cut(entries);
         Ok(Response::new(ListMyMileageResponse { balance, entries, next_page_token }))
     }
@@ -102,8 +105,9 @@ impl MyPageService for Pages {
 /// The page of a member who has signed up.
 pub(crate) async fn page(reader: &mut Reader, id: Uuid) -> Result<pb::MyPage, Error> {
     let member = store::member(reader, id).await?;
-    let coupons = store::coupons(reader, id).await?;
-    let mileage_balance = store::balance(reader, id).await?;
+    let coupons = store::coupons::list(reader, id).await?;
+    let mileage_balance = store::points::balance(reader, id).await?;
+    let (points, before) = store::points::expiring(reader, id).await?;
     let state = if member.withdrawn { member::State::Withdrawn } else { member::State::Active };
     Ok(pb::MyPage {
         member_id: id.to_string(),
@@ -111,9 +115,10 @@ pub(crate) async fn page(reader: &mut Reader, id: Uuid) -> Result<pb::MyPage, Er
         state: state.into(),
         coupon_issued: !coupons.is_empty(),
         admin_notified: member.admin_notified,
-        coupon_cancelled: coupons.iter().any(|coupon| coupon.cancelled),
-        coupons: coupons.iter().map(render_coupon).collect(),
+        coupon_cancelled: coupons.iter().any(Coupon::cancelled),
+        coupons: coupons.iter().map(render_coupon).collect::<Result<_, _>>()?,
         mileage_balance,
+        mileage_expiring_soon: Some(ExpiringPoints { points, before: Some(before.into()) }),
     })
 }
 
@@ -122,13 +127,24 @@ pub(crate) fn withdrawn() -> Error {
     Error::new(Kind::Unauthenticated, "MEMBER_WITHDRAWN", "the member has withdrawn")
 }
 
-fn render_coupon(coupon: &Coupon) -> coupon::Coupon {
-    let state = if coupon.cancelled { CouponState::Cancelled } else { CouponState::Issued };
-    coupon::Coupon {
+fn render_coupon(coupon: &Coupon) -> Result<coupon::Coupon, Error> {
+    let body = coupon.body.as_deref().unwrap_or_default();
+    let said = coupon::Coupon::decode(body)
+        .map_err(|error| Error::internal(format!("stored coupon: {error}")))?;
+    let state = CouponState::from_str_name(&coupon.state).unwrap_or_default();
+    Ok(coupon::Coupon {
         id: coupon.id.to_string(),
         member_id: coupon.member.to_string(),
         state: state.into(),
         create_time: Some(coupon.create_time.into()),
+        ..said
+    })
+}
+
+fn render_line(line: &Line) -> MileageEntry {
+    match line {
+        Line::Earned(points) => render_points(points),
+        Line::Moved(movement) => render_movement(movement),
     }
 }
 
@@ -146,6 +162,25 @@ fn render_points(points: &Points) -> MileageEntry {
         points: points.points,
         state: state.into(),
         create_time: Some(points.create_time.into()),
+        kind: mileage_entry::Kind::Earn.into(),
+        expire_time: points.expire_time.map(Into::into),
+        earn_entry_id: String::new(),
+    }
+}
+
+fn render_movement(movement: &Movement) -> MileageEntry {
+    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    MileageEntry {
+        id: movement.entry.to_string(),
+        payment_id: String::new(),
+        order_id: id(movement.order),
+        member_id: movement.member.to_string(),
+        points: movement.points,
+        state: mileage_entry::State::Unspecified.into(),
+        create_time: Some(movement.create_time.into()),
+        kind: mileage_entry::Kind::from_str_name(&movement.kind).unwrap_or_default().into(),
+        expire_time: movement.expire_time.map(Into::into),
+        earn_entry_id: id(movement.earn_entry),
     }
 }
 

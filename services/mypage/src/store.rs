@@ -2,6 +2,8 @@
 
 pub(crate) mod audit;
 pub(crate) mod changes;
+pub(crate) mod coupons;
+pub(crate) mod points;
 mod refunds;
 
 use std::{
@@ -13,7 +15,10 @@ use base::{Error, error::not_found, id::Uuid, page::Page};
 use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
-pub(crate) use refunds::{Refund, keep as keep_refunds};
+pub(crate) use self::{
+    coupons::Coupon,
+    refunds::{Refund, keep as keep_refunds},
+};
 
 /// A state that an order passed.
 pub(crate) struct Milestone {
@@ -272,88 +277,6 @@ pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
     Ok(())
 }
 
-/// A member's coupon.
-#[derive(Clone)]
-pub(crate) struct Coupon {
-    pub(crate) id: Uuid,
-    pub(crate) member: Uuid,
-    pub(crate) cancelled: bool,
-    pub(crate) create_time: SystemTime,
-}
-
-/// Takes in what was said of coupons, in any order: one that was ever cancelled is.
-pub(crate) async fn keep_coupons(tx: &mut Tx, coupons: &[Coupon]) -> Result<(), Error> {
-    // One row a coupon: a statement may not touch a row twice.
-    let mut kept: BTreeMap<Uuid, Coupon> = BTreeMap::new();
-    for coupon in coupons {
-        let entry = kept.entry(coupon.id).or_insert_with(|| coupon.clone());
-        entry.cancelled |= coupon.cancelled;
-        entry.create_time = entry.create_time.min(coupon.create_time);
-    }
-    let ids: Vec<Uuid> = kept.keys().copied().collect();
-    let members: Vec<Uuid> = kept.values().map(|coupon| coupon.member).collect();
-    let cancelled: Vec<bool> = kept.values().map(|coupon| coupon.cancelled).collect();
-    changes::count_pages(tx, &members).await?;
-    let times: Vec<SystemTime> = kept.values().map(|coupon| coupon.create_time).collect();
-    tx.execute(
-        "insert into coupon_view (coupon_id, member_id, cancelled, create_time)
-         select * from unnest($1::uuid[], $2::uuid[], $3::bool[], $4::timestamptz[])
-         on conflict (coupon_id) do update set
-           cancelled = coupon_view.cancelled or excluded.cancelled,
-           create_time = least(coupon_view.create_time, excluded.create_time)",
-        &[&ids, &members, &cancelled, &times],
-    )
-    .await?;
-    Ok(())
-}
-
-/// The points of one payment.
-#[derive(Clone)]
-pub(crate) struct Points {
-    pub(crate) entry: Uuid,
-    pub(crate) payment: Uuid,
-    pub(crate) order: Uuid,
-    pub(crate) member: Uuid,
-    pub(crate) points: i64,
-    pub(crate) cancelled: bool,
-    pub(crate) create_time: SystemTime,
-}
-
-/// Takes in what was said of points, in any order: what was ever cancelled is.
-pub(crate) async fn keep_points(tx: &mut Tx, points: &[Points]) -> Result<(), Error> {
-    fn column<T>(kept: &BTreeMap<Uuid, Points>, of: impl Fn(&Points) -> T) -> Vec<T> {
-        kept.values().map(of).collect()
-    }
-    // One row an entry: a statement may not touch a row twice.
-    let mut kept: BTreeMap<Uuid, Points> = BTreeMap::new();
-    for points in points {
-        let entry = kept.entry(points.entry).or_insert_with(|| points.clone());
-        entry.cancelled |= points.cancelled;
-        entry.create_time = entry.create_time.min(points.create_time);
-    }
-    changes::count_pages(tx, &column(&kept, |points| points.member)).await?;
-    tx.execute(
-        "insert into mileage_view (entry_id, payment_id, order_id, member_id, points, cancelled,
-           create_time)
-         select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[],
-           $6::bool[], $7::timestamptz[])
-         on conflict (entry_id) do update set
-           cancelled = mileage_view.cancelled or excluded.cancelled,
-           create_time = least(mileage_view.create_time, excluded.create_time)",
-        &[
-            &column(&kept, |points| points.entry),
-            &column(&kept, |points| points.payment),
-            &column(&kept, |points| points.order),
-            &column(&kept, |points| points.member),
-            &column(&kept, |points| points.points),
-            &column(&kept, |points| points.cancelled),
-            &column(&kept, |points| points.create_time),
-        ],
-    )
-    .await?;
-    Ok(())
-}
-
 /// A member as the page shows them.
 pub(crate) struct Member {
     pub(crate) withdrawn: bool,
@@ -378,60 +301,4 @@ pub(crate) async fn member(reader: &mut Reader, id: Uuid) -> Result<Member, Erro
         admin_notified: row.get("admin_notified"),
         orders: row.get("orders"),
     })
-}
-
-/// Reads a member's coupons, newest first.
-pub(crate) async fn coupons(reader: &mut Reader, member: Uuid) -> Result<Vec<Coupon>, Error> {
-    let rows = reader
-        .query(
-            "select coupon_id, cancelled, create_time from coupon_view
-             where member_id = $1 order by coupon_id desc",
-            &[&member],
-        )
-        .await?;
-    let coupon = |row: &Row| Coupon {
-        id: row.get("coupon_id"),
-        member,
-        cancelled: row.get("cancelled"),
-        create_time: row.get("create_time"),
-    };
-    Ok(rows.iter().map(coupon).collect())
-}
-
-/// Adds up a member's points that are not cancelled.
-pub(crate) async fn balance(reader: &mut Reader, member: Uuid) -> Result<i64, Error> {
-    let row = reader
-        .query_one(
-            "select least(coalesce(sum(points), 0), 9223372036854775807)::bigint from mileage_view
-             where member_id = $1 and not cancelled",
-            &[&member],
-        )
-        .await?;
-    Ok(row.get(0))
-}
-
-/// Reads a page of a member's points, newest first.
-pub(crate) async fn points(
-    reader: &mut Reader,
-    member: Uuid,
-    page: Page,
-) -> Result<Vec<Points>, Error> {
-    let rows = reader
-        .query(
-            "select entry_id, payment_id, order_id, points, cancelled, create_time
-             from mileage_view where member_id = $1 and entry_id < $2
-             order by entry_id desc limit $3",
-            &[&member, &page.below.unwrap_or(Uuid::max()), &page.limit()],
-        )
-        .await?;
-    let points = |row: &Row| Points {
-        entry: row.get("entry_id"),
-        payment: row.get("payment_id"),
-        order: row.get("order_id"),
-        member,
-        points: row.get("points"),
-        cancelled: row.get("cancelled"),
-        create_time: row.get("create_time"),
-    };
-    Ok(rows.iter().map(points).collect())
 }

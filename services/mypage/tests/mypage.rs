@@ -9,10 +9,18 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use base::{Error, error::Kind, id::Uuid};
 use contracts::{
     Money,
-    coupon::v1::{CouponCancelled, CouponEvent, CouponIssued, coupon, coupon_event},
+    coupon::v1::{
+        Coupon, CouponCancelled, CouponEvent, CouponExpired, CouponIssued, CouponRedeemed, coupon,
+        coupon_event,
+    },
     delivery::v1::DeliveryEvent,
     member::v1::{MemberEvent, MemberRegistered, MemberWithdrawn, member, member_event},
-    mileage::v1::{MileageCancelled, MileageEarned, MileageEvent, mileage_entry, mileage_event},
+    mileage::v1::{
+        MileageCancelled, MileageEarned, MileageEntry, MileageEvent, MileageExpired, MileageLot,
+        MileageSpent,
+        mileage_entry::{self, Kind as EntryKind},
+        mileage_event,
+    },
     mypage::v1::{
         GetMyOrderRequest, GetMyPageRequest, ListMyMileageRequest, ListMyMileageResponse, MyPage,
         OrderView, my_page_service_client::MyPageServiceClient,
@@ -130,13 +138,17 @@ impl Shop {
 
     async fn coupon_issued(&self, coupon: Uuid) {
         let (coupon_id, member_id) = (coupon.to_string(), self.member.to_string());
-        let event = Some(coupon_event::Event::CouponIssued(CouponIssued { coupon_id, member_id }));
+        let event = Some(coupon_event::Event::CouponIssued(CouponIssued {
+            coupon_id,
+            member_id,
+            coupon: None,
+        }));
         self.publish("coupon", "CouponIssued", coupon, CouponEvent { frame: None, event }).await;
     }
 
     async fn coupon_cancelled(&self, coupon: Uuid) {
         let (coupon_id, member_id) = (coupon.to_string(), self.member.to_string());
-        let cancelled = CouponCancelled { coupon_id, member_id };
+        let cancelled = CouponCancelled { coupon_id, member_id, coupon: None };
         let event = Some(coupon_event::Event::CouponCancelled(cancelled));
         self.publish("coupon", "CouponCancelled", coupon, CouponEvent { frame: None, event }).await;
     }
@@ -148,6 +160,7 @@ impl Shop {
             order_id: entry.to_string(),
             member_id: self.member.to_string(),
             points,
+            ..MileageEarned::default()
         }));
         self.publish("mileage", "MileageEarned", entry, MileageEvent { frame: None, event }).await;
     }
@@ -159,6 +172,7 @@ impl Shop {
             order_id: entry.to_string(),
             member_id: self.member.to_string(),
             points,
+            ..MileageCancelled::default()
         }));
         let event = MileageEvent { frame: None, event };
         self.publish("mileage", "MileageCancelled", entry, event).await;
@@ -266,7 +280,7 @@ async fn points_show_as_earned_and_as_taken_back() {
     let balance = |page: &MyPage| page.mileage_balance == 290;
     shop.eventually("the balance", balance).await;
     eventually("all entries", || async {
-        (shop.mileage(0, String::new()).await.entries.len() == 6).then_some(())
+        (shop.mileage(0, String::new()).await.entries.len() == 8).then_some(())
     })
     .await;
 
@@ -280,10 +294,118 @@ async fn points_show_as_earned_and_as_taken_back() {
             break;
         }
     }
+    // What was taken back has an entry of its own.
+    let revoked: i64 =
+        seen.iter().filter(|it| it.kind() == EntryKind::Revoke).map(|it| it.points).sum();
+    assert_eq!(revoked, -1_020);
+    seen.retain(|entry| entry.kind() == EntryKind::Earn);
     let earned: Vec<bool> =
         seen.iter().map(|entry| entry.state() == mileage_entry::State::Earned).collect();
     assert_eq!(earned, [false, true, true, true, false, true]);
     assert_eq!((seen[5].points, &seen[5].id), (10, &entries[0].to_string()));
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_coupon_shows_its_terms_and_what_became_of_it() {
+    let shop = Shop::with_member().await;
+    let id = base::id::new();
+    let (coupon_id, member_id) = (id.to_string(), shop.member.to_string());
+    let said = |state: coupon::State| Coupon {
+        id: coupon_id.clone(),
+        member_id: member_id.clone(),
+        state: state.into(),
+        display_name: "가을 쿠폰".to_owned(),
+        minimum_total: Some(Money::from(("KRW", 10_000))),
+        ..Coupon::default()
+    };
+    let shows = async |state: coupon::State| {
+        let is = |page: &MyPage| page.coupons.first().is_some_and(|it| it.state() == state);
+        let page = shop.eventually("the coupon", is).await;
+        assert_eq!(page.coupons[0].display_name, "가을 쿠폰");
+        assert_eq!(page.coupons[0].minimum_total, Some(Money::from(("KRW", 10_000))));
+        page.coupons[0].order_id.clone()
+    };
+    let publish = async |kind, event| {
+        let event = CouponEvent { frame: None, event: Some(event) };
+        shop.publish("coupon", kind, id, event).await;
+    };
+    let (coupon, order_id) = (Some(said(coupon::State::Issued)), base::id::new().to_string());
+    let issued =
+        CouponIssued { coupon_id: coupon_id.clone(), member_id: member_id.clone(), coupon };
+    publish("CouponIssued", coupon_event::Event::CouponIssued(issued)).await;
+    assert_eq!(shows(coupon::State::Issued).await, "");
+    let coupon = Coupon { order_id: order_id.clone(), ..said(coupon::State::Redeemed) };
+    let redeemed = CouponRedeemed {
+        coupon_id: coupon_id.clone(),
+        member_id: member_id.clone(),
+        order_id: order_id.clone(),
+        coupon: Some(coupon),
+        ..CouponRedeemed::default()
+    };
+    publish("CouponRedeemed", coupon_event::Event::CouponRedeemed(redeemed)).await;
+    assert_eq!(shows(coupon::State::Redeemed).await, order_id);
+    let coupon = Some(said(coupon::State::Expired));
+    let expired =
+        CouponExpired { coupon_id: coupon_id.clone(), member_id: member_id.clone(), coupon };
+    publish("CouponExpired", coupon_event::Event::CouponExpired(expired)).await;
+    assert_eq!(shows(coupon::State::Expired).await, "");
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn points_show_as_spent_and_as_about_to_expire() {
+    let shop = Shop::with_member().await;
+    let (lot, order) = (base::id::new(), base::id::new());
+    let member_id = shop.member.to_string();
+    let soon = std::time::SystemTime::now() + std::time::Duration::from_hours(24);
+    let lots = |remaining, version| {
+        let (entry_id, expire_time) = (lot.to_string(), Some(soon.into()));
+        vec![MileageLot { entry_id, remaining, expire_time, version }]
+    };
+    let entry = |kind: EntryKind, points| MileageEntry {
+        id: base::id::new().to_string(),
+        order_id: order.to_string(),
+        points,
+        kind: kind.into(),
+        ..MileageEntry::default()
+    };
+    let publish = async |kind, about, event| {
+        let event = MileageEvent { frame: None, event: Some(event) };
+        shop.publish("mileage", kind, about, event).await;
+    };
+    let expired = MileageExpired {
+        member_id: member_id.clone(),
+        entries: vec![entry(EntryKind::Expire, -10)],
+        lots: lots(60, 3),
+    };
+    let spent = MileageSpent {
+        order_id: order.to_string(),
+        member_id: member_id.clone(),
+        entry: Some(entry(EntryKind::Spend, -30)),
+        lots: lots(70, 2),
+    };
+    let earned = MileageEarned {
+        entry_id: lot.to_string(),
+        payment_id: lot.to_string(),
+        order_id: lot.to_string(),
+        member_id,
+        points: 100,
+        expire_time: Some(soon.into()),
+        lots: lots(100, 1),
+    };
+    // The later ones may be heard of first.
+    publish("MileageExpired", shop.member, mileage_event::Event::MileageExpired(expired)).await;
+    publish("MileageSpent", order, mileage_event::Event::MileageSpent(spent)).await;
+    publish("MileageEarned", lot, mileage_event::Event::MileageEarned(earned)).await;
+    let page = shop.eventually("the balance", |page: &MyPage| page.mileage_balance == 60).await;
+    assert_eq!(page.mileage_expiring_soon.expect("is there").points, 60);
+    let entries = shop.mileage(0, String::new()).await.entries;
+    let said: Vec<_> = entries.iter().map(|entry| (entry.kind(), entry.points)).collect();
+    assert_eq!(said.len(), 3, "{said:?}");
+    for each in [(EntryKind::Earn, 100), (EntryKind::Spend, -30), (EntryKind::Expire, -10)] {
+        assert!(said.contains(&each), "{said:?}");
+    }
     shop.stage.close().await;
 }
 

@@ -1,0 +1,151 @@
+//! The SQL of what orders do with points. An order's row is locked after its member's
+//! account.
+
+use std::{collections::BTreeMap, time::SystemTime};
+
+use base::{Error, id::Uuid};
+use eventlog::{Draft, facts};
+use pg::{Cause, Tx};
+
+use super::account::{Accounts, StoredMovement, expired};
+use crate::{
+    domain::{
+        EntryId, MemberId, OrderId,
+        account::{Kind, Movement, Spend, SpendState, Taken},
+    },
+    wire,
+};
+
+/// An order under lock.
+struct Locked {
+    spend: Spend,
+    /// The id of its SPEND entry.
+    entry: EntryId,
+    create_time: SystemTime,
+}
+
+async fn lock(
+    tx: &mut Tx,
+    orders: &BTreeMap<OrderId, MemberId>,
+) -> Result<BTreeMap<OrderId, Locked>, Error> {
+    let (orders, members): (Vec<Uuid>, Vec<Uuid>) = orders.iter().map(|(o, m)| (o.0, m.0)).unzip();
+    let entries: Vec<Uuid> = orders.iter().map(|_| base::id::new()).collect();
+    let make = "with made as (
+           insert into mileage_spend (order_id, member_id, entry_id, state)
+           select o, m, e, 'NEW' from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as learned (o, m, e)
+           on conflict (order_id) do nothing
+           returning order_id, entry_id, state, points, lot_ids, taken, create_time)
+         select * from (
+           select order_id, entry_id, state, points, lot_ids, taken, create_time
+           from mileage_spend where order_id = any($1) order by order_id for update) kept
+         union all select * from made";
+    let again = "select order_id, entry_id, state, points, lot_ids, taken, create_time
+         from mileage_spend where order_id = any($1) order by order_id for update";
+    let params: (_, &[&(dyn tokio_postgres::types::ToSql + Sync)]) =
+        (make, &[&orders, &members, &entries]);
+    let rows = facts::lock_or_make(tx, &orders, params, again).await?;
+    rows.iter()
+        .map(|row| {
+            let lots = row.get::<_, Vec<Uuid>>("lot_ids").into_iter();
+            let taken = lots.zip(row.get::<_, Vec<i64>>("taken"));
+            let spend = Spend {
+                state: SpendState::named(row.get("state"))?,
+                points: row.get("points"),
+                taken: taken.map(|(lot, points)| Taken { lot: EntryId(lot), points }).collect(),
+            };
+            let (entry, create_time) = (EntryId(row.get("entry_id")), row.get("create_time"));
+            Ok((OrderId(row.get("order_id")), Locked { spend, entry, create_time }))
+        })
+        .collect()
+}
+
+/// Spends points on an order, once. Answers its SPEND entry.
+pub(crate) async fn spend(
+    tx: &mut Tx,
+    (order, member): (OrderId, MemberId),
+    points: i64,
+) -> Result<StoredMovement, Error> {
+    let mut accounts = Accounts::lock(tx, [member]).await?;
+    let mut orders = lock(tx, &[(order, member)].into()).await?;
+    let locked = orders.remove(&order).ok_or_else(|| Error::internal("no row of the order"))?;
+    if locked.spend.ask(points)? {
+        let points = 0_i64.saturating_sub(points);
+        let (kind, order) = (Kind::Spend, Some(order));
+        let movement = Movement { kind, points, order, lot: None, expire_time: None };
+        let Locked { entry: id, create_time, .. } = locked;
+        return Ok(StoredMovement { id, member, movement, create_time });
+    }
+    accounts.load_oldest(tx, member, i128::from(points)).await?;
+    let spent = accounts.change(member, |account, now| account.spend(order, points, now));
+    let (taken, movements) = spent?;
+    let mut entries = accounts.record(member, movements, Some(locked.entry));
+    let lots = accounts.tell(member);
+    let entry = entries.pop().ok_or_else(|| Error::internal("nothing was spent"))?;
+    let (ids, counts): (Vec<Uuid>, Vec<i64>) = taken.iter().map(|it| (it.lot.0, it.points)).unzip();
+    tx.execute(
+        "update mileage_spend set state = $2, points = $3, lot_ids = $4, taken = $5, create_time = $6
+         where order_id = $1",
+        &[&order.0, &SpendState::Spent.name(), &points, &ids, &counts, &entry.create_time],
+    )
+    .await?;
+    accounts.save(tx).await?;
+    let mut drafts = vec![Draft::of(wire::spent(&entry, order, lots), order.0, 1, order.0)];
+    // What was due, and nobody had met yet.
+    drafts.extend(expired(member, &entries, Vec::new()));
+    eventlog::append(tx, &drafts).await?;
+    Ok(entry)
+}
+
+/// That an order was cancelled, or never was.
+pub(crate) struct Released {
+    pub(crate) order: OrderId,
+    pub(crate) member: MemberId,
+    /// The event that said so; none for a call.
+    pub(crate) cause: Option<Cause>,
+}
+
+/// Gives back what these orders have spent. Answers how many points each had spent.
+pub(crate) async fn release(
+    tx: &mut Tx,
+    released: &[Released],
+) -> Result<BTreeMap<OrderId, i64>, Error> {
+    if released.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let members = released.iter().map(|it| (it.order, it.member)).collect();
+    let mut accounts = Accounts::lock(tx, released.iter().map(|it| it.member)).await?;
+    let mut orders = lock(tx, &members).await?;
+    let spent = orders.values().filter(|it| it.spend.state == SpendState::Spent);
+    let lots: Vec<Uuid> = spent.flat_map(|it| &it.spend.taken).map(|taken| taken.lot.0).collect();
+    accounts.load(tx, &lots).await?;
+    let (mut changed, mut drafts) = (BTreeMap::new(), Vec::new());
+    for Released { order, member, cause } in released {
+        let Some(locked) = orders.get_mut(order) else { continue };
+        let Some(taken) = locked.spend.release() else { continue };
+        let movements = accounts.change(*member, |it, now| it.restore(*order, taken, now));
+        changed.insert(order.0, locked.spend.state.name());
+        let entries = accounts.record(*member, movements, None);
+        let lots = accounts.tell(*member);
+        if !entries.is_empty() {
+            let event = wire::restored((*order, *member), &entries, lots);
+            let draft = Draft::of(event, order.0, 2, order.0);
+            drafts.push(match cause {
+                Some(cause) => draft.caused_by(cause.clone()),
+                None => draft,
+            });
+        }
+    }
+    let (ids, states): (Vec<Uuid>, Vec<&str>) = changed.into_iter().unzip();
+    if !ids.is_empty() {
+        tx.execute(
+            "update mileage_spend s set state = n.state
+             from unnest($1::uuid[], $2::text[]) as n (order_id, state)
+             where s.order_id = n.order_id",
+            &[&ids, &states],
+        )
+        .await?;
+    }
+    accounts.save(tx).await?;
+    eventlog::append(tx, &drafts).await?;
+    Ok(orders.into_iter().map(|(order, locked)| (order, locked.spend.points)).collect())
+}
