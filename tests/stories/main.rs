@@ -5,6 +5,7 @@
 
 mod back_office;
 mod breakfast;
+mod checkout;
 mod coupon;
 mod deployment;
 mod deposits;

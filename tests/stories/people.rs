@@ -123,7 +123,8 @@ impl Member {
         with_status(201, placed.await).text("id")
     }
 
-    async fn place(&self, product: &Product, quantity: i64, mut order: Value) -> Answer {
+    /// Orders so many of a product; `order` says the rest.
+    pub(crate) async fn place(&self, product: &Product, quantity: i64, mut order: Value) -> Answer {
         order["lines"] = json!([{ "productId": product.id, "quantity": quantity }]);
         self.rest.post("/v1/orders", order).await.expect("an answer")
     }

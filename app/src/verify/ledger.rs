@@ -41,14 +41,14 @@ const BALANCES: &str = "
 
 /// SALES is what the shop earned: of each payment its amount when it is DONE, else nothing.
 const PAYMENTS: &str = "
-    select 'payment ' || p.id || ' of ' || p.amount_minor || ' is ' || p.state
+    select 'payment ' || p.id || ' of ' || p.amount_minor + p.wallet_minor || ' is ' || p.state
       || ', the ledger has ' || coalesce(l.sum, 0)
     from payment p left join (
       select t.order_id, sum(e.amount_minor) as sum
       from ledger_transaction t join ledger_entry e on e.transaction_id = t.id
       where e.account = 'SALES' and ($1::uuid[] is null or t.order_id = any($1))
       group by t.order_id) l using (order_id)
-    where coalesce(l.sum, 0) <> case p.state when 'DONE' then p.amount_minor else 0 end
+    where coalesce(l.sum, 0) <> case p.state when 'DONE' then p.amount_minor + p.wallet_minor else 0 end
       and ($1::uuid[] is null or p.order_id = any($1))
     order by p.id";
 
@@ -98,7 +98,8 @@ const PAYOUTS: &str = "
       and s.sum <> case p.state when 'REQUESTED' then p.amount_minor else 0 end
     order by p.id";
 
-/// The two accounts as a whole. What a card was charged for nothing is held until it is refunded.
+/// The two accounts as a whole. What a card was charged for nothing is held until it is refunded, what a
+/// wallet pays beside the method until the payment ends.
 const ACCOUNTS: &str = "
     select account || ' has ' || booked || ', it should have ' || owed from (
       select 'HELD' as account,
@@ -107,7 +108,9 @@ const ACCOUNTS: &str = "
           from deposit where booked)
         + (select coalesce(sum(e.amount_minor), 0) from ledger_transaction t
           join ledger_entry e on e.transaction_id = t.id
-          where t.kind in ('CHARGE_FOUND', 'CHARGE_RETURNED') and e.account = 'HELD') as owed
+          where t.kind in ('CHARGE_FOUND', 'CHARGE_RETURNED') and e.account = 'HELD')
+        + (select coalesce(sum(wallet_minor), 0) from payment
+          where state in ('AUTHORISING', 'WAITING_FOR_DEPOSIT', 'CONFIRMING')) as owed
       union all
       select 'PAYOUT',
         (select coalesce(sum(amount_minor), 0) from ledger_entry where account = 'PAYOUT'),

@@ -28,7 +28,8 @@ use crate::console::note;
 const SAY: Duration = Duration::from_secs(5);
 
 const ORDERS: &str = "
-    select o.id, o.member_id, o.state, o.told, o.total_minor, o.payment_id,
+    select o.id, o.member_id, o.state, o.told,
+      o.total_minor - o.coupon_discount_minor - o.points, o.payment_id,
       coalesce(o.cancel_reason, '') as cancel_reason, o.product_ids, o.quantities, o.event_version,
       coalesce(string_agg(e.type, ',' order by e.aggregate_version), '') as log,
       coalesce(max(e.aggregate_version), 0) as last_version
@@ -37,7 +38,8 @@ const ORDERS: &str = "
     group by o.id order by o.id";
 
 const PAYMENTS: &str = "
-    select p.order_id, p.id, p.member_id, p.method, p.state, p.amount_minor,
+    select p.order_id, p.id, p.member_id, p.method, p.state,
+      p.amount_minor + p.wallet_minor,
       coalesce(string_agg(e.type, ',' order by e.aggregate_version), '') as log
     from payment p left join event e on e.aggregate_id = p.id
     where $1::uuid[] is null or p.order_id = any($1)

@@ -35,7 +35,7 @@ impl Policy<CouponEvent> for Coupons {
             let (member, fact) = match &arrived.message.event {
                 Some(Event::CouponIssued(it)) => (&it.member_id, Fact::CouponIssued),
                 Some(Event::CouponCancelled(it)) => (&it.member_id, Fact::CouponCancelled),
-                None => return Ok(None),
+                _ => return Ok(None),
             };
             learned(arrived, "member_id", member, fact).map(Some)
         })?;

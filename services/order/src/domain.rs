@@ -5,6 +5,8 @@
 
 #![warn(clippy::arithmetic_side_effects, reason = "a total that wraps is a price that nobody set")]
 
+pub(crate) mod checkout;
+
 use std::ops::RangeInclusive;
 
 use base::{
@@ -13,6 +15,8 @@ use base::{
     id::Uuid,
     input::{self, Text},
 };
+
+use self::checkout::{Checkout, Won};
 
 base::id!(
     /// Identifies an order.
@@ -56,9 +60,9 @@ pg::names!(Method, constraint orders_method:
 /// How far an order has come. The order of the variants is the order of life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
-    /// A card order whose payment is being asked for. Unseen.
+    /// Its card is being charged, its coupon redeemed, its points spent. Unseen.
     Pending,
-    /// A card order that shall not be: its payment is being cancelled. Unseen.
+    /// It shall not be: what was done for it is being undone. Unseen.
     Aborting,
     Placed,
     AwaitingDeposit,
@@ -112,7 +116,14 @@ pub(crate) struct Line {
     pub(crate) unit_price: Money,
 }
 
-/// What there is before a card order is placed.
+impl Line {
+    /// What it costs. It has been added up before: no total is larger.
+    pub(crate) fn cost(&self) -> Won {
+        self.unit_price.minor().saturating_mul(self.quantity.into())
+    }
+}
+
+/// What there is before an order is placed that something is reserved or charged for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pending {
     Pending,
@@ -198,6 +209,8 @@ pub(crate) struct Order {
     pub(crate) method: Method,
     pub(crate) lines: Vec<Line>,
     pub(crate) total: Money,
+    /// What pays beside the method.
+    pub(crate) checkout: Checkout,
     pub(crate) payment: Option<Uuid>,
     pub(crate) facts: Facts,
     /// Of a cancellation that is under way, or has been.
@@ -249,7 +262,7 @@ impl Order {
         }
     }
 
-    /// A call to payment is about to be made for a card order. Answers this attempt's number.
+    /// The calls are about to be made that a PENDING order needs. Answers this attempt's number.
     pub(crate) fn begin_place(&mut self) -> Result<i32, Refusal> {
         if self.facts.pending != Some(Pending::Pending) {
             return Err(Refusal::NotPlaced);
@@ -258,23 +271,34 @@ impl Order {
         Ok(self.facts.place_attempts)
     }
 
-    /// Payment has charged the card: the order is placed and paid, unless it was given up.
-    pub(crate) fn place(&mut self, payment: Uuid) -> Result<Milestones, Refusal> {
-        if self.facts.pending == Some(Pending::Aborting) {
-            return Err(Refusal::NotPlaced);
+    /// All is reserved, and the card charged, if one is to be: the order is placed, by card it is paid;
+    /// unless it was given up.
+    pub(crate) fn place(
+        &mut self,
+        checkout: Checkout,
+        payment: Option<Uuid>,
+    ) -> Result<Milestones, Refusal> {
+        match self.facts.pending {
+            Some(Pending::Aborting) => return Err(Refusal::NotPlaced),
+            // Another attempt with the same key has placed it; so it stays.
+            None => {}
+            Some(Pending::Pending) => self.checkout = checkout,
         }
         self.facts.pending = None;
-        Ok(self.learn(Fact::Paid(payment)))
+        Ok(match payment {
+            Some(payment) => self.learn(Fact::Paid(payment)),
+            None => self.pass(),
+        })
     }
 
-    /// The card order shall not be; what payment knows of it is to be cancelled.
+    /// The order shall not be; what was reserved and charged for it is to be undone.
     pub(crate) fn abort(&mut self) {
         if self.facts.pending.is_some() {
             self.facts.pending = Some(Pending::Aborting);
         }
     }
 
-    /// True when no call to payment but this attempt's can be under way.
+    /// True when no calls but this attempt's can be under way.
     pub(crate) fn places_alone(&self, attempt: i32) -> bool {
         attempt == 1 && self.facts.place_attempts == 1
     }

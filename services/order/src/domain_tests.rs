@@ -14,6 +14,7 @@ fn order() -> Order {
         method: Method::Wallet,
         lines: Vec::new(),
         total: Money::ZERO,
+        checkout: Checkout::default(),
         payment: None,
         facts: Facts::default(),
         wish: Wish::default(),
@@ -100,8 +101,11 @@ fn a_card_order_is_placed_and_paid_at_once_whatever_was_heard_before() {
         for fact in heard {
             assert_eq!(order.learn(fact), [], "nobody sees it yet");
         }
-        assert_eq!(order.place(Uuid::nil()), Ok(vec![State::Placed, State::Paid]));
-        assert_eq!(order.place(Uuid::nil()), Ok(vec![]));
+        assert_eq!(
+            order.place(Checkout::default(), Some(Uuid::nil())),
+            Ok(vec![State::Placed, State::Paid])
+        );
+        assert_eq!(order.place(Checkout::default(), Some(Uuid::nil())), Ok(vec![]));
     }
 }
 
@@ -113,7 +117,7 @@ fn a_card_order_that_was_given_up_is_never_placed() {
     assert!(!order.places_alone(1));
     order.abort();
     assert_eq!(order.learn(Fact::Paid(Uuid::nil())), []);
-    assert_eq!(order.place(Uuid::nil()), Err(Refusal::NotPlaced));
+    assert_eq!(order.place(Checkout::default(), Some(Uuid::nil())), Err(Refusal::NotPlaced));
     assert_eq!(order.state(), State::Aborting);
 }
 

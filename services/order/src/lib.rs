@@ -6,15 +6,17 @@
 //! - **State**: what the facts add up to.
 //! - **Milestone**: a state that others are told of; a state that jumps passes
 //!   every milestone on its way.
-//! - **Pending**, **aborting**: a card order before payment has charged the card.
-//!   Nobody sees it. See `card`.
+//! - **Checkout**: what pays beside the method: a coupon, points, the prepaid balance; and the share of
+//!   each that a line bears.
+//! - **Pending**, **aborting**: an order before its coupon is redeemed, its points are spent, its card is
+//!   charged. Nobody sees it. See `checkout`.
 //! - **Cancelling**: the member asked, or the shop, and payment decides. See `cancel`.
 //! - **Depositor**: who is going to pay by bank transfer; payment alone keeps the name. See `depositor`.
 //! - **Catalogue**: a copy of what product sells, for prices.
 
 mod cancel;
-mod card;
 mod catalogue;
+mod checkout;
 mod depositor;
 mod domain;
 mod metrics;
@@ -28,7 +30,12 @@ use base::Error;
 use contracts::order::v1::{OrderEvent, order_service_server::OrderServiceServer};
 use server::{Service, ServiceBuilder};
 
-use self::{cancel::Cancel, card::Card, catalogue::Catalogue, depositor::Depositors};
+use self::{
+    cancel::Cancel,
+    catalogue::Catalogue,
+    checkout::{Checkouts, Peers},
+    depositor::Depositors,
+};
 
 /// The order service.
 pub const SERVICE: Service = Service {
@@ -38,7 +45,8 @@ pub const SERVICE: Service = Service {
         "V2__limits",
         "V3__shop_cancels",
         "V4__open_orders",
-        "V5__off_sale"
+        "V5__off_sale",
+        "V7__checkout"
     ],
     build,
 };
@@ -49,14 +57,16 @@ fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let payment = builder.peer("payment")?;
     let catalogue = Catalogue::new(database.clone(), builder.peer("product")?, deadline);
     let cancel = Cancel::new(database.clone(), payment.clone(), deadline);
-    let card = Card::new(database.clone(), payment.clone(), deadline);
+    let (coupon, mileage) = (builder.peer("coupon")?, builder.peer("mileage")?);
+    let peers = Peers { coupon, mileage, payment: payment.clone(), deadline };
+    let checkouts = Checkouts::new(database.clone(), peers.clone());
     let worker = worker::Worker {
         cancel: Cancel::new(builder.background(), payment.clone(), deadline),
-        card: Card::new(builder.background(), payment.clone(), deadline),
+        checkouts: Checkouts::new(builder.background(), peers),
         depositors: Depositors { database: builder.background(), payment, deadline },
     };
     builder
-        .serve(OrderServiceServer::new(service::Orders { database, catalogue, cancel, card }))
+        .serve(OrderServiceServer::new(service::Orders { database, catalogue, cancel, checkouts }))
         .publish::<OrderEvent>()
         .measure(metrics::measure)
         .work(worker)

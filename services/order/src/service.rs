@@ -14,12 +14,13 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     cancel::Cancel,
-    card::Card,
     catalogue::Catalogue,
+    checkout::{Checkouts, Payer},
     depositor,
     domain::{
         self, CARD_TOKEN, DEPOSITOR, Facts, LINES, Line, MemberId, Method, Order, OrderId, Pending,
         ProductId, QUANTITY, Refusal, TOTAL, Wish,
+        checkout::{Checkout, POINTS},
     },
     store::{self, Offer},
     wire,
@@ -30,7 +31,7 @@ pub(crate) struct Orders {
     pub(crate) database: Database,
     pub(crate) catalogue: Catalogue,
     pub(crate) cancel: Cancel,
-    pub(crate) card: Card,
+    pub(crate) checkouts: Checkouts,
 }
 
 impl Orders {
@@ -44,6 +45,7 @@ impl Orders {
             .map(|parts| Money::parse_within("expectedTotal", Some(parts), &TOTAL))
             .transpose()?;
         let wanted = wanted(&message.lines)?;
+        let checkout = checkout(message)?;
         if store::has_withdrawn(&mut self.database.read().await?, member).await? {
             return Err(Refusal::MemberWithdrawn.into());
         }
@@ -54,11 +56,15 @@ impl Orders {
         if expected.is_some_and(|expected| expected != total) {
             return Err(Refusal::PriceChanged.into());
         }
-        let pending = (method == Method::Card).then_some(Pending::Pending);
+        let reserves = checkout.reserves();
+        // What a coupon takes off is not known yet: with none there is as much left to pay.
+        let shared = checkout.clone().with_discount(Money::ZERO, &lines)?;
+        let checkout = if reserves { checkout } else { shared };
+        let pending = (method == Method::Card || reserves).then_some(Pending::Pending);
         let facts = Facts { pending, ..Facts::default() };
         let id = OrderId(base::id::new());
         let (told, wish) = (facts.state(), Wish::default());
-        Ok(Order { id, member, method, lines, total, payment: None, facts, wish, told })
+        Ok(Order { id, member, method, lines, total, checkout, payment: None, facts, wish, told })
     }
 }
 
@@ -74,9 +80,9 @@ impl OrderService for Orders {
         let depositor = DEPOSITOR.parse("depositorName", &incoming.message.depositor_name)?;
         let depositor = depositor.to_owned();
         let reply = match self.new_order(&incoming).await {
-            Ok(order) if order.method == Method::Card => {
-                let card = self.card.clone();
-                to_the_end(async move { card.place(order, card_token, &command).await }).await
+            Ok(order) if order.facts.pending.is_some() => {
+                let (checkouts, payer) = (self.checkouts.clone(), Payer { card_token, depositor });
+                to_the_end(async move { checkouts.place(order, payer, &command).await }).await
             }
             Ok(order) => {
                 let id = order.id;
@@ -180,6 +186,20 @@ fn card_token(message: &PlaceOrderRequest) -> Result<String, Error> {
         return Ok(String::new());
     }
     CARD_TOKEN.parse("cardToken", &message.card_token).map(str::to_owned)
+}
+
+/// What the member wants to pay with beside the method.
+fn checkout(message: &PlaceOrderRequest) -> Result<Checkout, Error> {
+    let coupon = Some(message.coupon_id.as_str()).filter(|id| !id.is_empty());
+    let wallet = message.wallet_amount.as_ref().map(contracts::Money::parts);
+    let wallet =
+        wallet.map(|parts| Money::parse_within("walletAmount", Some(parts), &TOTAL)).transpose()?;
+    Ok(Checkout {
+        coupon: coupon.map(|id| base::id::parse("couponId", id)).transpose()?,
+        points: input::number("points", message.points, &POINTS)?,
+        wallet: wallet.unwrap_or(Money::ZERO).minor(),
+        ..Checkout::default()
+    })
 }
 
 /// A product, how many of it, and the line that named it first.

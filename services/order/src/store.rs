@@ -14,6 +14,7 @@ use crate::{
     domain::{
         ByShop, CancelReason, Fact, Facts, Line, MemberId, Method, Milestones, Order, OrderId,
         Pending, ProductId, State, Wish,
+        checkout::{Checkout, Share},
     },
     metrics, wire,
 };
@@ -21,7 +22,8 @@ use crate::{
 /// All that makes up an order.
 macro_rules! select_orders {
     () => {
-        "select id, member_id, method, total_minor, product_ids, display_names, quantities,
+        "select id, member_id, method, total_minor, coupon_id, coupon_discount_minor, points, wallet_minor,
+           coupon_shares, points_shares, wallet_shares, product_ids, display_names, quantities,
            unit_prices_minor, pending, place_attempts, deposit_requested, paid, stock_decreased, delivery_started,
            receipt_confirmed, cancel_attempts, cancel_reason, cancel_actor, cancel_note,
            refund_account, payment_id, told, version, event_version, create_time
@@ -60,6 +62,7 @@ impl Stored {
             method: Method::named(row.get("method"))?,
             lines: lines(row),
             total: Money::krw(row.get("total_minor")),
+            checkout: checkout(row),
             payment: row.get("payment_id"),
             facts,
             wish: wish(row),
@@ -94,6 +97,19 @@ fn wish(row: &Row) -> Wish {
         .get::<_, Option<Uuid>>("cancel_actor")
         .map(|actor| ByShop { actor, note: row.get("cancel_note") });
     Wish { by_shop, refund_account: row.get("refund_account") }
+}
+
+fn checkout(row: &Row) -> Checkout {
+    let shares = |column| row.get::<_, Option<Vec<i64>>>(column).unwrap_or_default();
+    let columns = shares("coupon_shares").into_iter().zip(shares("points_shares"));
+    let shares = columns.zip(shares("wallet_shares"));
+    Checkout {
+        coupon: row.get("coupon_id"),
+        discount: row.get("coupon_discount_minor"),
+        points: row.get("points"),
+        wallet: row.get("wallet_minor"),
+        shares: shares.map(|((coupon, points), wallet)| Share { coupon, points, wallet }).collect(),
+    }
 }
 
 fn lines(row: &Row) -> Vec<Line> {
@@ -151,6 +167,9 @@ pub(crate) async fn insert(tx: &mut Tx, order: Order) -> Result<Stored, Error> {
     };
     let create_time = row.get(0);
     let mut stored = Stored { order, version: 1, event_version: 0, create_time };
+    if stored.order.checkout != Checkout::default() {
+        save_checkout(tx, &stored.order).await?;
+    }
     if event_version == 1 {
         let drafts = stored.tell(tx, &vec![State::Placed]);
         eventlog::append(tx, &drafts).await?;
@@ -158,21 +177,10 @@ pub(crate) async fn insert(tx: &mut Tx, order: Order) -> Result<Stored, Error> {
     Ok(stored)
 }
 
-/// Removes a card order that was never placed.
+/// Removes an order that was never placed.
 pub(crate) async fn remove_pending(tx: &mut Tx, id: OrderId) -> Result<(), Error> {
     tx.execute("delete from orders where id = $1 and pending is not null", &[&id.0]).await?;
     Ok(())
-}
-
-/// Whose card order it is that is not placed yet; none when it is placed, or gone.
-pub(crate) async fn pending_member(
-    reader: &mut Reader,
-    id: OrderId,
-) -> Result<Option<MemberId>, Error> {
-    let row = reader
-        .query_opt("select member_id from orders where id = $1 and pending is not null", &[&id.0])
-        .await?;
-    Ok(row.map(|row| MemberId(row.get(0))))
 }
 
 /// Changes one order that `owner` may touch (`None`: any), and saves it with its milestones.
@@ -199,6 +207,9 @@ pub(crate) async fn update<T>(
     if order.wish != stored.order.wish {
         save_wish(tx, &order).await?;
     }
+    if order.checkout != stored.order.checkout {
+        save_checkout(tx, &order).await?;
+    }
     stored.order = order;
     if changed {
         stored.version += 1;
@@ -216,6 +227,30 @@ async fn save_wish(tx: &mut Tx, order: &Order) -> Result<(), Error> {
     tx.execute(
         "update orders set cancel_actor = $2, cancel_note = $3, refund_account = $4 where id = $1",
         &[&order.id.0, &actor, &note, &refund_account],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn save_checkout(tx: &mut Tx, order: &Order) -> Result<(), Error> {
+    let Checkout { coupon, discount, points, wallet, shares } = &order.checkout;
+    let column = |of: fn(&Share) -> i64| {
+        (!shares.is_empty()).then(|| shares.iter().map(of).collect::<Vec<_>>())
+    };
+    tx.execute(
+        "update orders set coupon_id = $2, coupon_discount_minor = $3, points = $4, wallet_minor = $5,
+           coupon_shares = $6, points_shares = $7, wallet_shares = $8
+         where id = $1",
+        &[
+            &order.id.0,
+            coupon,
+            discount,
+            points,
+            wallet,
+            &column(|share| share.coupon),
+            &column(|share| share.points),
+            &column(|share| share.wallet),
+        ],
     )
     .await?;
     Ok(())

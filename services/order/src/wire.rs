@@ -1,14 +1,19 @@
 //! How an order looks elsewhere: on the wire, in events, and in the database, where states, methods and
 //! reasons have their names from the contract.
 
-use base::Error;
+use std::iter;
+
+use base::{Error, Money};
 use contracts::order::v1::{
     self as pb, OrderAwaitingDeposit, OrderCancelled, OrderClosed, OrderDelivering, OrderPaid,
     OrderPlaced, OrderPrepared, order_event::Event,
 };
 
 use crate::{
-    domain::{ByShop, CancelReason, Line, Method, Order, State},
+    domain::{
+        ByShop, CancelReason, Line, Method, Order, State,
+        checkout::{Share, Won},
+    },
     store::Stored,
 };
 
@@ -23,7 +28,7 @@ pub(crate) fn order(stored: &Stored) -> pb::Order {
     pb::Order {
         id: order.id.to_string(),
         member_id: order.member.to_string(),
-        lines: lines(&order.lines),
+        lines: shared_lines(order),
         total: Some(order.total.to_wire().into()),
         payment_method: method(order.method).into(),
         payment_id: order.payment.map(|id| id.to_string()).unwrap_or_default(),
@@ -31,7 +36,26 @@ pub(crate) fn order(stored: &Stored) -> pb::Order {
         cancel_reason: pb::order::CancelReason::from_str_name(reason).unwrap_or_default().into(),
         create_time: Some(stored.create_time.into()),
         etag: etag(stored),
+        goods_total: Some(order.total.to_wire().into()),
+        coupon_id: coupon_id(order),
+        coupon_discount: won(order.checkout.discount),
+        points_used: order.checkout.points,
+        wallet_used: won(order.checkout.wallet),
+        payable: Some(order.checkout.payable(order.total).to_wire().into()),
     }
+}
+
+fn won(won: Won) -> Option<contracts::Money> {
+    Some(Money::krw(won).to_wire().into())
+}
+
+/// An amount that is absent when it is nothing.
+pub(crate) fn unless_zero(amount: Won) -> Option<contracts::Money> {
+    if amount == 0 { None } else { won(amount) }
+}
+
+fn coupon_id(order: &Order) -> String {
+    order.checkout.coupon.map(|id| id.to_string()).unwrap_or_default()
 }
 
 /// Changes with every change of the order.
@@ -46,9 +70,16 @@ pub(crate) fn event(order: &Order, milestone: State) -> Option<Event> {
         State::Placed => Event::OrderPlaced(OrderPlaced {
             order_id,
             member_id,
-            lines: lines(&order.lines),
+            lines: told_lines(order),
             total: Some(order.total.to_wire().into()),
             payment_method: method(order.method).into(),
+            amount: Some(order.checkout.amount(order.total))
+                .filter(|amount| *amount != order.total)
+                .map(|amount| amount.to_wire().into()),
+            wallet_amount: unless_zero(order.checkout.wallet),
+            coupon_id: coupon_id(order),
+            coupon_discount: unless_zero(order.checkout.discount),
+            points: order.checkout.points,
         }),
         State::AwaitingDeposit => {
             Event::OrderAwaitingDeposit(OrderAwaitingDeposit { order_id, member_id })
@@ -56,11 +87,11 @@ pub(crate) fn event(order: &Order, milestone: State) -> Option<Event> {
         State::Paid => Event::OrderPaid(OrderPaid {
             order_id,
             member_id,
-            lines: lines(&order.lines),
+            lines: told_lines(order),
             payment_id: order.payment.map(|id| id.to_string()).unwrap_or_default(),
         }),
         State::Prepared => {
-            Event::OrderPrepared(OrderPrepared { order_id, member_id, lines: lines(&order.lines) })
+            Event::OrderPrepared(OrderPrepared { order_id, member_id, lines: told_lines(order) })
         }
         State::Delivering => Event::OrderDelivering(OrderDelivering { order_id, member_id }),
         State::Closed => Event::OrderClosed(OrderClosed { order_id, member_id }),
@@ -71,7 +102,7 @@ pub(crate) fn event(order: &Order, milestone: State) -> Option<Event> {
             reason: pb::order::CancelReason::from_str_name(reason.name())
                 .unwrap_or_default()
                 .into(),
-            lines: lines(&order.lines),
+            lines: told_lines(order),
             actor_id: shop_of(order, reason).map(|it| it.actor.to_string()).unwrap_or_default(),
             note: shop_of(order, reason).map(|it| it.note.clone()).unwrap_or_default(),
         }),
@@ -83,15 +114,35 @@ fn shop_of(order: &Order, reason: CancelReason) -> Option<&ByShop> {
     order.wish.by_shop.as_ref().filter(|_| reason == CancelReason::ShopRequest)
 }
 
-/// Lines on the wire.
-pub(crate) fn lines(lines: &[Line]) -> Vec<pb::OrderLine> {
-    let line = |line: &Line| pb::OrderLine {
+/// Lines in events: with their shares where there is something to share.
+fn told_lines(order: &Order) -> Vec<pb::OrderLine> {
+    if order.checkout.shares.is_empty() {
+        return order.lines.iter().map(line).collect();
+    }
+    shared_lines(order)
+}
+
+/// Lines with what each bears.
+fn shared_lines(order: &Order) -> Vec<pb::OrderLine> {
+    let shares = order.checkout.shares.iter().copied().chain(iter::repeat(Share::default()));
+    let shared = |(of, share): (&Line, Share)| pb::OrderLine {
+        coupon_share: won(share.coupon),
+        points_share: won(share.points),
+        wallet_share: won(share.wallet),
+        payable_share: won(share.payable(of)),
+        ..line(of)
+    };
+    order.lines.iter().zip(shares).map(shared).collect()
+}
+
+fn line(line: &Line) -> pb::OrderLine {
+    pb::OrderLine {
         product_id: line.product.to_string(),
         display_name: line.display_name.clone(),
         quantity: line.quantity,
         unit_price: Some(line.unit_price.to_wire().into()),
-    };
-    lines.iter().map(line).collect()
+        ..pb::OrderLine::default()
+    }
 }
 
 /// A method on the wire.

@@ -8,14 +8,14 @@ use pg::{
 
 use crate::{
     cancel::{self, Cancel},
-    card::{self, Card},
+    checkout::{self, Checkouts},
     depositor::{self, Depositors},
     domain::OrderId,
 };
 
 pub(crate) struct Worker {
     pub(crate) cancel: Cancel,
-    pub(crate) card: Card,
+    pub(crate) checkouts: Checkouts,
     pub(crate) depositors: Depositors,
 }
 
@@ -24,7 +24,7 @@ impl Handler for Worker {
         let order = OrderId(task.key);
         match task.kind.as_str() {
             cancel::Call::TASK => self.cancel.resume(order).await?,
-            card::Call::TASK => self.card.abort(order).await?,
+            checkout::Call::TASK => self.checkouts.abort(order).await?,
             depositor::TASK => self.depositors.tell(task).await?,
             other => return Err(Error::internal(format!("a task of no known kind: {other}"))),
         }

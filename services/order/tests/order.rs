@@ -3,6 +3,8 @@
 
 #[path = "order/card.rs"]
 mod card;
+#[path = "order/checkout.rs"]
+mod checkout;
 
 use std::{
     collections::HashMap,
@@ -33,6 +35,8 @@ use testkit::{
     stage::{As, Stage},
 };
 use tokio::sync::Notify;
+
+use self::checkout::{COUPON, MILEAGE};
 use tonic::{Code, Request, Response, Status, transport::Channel};
 
 /// What payment answers to a cancellation.
@@ -159,7 +163,7 @@ impl Shop {
     }
 
     async fn open_with(change: impl FnOnce(&mut settings::Settings)) -> Self {
-        let services = [&order::SERVICE, &PRODUCT, &PAYMENT, &DELIVERY, &MEMBER];
+        let services = [&order::SERVICE, &PRODUCT, &PAYMENT, &DELIVERY, &MEMBER, &COUPON, &MILEAGE];
         let stage = Stage::open_with(&services, &contracts::API, change).await;
         let stage = stage.expect("the services start");
         let orders = OrderServiceClient::new(stage.channel());

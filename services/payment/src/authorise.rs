@@ -73,16 +73,16 @@ impl Authorise {
         let message = &incoming.message;
         let order = OrderId::parse("orderId", &message.order_id)?;
         let amount = message.amount.as_ref().map(contracts::Money::parts);
-        let amount = Money::parse_within("amount", amount, &AMOUNT)?;
+        let total = Money::parse_within("amount", amount, &AMOUNT)?;
+        let wallet = message.wallet_amount.as_ref().map(contracts::Money::parts);
+        let wallet = wallet
+            .map(|parts| Money::parse_within("walletAmount", Some(parts), &(0..=total.minor())));
+        let wallet = wallet.transpose()?.unwrap_or(Money::ZERO);
+        let amount = Money::krw(total.minor().saturating_sub(wallet.minor()));
         let token = CARD_TOKEN.parse("cardToken", &message.card_token)?.to_owned();
         let begin = async |tx: &mut Tx| {
-            let (next, stored) = store::update(tx, order, member, |payment, _| {
-                let next = payment.authorise(amount)?;
-                if next == Next::Ask && amount == Money::ZERO {
-                    // Nobody has to be asked for nothing.
-                    return Ok((Next::Charged, payment.charged("").into_iter().collect()));
-                }
-                Ok((next, Vec::new()))
+            let (next, stored) = store::update(tx, order, member, |payment, wallets| {
+                Ok(payment.authorise(amount, wallet, wallets)?)
             })
             .await?;
             let payment = stored.payment.id;
@@ -128,15 +128,13 @@ impl Authorise {
             return Ok(());
         };
         let mut tx = database.begin().await?;
-        let (open, _) = store::update(&mut tx, order, member, |payment, _| {
+        let (open, _) = store::update(&mut tx, order, member, |payment, wallets| {
             let open = payment.state == State::Authorising;
-            let outcome = if let Some(reference) = &found {
-                payment.charged(reference)
-            } else {
-                payment.not_charged(ABANDONED);
-                None
+            let outcomes = match &found {
+                Some(reference) => payment.charged(reference, wallets),
+                None => payment.not_charged(ABANDONED, wallets),
             };
-            Ok((open && found.is_none(), outcome.into_iter().collect()))
+            Ok((open && found.is_none(), outcomes))
         })
         .await?;
         if open && self.acquirer.may_change_its_mind() {
@@ -189,15 +187,12 @@ impl in_doubt::Call for Call {
             Err(error) => return Ok(Settled::InDoubt(error)),
         };
         let settled =
-            store::update(tx, OrderId(attempt.charge.order), attempt.member, |payment, _| {
-                let outcome = match &charged {
-                    Charged::Yes(reference) => payment.charged(reference),
-                    Charged::Declined => {
-                        payment.not_charged("CARD_DECLINED");
-                        None
-                    }
+            store::update(tx, OrderId(attempt.charge.order), attempt.member, |payment, wallets| {
+                let outcomes = match &charged {
+                    Charged::Yes(reference) => payment.charged(reference, wallets),
+                    Charged::Declined => payment.not_charged("CARD_DECLINED", wallets),
                 };
-                Ok(((), outcome.into_iter().collect()))
+                Ok(((), outcomes))
             });
         let ((), stored) = settled.await?;
         if charged == Charged::Declined && self.acquirer.may_change_its_mind() {

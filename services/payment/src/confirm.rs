@@ -252,13 +252,9 @@ async fn decide(
         Ok(match outcome {
             Ok(DecreaseStockResponse {}) => (true, payment.confirmed(wallets)),
             Err(Failure::Refused(status)) => {
-                let outcome = payment.confirm_refused(cancel_reason(status));
-                (true, outcome.into_iter().collect())
+                (true, payment.confirm_refused(cancel_reason(status), wallets))
             }
-            Err(Failure::NeverRan(_)) => {
-                let (waits, outcome) = payment.confirm_never_ran(attempt.number);
-                (waits, outcome.into_iter().collect())
-            }
+            Err(Failure::NeverRan(_)) => payment.confirm_never_ran(attempt.number, wallets),
             Err(Failure::Unknown(_)) => (false, Vec::new()),
         })
     })

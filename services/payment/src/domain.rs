@@ -6,21 +6,19 @@
 pub(crate) mod deposit;
 pub(crate) mod payout;
 pub(crate) mod refund;
+mod refusal;
 pub(crate) mod wallet;
 
 use std::{
     collections::BTreeMap,
+    iter,
     ops::RangeInclusive,
     time::{Duration, SystemTime},
 };
 
-use base::{
-    Money, Refuse,
-    error::Kind,
-    id::Uuid,
-    input::{self, Text},
-};
+use base::{Money, Refuse as _, id::Uuid, input::Text};
 
+pub(crate) use self::refusal::Refusal;
 use self::{
     payout::Account,
     refund::{GivenBack, Tender},
@@ -91,7 +89,10 @@ pub(crate) struct Line {
 /// What a placed order asks of payment.
 #[derive(Clone, Debug)]
 pub(crate) struct Placed {
+    /// What the method pays.
     pub(crate) amount: Money,
+    /// What the wallet pays beside it.
+    pub(crate) wallet: Money,
     pub(crate) method: Method,
     pub(crate) lines: Vec<Line>,
     /// Until when a deposit is waited for.
@@ -107,7 +108,10 @@ pub(crate) struct Payment {
     pub(crate) order: OrderId,
     pub(crate) member: MemberId,
     pub(crate) method: Method,
+    /// What the method pays.
     pub(crate) amount: Money,
+    /// What the wallet pays beside it: taken when the payment begins, and held until it ends.
+    pub(crate) wallet: Money,
     pub(crate) state: State,
     /// Why it was declined or cancelled; while the outcome is open, why it shall be cancelled then.
     pub(crate) reason: String,
@@ -136,6 +140,12 @@ pub(crate) enum Outcome {
     Expired,
     /// Charged after all, when nobody wanted it any more: to be voided in silence.
     Voided,
+    /// The wallet's part was taken, and is held.
+    Reserved,
+    /// And is back, since the payment came to nothing.
+    Released,
+    /// The wallet's part of a payment that was taken back.
+    WalletRefunded(GivenBack),
 }
 
 /// Who wants an order cancelled.
@@ -155,28 +165,59 @@ pub(crate) enum Authorise {
 }
 
 impl Payment {
+    /// What the order costs.
+    pub(crate) fn total(&self) -> Money {
+        self.amount.plus(self.wallet).expect("both are parts of what an order may cost")
+    }
+
     /// The order is placed: take the money, or wait for it.
-    pub(crate) fn placed(&mut self, placed: Placed, wallets: &mut Wallets) -> Option<Outcome> {
+    pub(crate) fn placed(&mut self, placed: Placed, wallets: &mut Wallets) -> Vec<Outcome> {
         if self.state != State::New {
-            return None;
+            return Vec::new();
         }
-        (self.amount, self.method, self.lines) = (placed.amount, placed.method, placed.lines);
+        (self.amount, self.wallet) = (placed.amount, placed.wallet);
+        (self.method, self.lines) = (placed.method, placed.lines);
         match self.method {
-            Method::Wallet => Some(self.debit(wallets)),
-            // Nothing is waited for that is nothing.
-            Method::BankTransfer if self.amount == Money::ZERO => {
-                self.state = State::Done;
-                Some(Outcome::Approved)
-            }
+            Method::Wallet => vec![self.debit(wallets)],
             Method::BankTransfer => {
-                self.state = State::WaitingForDeposit;
-                self.deposit_due = Some(placed.deposit_due);
-                self.reference = placed.reference;
-                Some(Outcome::DepositRequested)
+                let Ok(mut outcomes) = self.reserve(wallets) else {
+                    return vec![self.refuse(Refusal::InsufficientBalance.reason())];
+                };
+                if self.amount == Money::ZERO {
+                    // Nothing is waited for that is nothing.
+                    self.state = State::Done;
+                    outcomes.push(Outcome::Approved);
+                } else {
+                    self.state = State::WaitingForDeposit;
+                    self.deposit_due = Some(placed.deposit_due);
+                    self.reference = placed.reference;
+                    outcomes.push(Outcome::DepositRequested);
+                }
+                outcomes
             }
             // Charged before the order was placed; without that there is no such order.
-            Method::Card => Some(self.refuse("CARD_DECLINED")),
+            Method::Card => vec![self.refuse("CARD_DECLINED")],
         }
+    }
+
+    /// Takes the wallet's part.
+    fn reserve(&mut self, wallets: &mut Wallets) -> Result<Vec<Outcome>, Refusal> {
+        if self.wallet == Money::ZERO {
+            return Ok(Vec::new());
+        }
+        let balance = wallets.get_mut(&self.member).ok_or(Refusal::InsufficientBalance)?;
+        let rest = balance.minus(self.wallet).filter(|rest| !rest.is_negative());
+        *balance = rest.ok_or(Refusal::InsufficientBalance)?;
+        Ok(vec![Outcome::Reserved])
+    }
+
+    /// Gives the wallet's part back, of a payment that has begun and come to nothing.
+    fn release(&self, wallets: &mut Wallets) -> Option<Outcome> {
+        if self.wallet == Money::ZERO {
+            return None;
+        }
+        put_back(wallets, self.member, self.wallet);
+        Some(Outcome::Released)
     }
 
     fn debit(&mut self, wallets: &mut Wallets) -> Outcome {
@@ -203,17 +244,17 @@ impl Payment {
         reason: &str,
         account: Option<Account>,
         wallets: &mut Wallets,
-    ) -> Option<Outcome> {
+    ) -> Vec<Outcome> {
         match self.state {
             State::New => {
                 self.state = State::Refused;
-                None
+                Vec::new()
             }
             State::Authorising | State::Confirming => {
                 reason.clone_into(&mut self.reason);
-                None
+                Vec::new()
             }
-            State::WaitingForDeposit => Some(self.cancel(reason, None)),
+            State::WaitingForDeposit => self.end(reason, wallets),
             State::Done => {
                 let to = match (self.method, account) {
                     (Method::Card, _) => Tender::Card,
@@ -222,16 +263,25 @@ impl Payment {
                 };
                 let amount = self.amount;
                 if to == Tender::Wallet && amount != Money::ZERO {
-                    let balance = wallets.entry(self.member).or_insert(Money::ZERO);
-                    *balance = balance
-                        .plus(amount)
-                        .expect("it would take nine thousand million top-ups to pay so much");
+                    put_back(wallets, self.member, amount);
                 }
                 let given_back = (amount != Money::ZERO).then_some(GivenBack { amount, to });
-                Some(self.cancel(reason, given_back))
+                let mut outcomes = vec![self.cancel(reason, given_back)];
+                if self.wallet != Money::ZERO {
+                    put_back(wallets, self.member, self.wallet);
+                    let given_back = GivenBack { amount: self.wallet, to: Tender::Wallet };
+                    outcomes.push(Outcome::WalletRefunded(given_back));
+                }
+                outcomes
             }
-            State::Declined | State::Cancelled | State::Expired | State::Refused => None,
+            State::Declined | State::Cancelled | State::Expired | State::Refused => Vec::new(),
         }
+    }
+
+    /// Nothing was paid but the wallet's part, which goes back.
+    fn end(&mut self, reason: &str, wallets: &mut Wallets) -> Vec<Outcome> {
+        let cancelled = self.cancel(reason, None);
+        iter::once(cancelled).chain(self.release(wallets)).collect()
     }
 
     fn cancel(&mut self, reason: &str, given_back: Option<GivenBack>) -> Outcome {
@@ -247,7 +297,7 @@ impl Payment {
         by: By,
         account: Option<Account>,
         wallets: &mut Wallets,
-    ) -> Result<Option<Outcome>, Refusal> {
+    ) -> Result<Vec<Outcome>, Refusal> {
         match (self.state, self.method, by) {
             (State::Confirming, ..) => Err(Refusal::Confirming),
             (State::Done, Method::BankTransfer, By::Member) => Err(Refusal::DepositConfirmed),
@@ -256,19 +306,31 @@ impl Payment {
         }
     }
 
-    /// A card is to be charged for an order that is about to be placed.
-    pub(crate) fn authorise(&mut self, amount: Money) -> Result<Authorise, Refusal> {
-        match self.state {
-            State::New => {
-                (self.amount, self.method) = (amount, Method::Card);
-                self.state = State::Authorising;
-                Ok(Authorise::Ask)
+    /// A card is to be charged for an order that is about to be placed, and the wallet's part taken.
+    pub(crate) fn authorise(
+        &mut self,
+        amount: Money,
+        wallet: Money,
+        wallets: &mut Wallets,
+    ) -> Result<(Authorise, Vec<Outcome>), Refusal> {
+        if self.state == State::New {
+            (self.amount, self.wallet, self.method) = (amount, wallet, Method::Card);
+            let mut outcomes = self.reserve(wallets)?;
+            self.state = State::Authorising;
+            if amount != Money::ZERO {
+                return Ok((Authorise::Ask, outcomes));
             }
+            // Nobody has to be asked for nothing.
+            outcomes.extend(self.charged("", wallets));
+            return Ok((Authorise::Charged, outcomes));
+        }
+        match self.state {
             // The acquirer charges a payment once, however often it is asked.
-            State::Authorising if self.reason.is_empty() => Ok(Authorise::Ask),
-            State::Done => Ok(Authorise::Charged),
+            State::Authorising if self.reason.is_empty() => Ok((Authorise::Ask, Vec::new())),
+            State::Done => Ok((Authorise::Charged, Vec::new())),
             State::Declined if self.reason != ABANDONED => Err(Refusal::CardDeclined),
-            State::Declined
+            State::New
+            | State::Declined
             | State::Authorising
             | State::WaitingForDeposit
             | State::Confirming
@@ -279,17 +341,19 @@ impl Payment {
     }
 
     /// The acquirer has charged the card.
-    pub(crate) fn charged(&mut self, reference: &str) -> Option<Outcome> {
+    pub(crate) fn charged(&mut self, reference: &str, wallets: &mut Wallets) -> Vec<Outcome> {
         if self.state == State::Done || !self.acquirer_reference.is_empty() {
-            return None;
+            return Vec::new();
         }
         reference.clone_into(&mut self.acquirer_reference);
-        if self.state == State::Authorising && self.reason.is_empty() {
+        let open = self.state == State::Authorising;
+        if open && self.reason.is_empty() {
             self.state = State::Done;
-            return Some(Outcome::Approved);
+            return vec![Outcome::Approved];
         }
         self.state = State::Cancelled;
-        Some(Outcome::Voided)
+        let released = if open { self.release(wallets) } else { None };
+        iter::once(Outcome::Voided).chain(released).collect()
     }
 
     /// Nobody waits for the outcome of the charge any more: no other attempt is made, and one that is
@@ -302,10 +366,13 @@ impl Payment {
     }
 
     /// The acquirer has declined, or was told to forget it.
-    pub(crate) fn not_charged(&mut self, reason: &str) {
-        if self.state == State::Authorising {
-            self.refuse(reason);
+    pub(crate) fn not_charged(&mut self, reason: &str, wallets: &mut Wallets) -> Vec<Outcome> {
+        if self.state != State::Authorising {
+            return Vec::new();
         }
+        // Nobody is told who was not told of it before.
+        self.refuse(reason);
+        self.release(wallets).into_iter().collect()
     }
 
     /// The seller has seen a deposit. Answers this attempt's number, or `None` when it is
@@ -371,117 +438,52 @@ impl Payment {
     }
 
     /// Product has refused the goods.
-    pub(crate) fn confirm_refused(&mut self, reason: &str) -> Option<Outcome> {
-        (self.state == State::Confirming).then(|| self.cancel(reason, None))
+    pub(crate) fn confirm_refused(&mut self, reason: &str, wallets: &mut Wallets) -> Vec<Outcome> {
+        if self.state != State::Confirming {
+            return Vec::new();
+        }
+        self.end(reason, wallets)
     }
 
     /// The call to product never ran. The payment waits as before, unless another attempt joined:
     /// then its outcome counts. True when it waits.
-    pub(crate) fn confirm_never_ran(&mut self, attempt: i32) -> (bool, Option<Outcome>) {
+    pub(crate) fn confirm_never_ran(
+        &mut self,
+        attempt: i32,
+        wallets: &mut Wallets,
+    ) -> (bool, Vec<Outcome>) {
         if self.state != State::Confirming || attempt != 1 || self.attempts != 1 {
-            return (false, None);
+            return (false, Vec::new());
         }
         self.attempts = 0;
         self.state = State::WaitingForDeposit;
         let reason = std::mem::take(&mut self.reason);
-        let wish = (!reason.is_empty()).then(|| self.cancel(&reason, None));
+        let wish = if reason.is_empty() { Vec::new() } else { self.end(&reason, wallets) };
         (true, wish)
     }
 
     /// The time for a deposit is over.
-    pub(crate) fn expire(&mut self) -> Option<Outcome> {
+    pub(crate) fn expire(&mut self, wallets: &mut Wallets) -> Vec<Outcome> {
         if self.state != State::WaitingForDeposit {
-            return None;
+            return Vec::new();
         }
         self.state = State::Expired;
         "DEPOSIT_EXPIRED".clone_into(&mut self.reason);
-        Some(Outcome::Expired)
+        iter::once(Outcome::Expired).chain(self.release(wallets)).collect()
     }
+}
+
+/// Puts money into a wallet that came out of it, or was a deposit.
+fn put_back(wallets: &mut Wallets, member: MemberId, amount: Money) {
+    let balance = wallets.entry(member).or_insert(Money::ZERO);
+    *balance =
+        balance.plus(amount).expect("it would take nine thousand million top-ups to pay so much");
 }
 
 /// Why a charge ended whose outcome nobody waited for.
 pub(crate) const ABANDONED: &str = "ABANDONED";
 /// How long a deposit is waited for when nothing else is configured.
 pub(crate) const DEPOSIT_WITHIN: Duration = Duration::from_hours(7 * 24);
-
-/// What payment says no with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
-    #[error("the wallet would hold more than {} won", input::grouped(wallet::BALANCE_MOST))]
-    WalletFull,
-    #[error("the wallet holds less than that")]
-    InsufficientBalance,
-    #[error("the acquirer did not answer in time; what it may have charged is refunded")]
-    TopUpAbandoned,
-    #[error("there is a balance, or money that is held or on its way out: pay it out first")]
-    WalletNotEmpty,
-    #[error("only what belongs to a member who has withdrawn is paid out for them")]
-    MemberActive,
-    #[error("the acquirer declined the card")]
-    CardDeclined,
-    #[error("the order was cancelled")]
-    OrderCancelled,
-    #[error("the deposit is being confirmed right now")]
-    Confirming,
-    #[error("the deposit is confirmed: the payment cannot be cancelled any more")]
-    DepositConfirmed,
-    #[error("the time for the deposit is over")]
-    DepositExpired,
-    #[error("the payment is cancelled")]
-    PaymentCancelled,
-    #[error("the goods are gone; the deposit is held")]
-    OutOfStock,
-    #[error("this payment waits for no deposit")]
-    NoDeposit,
-    #[error("must be {0}, the payment's amount")]
-    WrongAmount(Money),
-}
-
-impl Refuse for Refusal {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::WrongAmount(_) => Kind::Invalid,
-            Self::Confirming | Self::TopUpAbandoned => Kind::Unavailable,
-            Self::WalletFull
-            | Self::InsufficientBalance
-            | Self::MemberActive
-            | Self::WalletNotEmpty
-            | Self::CardDeclined
-            | Self::OrderCancelled
-            | Self::DepositConfirmed
-            | Self::DepositExpired
-            | Self::PaymentCancelled
-            | Self::OutOfStock
-            | Self::NoDeposit => Kind::Conflict,
-        }
-    }
-
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::WalletFull => "WALLET_FULL",
-            Self::InsufficientBalance => "INSUFFICIENT_BALANCE",
-            Self::TopUpAbandoned => "ACQUIRER_UNAVAILABLE",
-            Self::MemberActive => "MEMBER_ACTIVE",
-            Self::WalletNotEmpty => "WALLET_NOT_EMPTY",
-            Self::CardDeclined => "CARD_DECLINED",
-            Self::OrderCancelled => "ORDER_CANCELLED",
-            Self::Confirming => "CONFIRMING",
-            Self::DepositConfirmed => "DEPOSIT_CONFIRMED",
-            Self::DepositExpired => "DEPOSIT_EXPIRED",
-            Self::PaymentCancelled => "PAYMENT_CANCELLED",
-            Self::OutOfStock => "OUT_OF_STOCK",
-            Self::NoDeposit => "NO_DEPOSIT",
-            Self::WrongAmount(_) => "WRONG_AMOUNT",
-        }
-    }
-
-    fn field(&self) -> Option<String> {
-        match self {
-            Self::WrongAmount(_) => Some("amount.units".into()),
-            _ => None,
-        }
-    }
-}
 
 #[cfg(test)]
 #[path = "domain_tests.rs"]

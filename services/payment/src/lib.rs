@@ -55,7 +55,8 @@ pub const SERVICE: Service = Service {
         "V3__ledger_plan",
         "V4__wallets",
         "V5__refunds",
-        "V6__deposits"
+        "V6__deposits",
+        "V7__wallet_parts"
     ],
     build,
 };

@@ -53,6 +53,9 @@ impl Counted {
             }
             Outcome::Expired => ("expired", payment.amount),
             Outcome::Voided => ("voided", payment.amount),
+            Outcome::Reserved => ("wallet_reserved", payment.wallet),
+            Outcome::Released => ("wallet_released", payment.wallet),
+            Outcome::WalletRefunded(given_back) => ("wallet_refunded", given_back.amount),
         };
         let method = payment.method.name();
         Self { labels: [("payment_method", method), ("outcome", outcome)], amount }

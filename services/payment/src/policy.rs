@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime};
 use base::{Error, Money};
 use contracts::{
     member::v1::{MemberEvent, member_event},
-    order::v1::{OrderEvent, OrderLine, PaymentMethod, order_event::Event},
+    order::v1::{OrderEvent, OrderLine, OrderPlaced, PaymentMethod, order_event::Event},
 };
 use eventlog::{Arrived, Policy, facts};
 use pg::Tx;
 use pg::clock;
 
 use crate::{
-    domain::{Line, MemberId, OrderId, Placed, deposit},
+    domain::{Line, MemberId, Method, OrderId, Placed, deposit},
     store::{self, Fact, Learned},
     wire,
 };
@@ -83,9 +83,12 @@ fn learned(
 ) -> Result<Option<Learned>, Error> {
     let (order, member, fact) = match &arrived.message.event {
         Some(Event::OrderPlaced(it)) => {
+            let method = wire::method_from(it.payment_method())?;
+            let (amount, wallet) = parts(it, method)?;
             let placed = Placed {
-                amount: Money::parse("total", it.total.as_ref().map(contracts::Money::parts))?,
-                method: wire::method_from(it.payment_method())?,
+                amount,
+                wallet,
+                method,
                 lines: it.lines.iter().map(line).collect::<Result<_, _>>()?,
                 deposit_due,
                 reference,
@@ -104,6 +107,23 @@ fn learned(
         fact,
         cause: arrived.cause(),
     }))
+}
+
+/// What an order's method pays, and what the wallet pays beside it.
+fn parts(order: &OrderPlaced, method: Method) -> Result<(Money, Money), Error> {
+    let total = order.amount.as_ref().or(order.total.as_ref()).map(contracts::Money::parts);
+    let total = Money::parse("amount", total)?;
+    let wallet = order.wallet_amount.as_ref().map(contracts::Money::parts);
+    let wallet = wallet.map(|parts| Money::parse("walletAmount", Some(parts))).transpose()?;
+    match wallet {
+        // Then it is all of one kind.
+        Some(wallet) if method != Method::Wallet => {
+            let amount = total.minus(wallet).filter(|amount| !amount.is_negative());
+            let amount = amount.ok_or_else(|| Error::internal("a part that is more than all"))?;
+            Ok((amount, wallet))
+        }
+        _ => Ok((total, Money::ZERO)),
+    }
 }
 
 fn line(line: &OrderLine) -> Result<Line, Error> {

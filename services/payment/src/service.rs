@@ -124,7 +124,7 @@ impl PaymentService for Payments {
         let to = to.map(|it| account("refundAccount", Some(it))).transpose()?;
         let mut tx = self.database.begin().await?;
         let ((), stored) = store::update(&mut tx, order, member, |payment, wallets| {
-            Ok(((), payment.ask_cancel(by, to, wallets)?.into_iter().collect()))
+            Ok(((), payment.ask_cancel(by, to, wallets)?))
         })
         .await?;
         tx.commit().await?;

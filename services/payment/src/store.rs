@@ -38,7 +38,7 @@ pub(crate) use wallet::{
 /// All that makes up a payment.
 macro_rules! select_payments {
     () => {
-        "select id, order_id, member_id, method, amount_minor, state, reason, product_ids,
+        "select id, order_id, member_id, method, amount_minor, wallet_minor, state, reason, product_ids,
            quantities, deposit_due_time, reference, depositor_name, confirm_attempts, acquirer_reference,
            version, create_time
          from payment"
@@ -65,6 +65,7 @@ impl Stored {
             member: MemberId(row.get("member_id")),
             method: Method::named(row.get("method"))?,
             amount: Money::krw(row.get("amount_minor")),
+            wallet: Money::krw(row.get("wallet_minor")),
             state: State::named(row.get("state"))?,
             reason: row.get("reason"),
             lines: products.into_iter().zip(quantities).map(line).collect(),
@@ -119,10 +120,8 @@ pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
     for learned in facts {
         let cause = Some(&learned.cause);
         books.change(learned.order, cause, |payment, wallets| match &learned.fact {
-            Fact::Placed(placed) => payment.placed(placed.clone(), wallets).into_iter().collect(),
-            Fact::Cancelled { reason } => {
-                payment.cancelled(reason, None, wallets).into_iter().collect()
-            }
+            Fact::Placed(placed) => payment.placed(placed.clone(), wallets),
+            Fact::Cancelled { reason } => payment.cancelled(reason, None, wallets),
         });
     }
     books.close(tx).await.map(|_| ())
@@ -220,12 +219,18 @@ impl Books {
                 self.given_up.entry(reason).or_default().push(order.0);
             }
             let refund = match &outcome {
-                Outcome::Cancelled(Some(given_back)) => Some(Refund::new(order, given_back)),
+                Outcome::Cancelled(Some(given_back)) | Outcome::WalletRefunded(given_back) => {
+                    Some(Refund::new(order, given_back))
+                }
                 _ => None,
             };
             self.drafts.extend(stored.tell(&outcome, refund.as_ref(), cause));
             self.tasks.extend(tasks::after(&stored.payment, &outcome).map(|kind| (order, kind)));
-            if let (Outcome::Cancelled(Some(given_back)), Some(refund)) = (outcome, refund) {
+            if let (
+                Outcome::Cancelled(Some(given_back)) | Outcome::WalletRefunded(given_back),
+                Some(refund),
+            ) = (outcome, refund)
+            {
                 self.refunds.push((stored.payment.clone(), given_back, refund));
             }
         }
@@ -279,7 +284,7 @@ async fn lock_payments(
            select i, o, m, 'WALLET', 0, 'KRW', 'NEW'
            from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as learned (i, o, m)
            on conflict (order_id) do nothing
-           returning id, order_id, member_id, method, amount_minor, state, reason,
+           returning id, order_id, member_id, method, amount_minor, wallet_minor, state, reason,
              product_ids, quantities, deposit_due_time, reference, depositor_name,
              confirm_attempts, acquirer_reference, version, create_time)
          select * from (",
@@ -338,7 +343,25 @@ async fn save_payments(tx: &mut Tx, payments: &[&Stored]) -> Result<(), Error> {
         ],
     )
     .await?;
+    save_wallet_parts(tx, payments).await?;
     save_lines(tx, payments).await
+}
+
+/// Few payments have a part that the wallet pays beside the method.
+async fn save_wallet_parts(tx: &mut Tx, payments: &[&Stored]) -> Result<(), Error> {
+    let parts = payments.iter().map(|stored| &stored.payment);
+    let (orders, parts): (Vec<Uuid>, Vec<i64>) = parts
+        .filter(|payment| payment.wallet != Money::ZERO)
+        .map(|payment| (payment.order.0, payment.wallet.minor()))
+        .unzip();
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let sql =
+        "update payment set wallet_minor = n.w from unnest($1::uuid[], $2::bigint[]) as n(o, w)
+         where payment.order_id = n.o and payment.wallet_minor <> n.w";
+    tx.execute(sql, &[&orders, &parts]).await?;
+    Ok(())
 }
 
 /// Lines are kept where a deposit will take them from the stock.

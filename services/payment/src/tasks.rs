@@ -55,7 +55,13 @@ pub(crate) fn after(payment: &Payment, outcome: &Outcome) -> Option<Kind> {
         Outcome::DepositRequested => payment.deposit_due.map(Kind::Expire),
         Outcome::Cancelled(Some(_)) if payment.method == Method::Card => Some(Kind::Refund),
         Outcome::Voided => Some(Kind::Refund),
-        Outcome::Approved | Outcome::Declined | Outcome::Cancelled(_) | Outcome::Expired => None,
+        Outcome::Approved
+        | Outcome::Declined
+        | Outcome::Cancelled(_)
+        | Outcome::Expired
+        | Outcome::Reserved
+        | Outcome::Released
+        | Outcome::WalletRefunded(_) => None,
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn payment(stored: &Stored, refunds: &[StoredRefund]) -> pb::Payment 
         order_id: payment.order.to_string(),
         member_id: payment.member.to_string(),
         method: method(payment.method).into(),
-        amount: Some(payment.amount.to_wire().into()),
+        amount: Some(payment.total().to_wire().into()),
         state: state_of(payment.state).into(),
         deposit_due_time: payment.deposit_due.map(Into::into),
         deposit_reference: payment.deposit_due.map(|_| reference(payment)).unwrap_or_default(),
@@ -40,7 +40,20 @@ pub(crate) fn payment(stored: &Stored, refunds: &[StoredRefund]) -> pb::Payment 
         etag: etag(stored),
         create_time: Some(stored.create_time.into()),
         refunds: refunds.iter().map(|it| refund(&it.refund, Some(it.create_time))).collect(),
+        parts: parts(payment),
     }
+}
+
+/// Who pays how much of a payment.
+fn parts(payment: &Payment) -> Vec<pb::PaymentPart> {
+    [(Method::Wallet, payment.wallet), (payment.method, payment.amount)]
+        .into_iter()
+        .filter(|(_, amount)| *amount != Money::ZERO)
+        .map(|(by, amount)| pb::PaymentPart {
+            method: method(by).into(),
+            amount: Some(amount.to_wire().into()),
+        })
+        .collect()
 }
 
 /// A refund on the wire.
@@ -92,7 +105,12 @@ pub(crate) fn wallet(member: MemberId, balance: Money) -> pb::Wallet {
 
 /// A wallet's movement on the wire.
 pub(crate) fn entry(entry: &Entry) -> pb::WalletEntry {
-    let kind = pb::wallet_entry::Kind::from_str_name(&entry.kind).unwrap_or_default();
+    let kind = match entry.kind.as_str() {
+        // What the wallet pays beside the method.
+        "WALLET_RESERVED" => pb::wallet_entry::Kind::Payment,
+        "WALLET_RELEASED" | "WALLET_REFUND" => pb::wallet_entry::Kind::Refund,
+        kind => pb::wallet_entry::Kind::from_str_name(kind).unwrap_or_default(),
+    };
     let paid_out =
         matches!(kind, pb::wallet_entry::Kind::Payout | pb::wallet_entry::Kind::PayoutFailed);
     let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
@@ -208,14 +226,13 @@ pub(crate) fn event(
 ) -> Option<Event> {
     let payment_id = payment.id.to_string();
     let (order_id, member_id) = (payment.order.to_string(), payment.member.to_string());
-    let amount = Some(payment.amount.to_wire().into());
     let reason = payment.reason.clone();
     Some(match outcome {
         Outcome::DepositRequested => Event::DepositRequested(DepositRequested {
             payment_id,
             order_id,
             member_id,
-            amount,
+            amount: Some(payment.amount.to_wire().into()),
             due_time: payment.deposit_due.map(Into::into),
             reference: reference(payment),
         }),
@@ -223,7 +240,7 @@ pub(crate) fn event(
             payment_id,
             order_id,
             member_id,
-            amount,
+            amount: Some(payment.total().to_wire().into()),
             method: method(payment.method).into(),
         }),
         // The order asked, and has its answer: it is not placed.
@@ -242,7 +259,13 @@ pub(crate) fn event(
         Outcome::Expired => {
             Event::DepositExpired(DepositExpired { payment_id, order_id, member_id })
         }
-        Outcome::Voided => return None,
+        Outcome::WalletRefunded(_) => Event::PaymentRefunded(PaymentRefunded {
+            payment_id,
+            order_id,
+            member_id,
+            refund: given_back.map(|it| refund(it, None)),
+        }),
+        Outcome::Voided | Outcome::Reserved | Outcome::Released => return None,
     })
 }
 

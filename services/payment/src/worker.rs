@@ -56,9 +56,9 @@ async fn expire(database: &Database, order: OrderId) -> Result<(), Error> {
         return Ok(());
     };
     let mut tx = database.begin().await?;
-    let (open, _) = store::update(&mut tx, order, member, |payment, _| {
-        let outcome = payment.expire();
-        Ok((payment.attempts > 0, outcome.into_iter().collect()))
+    let (open, _) = store::update(&mut tx, order, member, |payment, wallets| {
+        let outcomes = payment.expire(wallets);
+        Ok((payment.attempts > 0, outcomes))
     })
     .await?;
     tx.commit().await?;

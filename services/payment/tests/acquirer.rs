@@ -186,6 +186,7 @@ impl Shop {
             member_id: self.member.to_string(),
             amount: Some(Money::from(("KRW", 3_000))),
             card_token: token.into(),
+            ..AuthorizeRequest::default()
         };
         let request = self.stage.call(As::ServiceFor("order", self.member), request);
         let answer = self.payments().authorize(request).await.map_err(Error::from)?;

@@ -100,6 +100,7 @@ impl Shop {
             lines: Vec::new(),
             total: Some(Money::from(("KRW", total))),
             payment_method: PaymentMethod::Wallet.into(),
+            ..OrderPlaced::default()
         })
     }
 
@@ -267,6 +268,7 @@ impl Shop {
             lines: vec![line],
             total: Some(Money::from(("KRW", 3_000))),
             payment_method: PaymentMethod::BankTransfer.into(),
+            ..OrderPlaced::default()
         });
         self.publish(vec![(order, placed)]).await;
         let ask = || async {
@@ -293,6 +295,7 @@ impl Shop {
             member_id: self.member.to_string(),
             amount: Some(Money::from(("KRW", 3_000))),
             card_token: token.into(),
+            ..AuthorizeRequest::default()
         };
         let request = self.stage.call(As::ServiceFor("order", self.member), request);
         let answer = self.payments.clone().authorize(request).await.map_err(Error::from)?;

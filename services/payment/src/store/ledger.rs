@@ -28,13 +28,20 @@ pub(super) enum Kind {
     ChargeFound,
     /// And has it back.
     ChargeReturned,
+    /// What the wallet pays beside the method: held, given back, paid, refunded.
+    WalletReserved,
+    WalletReleased,
+    WalletPayment,
+    WalletRefund,
 }
 
 pg::names!(Kind, written, constraint ledger_transaction_kind:
     TopUp = "TOP_UP", Payment = "PAYMENT", Refund = "REFUND", Adjustment = "ADJUSTMENT",
     Payout = "PAYOUT", PayoutSent = "PAYOUT_SENT", PayoutFailed = "PAYOUT_FAILED",
     Deposit = "DEPOSIT", Credit = "CREDIT", ChargeFound = "CHARGE_FOUND",
-    ChargeReturned = "CHARGE_RETURNED");
+    ChargeReturned = "CHARGE_RETURNED", WalletReserved = "WALLET_RESERVED",
+    WalletReleased = "WALLET_RELEASED", WalletPayment = "WALLET_PAYMENT",
+    WalletRefund = "WALLET_REFUND");
 
 /// Where money is.
 #[derive(Clone, Copy, Debug)]
@@ -132,25 +139,33 @@ impl Ledger {
             // Each deposit goes there first.
             Method::BankTransfer => Account::Held.into(),
         };
+        let Payment { order, member, amount, wallet, .. } = payment;
         let moved = match outcome {
-            Outcome::Approved => Move::new(Kind::Payment, side(), Account::Sales, payment.amount),
+            Outcome::Approved => {
+                let wallet = Move::new(Kind::WalletPayment, Account::Held, Account::Sales, *wallet);
+                self.push(wallet.of_order(*order));
+                Move::new(Kind::Payment, side(), Account::Sales, *amount)
+            }
             Outcome::Cancelled(Some(GivenBack { amount, to })) => {
                 let to = match to {
                     Tender::Card => Account::Card.into(),
-                    Tender::Wallet => Side::from(payment.member),
+                    Tender::Wallet => Side::from(*member),
                     Tender::BankTransfer(_) => Account::Payout.into(),
                 };
                 Move::new(Kind::Refund, Account::Sales, to, *amount)
             }
-            Outcome::Voided => {
-                Move::new(Kind::ChargeFound, Account::Card, Account::Held, payment.amount)
+            Outcome::Voided => Move::new(Kind::ChargeFound, Account::Card, Account::Held, *amount),
+            Outcome::Reserved => Move::new(Kind::WalletReserved, *member, Account::Held, *wallet),
+            Outcome::Released => Move::new(Kind::WalletReleased, Account::Held, *member, *wallet),
+            Outcome::WalletRefunded(GivenBack { amount, .. }) => {
+                Move::new(Kind::WalletRefund, Account::Sales, *member, *amount)
             }
             Outcome::Cancelled(None)
             | Outcome::DepositRequested
             | Outcome::Declined
             | Outcome::Expired => return,
         };
-        self.push(moved.of_order(payment.order));
+        self.push(moved.of_order(*order));
     }
 
     /// Adds a movement, unless nothing moves.
