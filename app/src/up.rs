@@ -221,9 +221,9 @@ fn give_keys(settings: &mut Settings, data_dir: &Path) -> Result<Vec<KeyFile>> {
         (auth.services_jwks, auth.service_keys) = (made.services_jwks, made.service_keys);
         given.push(file("auth.services_jwks", keys.services_jwks, None));
         let own = keys.service_keys.into_iter();
-        given.extend(own.map(|(name, path)| {
-            file(&format!("auth.service_keys.{name}"), path, Some(name))
-        }));
+        given.extend(
+            own.map(|(name, path)| file(&format!("auth.service_keys.{name}"), path, Some(name))),
+        );
     }
     Ok(given)
 }

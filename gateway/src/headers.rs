@@ -15,6 +15,11 @@ use crate::{accept, coding, problem};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(rpc::IDEMPOTENCY_KEY);
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const LONGEST_KEY: usize = 255;
+/// What those who have no token sign their messages with: a service checks it.
+const SIGNED: [HeaderName; 2] = [
+    HeaderName::from_static("x-hansang-timestamp"),
+    HeaderName::from_static("x-hansang-signature"),
+];
 
 /// The metadata of the call that a request becomes.
 pub(crate) fn metadata(sent: &HeaderMap, route: &Route) -> Result<MetadataMap, Error> {
@@ -36,6 +41,14 @@ pub(crate) fn metadata(sent: &HeaderMap, route: &Route) -> Result<MetadataMap, E
         if sent.contains_key(header::IF_MATCH) {
             let tags = HeaderValue::try_from(list(sent, &header::IF_MATCH)?);
             metadata.insert(header::IF_MATCH, tags.map_err(|_| not_ascii("If-Match"))?);
+        }
+    }
+    // Of a body that a service gets as it was sent: nothing else can be checked.
+    if route.takes == Media::Any {
+        for name in SIGNED {
+            if let Some(value) = sent.get(&name) {
+                metadata.insert(name, value.clone());
+            }
         }
     }
     telemetry::inject(&mut metadata);
@@ -178,6 +191,16 @@ mod tests {
         assert_eq!(metadata["authorization"], "Bearer t");
         assert_eq!(metadata["if-match"], "\"e1\", \"e2\"");
         assert_eq!(metadata["idempotency-key"], "k1");
+    }
+
+    #[test]
+    fn a_signature_goes_on_with_a_body_that_goes_on_as_it_is() {
+        let sent = sent(&[("x-hansang-timestamp", "1"), ("x-hansang-signature", "00")]);
+        let names = |method| {
+            let metadata = metadata(&sent, route(method)).expect("metadata").into_headers();
+            metadata.keys().filter(|name| name.as_str().starts_with("x-hansang")).count()
+        };
+        assert_eq!((names("/ReportParcel"), names("/CancelOrder")), (2, 0));
     }
 
     #[test]

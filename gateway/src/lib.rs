@@ -77,7 +77,13 @@ mod messages {
     include!(concat!(env!("OUT_DIR"), "/messages.rs"));
 }
 
-#[allow(unreachable_patterns, unreachable_pub, clippy::pedantic, reason = "emitted")]
+#[allow(
+    unreachable_patterns,
+    unreachable_pub,
+    unused_mut,
+    clippy::pedantic,
+    reason = "emitted; a message without fields changes nothing"
+)]
 mod rows {
     include!(concat!(env!("OUT_DIR"), "/routes.rs"));
 }

@@ -117,7 +117,9 @@ impl Actor<'_> {
             let began = Instant::now();
             loop {
                 let ended = command.insist(self.shop, &mut self.dice).await;
-                if ended.with(200).is_some_and(|answer| answer.text("state") == "DELIVERING") {
+                if ended.with(200).is_some_and(|answer| {
+                    ["DELIVERING", "DELIVERED"].contains(&&*answer.text("state"))
+                }) {
                     break;
                 }
                 if began.elapsed() > DELIVERED {
@@ -238,10 +240,16 @@ impl Actor<'_> {
             let allowed: &[_] = match (before, transfer) {
                 ((true, _), _) => &[(200, ""), (401, "")],
                 ((_, true), false) => &[(409, "ORDER_CLOSED"), (401, "")],
-                (_, false) => &[(200, ""), (409, "ORDER_CLOSED"), (401, "")],
-                (_, true) => {
-                    &[(200, ""), (409, "DEPOSIT_CONFIRMED"), (409, "ORDER_CLOSED"), (401, "")]
+                (_, false) => {
+                    &[(200, ""), (409, "ORDER_DISPATCHED"), (409, "ORDER_CLOSED"), (401, "")]
                 }
+                (_, true) => &[
+                    (200, ""),
+                    (409, "DEPOSIT_CONFIRMED"),
+                    (409, "ORDER_DISPATCHED"),
+                    (409, "ORDER_CLOSED"),
+                    (401, ""),
+                ],
             };
             legal(self.shop, &command, answer, allowed);
         }
@@ -441,7 +449,7 @@ impl Actor<'_> {
 }
 
 /// From here on nothing changes any more.
-const OVER: u8 = 6;
+const OVER: u8 = 7;
 
 /// How far an order has come; one that is being cancelled may still go on.
 fn rank(state: &str) -> u8 {
@@ -450,7 +458,8 @@ fn rank(state: &str) -> u8 {
         "PAID" => 2,
         "PREPARED" => 3,
         "DELIVERING" => 4,
-        "CANCELLING" => 5,
+        "DELIVERED" => 5,
+        "CANCELLING" => 6,
         "CLOSED" | "CANCELLED" => OVER,
         _ => 0,
     }

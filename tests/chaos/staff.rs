@@ -28,8 +28,9 @@ impl Actor<'_> {
             0..30 => self.confirm_deposit().await,
             30..55 => self.deposit().await,
             55..62 => self.cancel_for_the_shop().await,
-            62..80 => self.restock().await,
-            80..96 => self.change_price().await,
+            62..70 => self.send_parcel().await,
+            70..82 => self.restock().await,
+            82..96 => self.change_price().await,
             _ => self.repeat().await,
         }
     }
@@ -223,6 +224,35 @@ impl Actor<'_> {
             if let Some(intent) = self.shop.model().order(&order) {
                 intent.cancelled = true;
             }
+        }
+        self.keep(command, &ended);
+    }
+
+    /// A parcel goes, or has arrived.
+    async fn send_parcel(&mut self) {
+        let seller = Arc::clone(&self.shop.seller);
+        let gone = self.dice.percent(40);
+        let state = if gone { "DISPATCHED" } else { "STARTED" };
+        let look = format!("/v1/deliveries?state={state}&pageSize=20");
+        let ended = Command::get(&seller, "look", look).insist(self.shop, &mut self.dice).await;
+        let Some(answer) = ended.with(200) else { return };
+        let deliveries = answer.body["deliveries"].as_array().cloned().unwrap_or_default();
+        let Some(delivery) = self.dice.pick(&deliveries).cloned() else { return };
+        let text = |field: &str| delivery[field].as_str().unwrap_or_default().to_owned();
+        let (id, order) = (text("id"), text("orderId"));
+        let (what, path, body) = if gone {
+            ("delivered", format!("/v1/deliveries/{id}:markDelivered"), json!({}))
+        } else {
+            let body = json!({ "carrier": "CJ", "trackingNumber": id });
+            ("dispatch", format!("/v1/deliveries/{id}:dispatch"), body)
+        };
+        let command = Command::post(&seller, what, path, body).about([order]);
+        let command = command.keyed(self.shop, &mut self.dice);
+        let ended = self.maybe_twice(&command).await;
+        if let Some(answer) = &ended.answer {
+            let reasons = ["ORDER_CANCELLED", "ORDER_CANCELLING", "ORDER_CLOSED"];
+            let refusals = reasons.map(|reason| (409, reason));
+            legal(self.shop, &command, answer, &[&refusals[..], &[(200, "")]].concat());
         }
         self.keep(command, &ended);
     }

@@ -117,7 +117,9 @@ fn turned_away(answer: &Result<Value, Status>) -> Option<String> {
         ]
         .iter()
         .any(|said| status.message().contains(said)),
-        Code::Unauthenticated => status.message().contains("password"),
+        Code::Unauthenticated => {
+            ["password", "not signed"].iter().any(|said| status.message().contains(said))
+        }
         _ => false,
     };
     (!fits).then(|| format!("is turned away: {:?} {}", status.code(), status.message()))

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use app::rest::Rest;
+use http::Method;
 use identity::auth::Identity;
 use prost_reflect::DynamicMessage;
 use serde_json::{Value, json};
@@ -234,6 +235,36 @@ impl Shop {
             "GetOrder" | "ConfirmReceipt" => json!({ "orderId": self.order }),
             "GetPayment" => json!({ "paymentId": self.payment }),
             "GetDelivery" => json!({ "deliveryId": self.delivery }),
+            "CreateAddress" => {
+                self.has_no_addresses().await;
+                let mut request = address();
+                request["memberId"] = json!(member);
+                request
+            }
+            "GetAddress" | "DeleteAddress" => {
+                let path = format!("/v1/members/{member}/addresses");
+                let made = self.member.rest.post(&path, address()).await.expect("an answer");
+                json!({ "memberId": member, "addressId": with_status(201, made).text("id") })
+            }
+            "RecordDispatch" => {
+                let order = self.member.buys(std::slice::from_ref(&self.product.id), 1).await;
+                self.member.eventually_sees(&order, "DELIVERING").await;
+                json!({ "orderId": order, "memberId": member })
+            }
+            "DeclareAddress" | "ShowAddress" => {
+                json!({ "orderId": self.order, "memberId": member, "address": address() })
+            }
+            "DispatchDelivery" => json!({
+                "deliveryId": self.started().await, "carrier": "CJ", "trackingNumber": "1",
+            }),
+            "MarkDelivered" => {
+                let delivery = self.started().await;
+                let path = format!("/v1/deliveries/{delivery}:dispatch");
+                let body = json!({ "carrier": "CJ", "trackingNumber": delivery });
+                with_status(200, self.seller().post(&path, body).await.expect("an answer"));
+                json!({ "deliveryId": delivery })
+            }
+            "ReportParcel" => json!({ "carrier": "CJ", "notice": {} }),
             "ListProducts" | "ListOrders" | "ListPayments" | "ListDeliveries"
             | "ListNotifications" | "ListPayouts" | "ListDeposits" | "ListAuditEntries"
             | "ParkedEvents.List" | "ListLogLosses" | "ListCouponPolicies" => json!({}),
@@ -292,6 +323,25 @@ impl Shop {
         self.deployment.rest().with_token(self.admin.clone())
     }
 
+    /// As many addresses as one may have are soon there.
+    async fn has_no_addresses(&self) {
+        let path = format!("/v1/members/{}/addresses", self.member.id);
+        let there = self.member.get(&path).await;
+        for address in there.body["addresses"].as_array().into_iter().flatten() {
+            let path = format!("{path}/{}", address["id"].as_str().unwrap_or_default());
+            let gone = self.member.rest.send(Method::DELETE, &path, None, &[]).await;
+            with_status(200, gone.expect("an answer"));
+        }
+    }
+
+    /// A delivery that has started.
+    async fn started(&self) -> String {
+        let order = self.member.buys(std::slice::from_ref(&self.product.id), 1).await;
+        self.member.eventually_sees(&order, "DELIVERING").await;
+        let found = self.member.get(&format!("/v1/deliveries?orderId={order}")).await;
+        found.text("deliveries/0/id")
+    }
+
     /// The seller, signed in.
     pub(crate) fn seller(&self) -> Rest {
         self.deployment.rest().with_token(self.seller.clone())
@@ -340,6 +390,11 @@ fn policy(field: &str) -> Value {
     json!({
         "displayName": "Coupon", "discount": discount, "minimumTotal": won(0), "validDays": 30,
     })
+}
+
+/// An address.
+fn address() -> Value {
+    json!({ "recipient": "Kim", "phone": "010-1234-5678", "postcode": "04524", "line1": "Seoul" })
 }
 
 /// A bank account.

@@ -217,9 +217,16 @@ impl World {
         };
         let text = |text: &str| Value::String(text.to_owned());
         let (payout, deposit) = self.money(&id, &token).await;
+        let body = json!({
+            "recipient": "Kim", "phone": "010-1234-5678", "postcode": "04524", "line1": "Seoul",
+        });
+        let address = self.post(&token, &format!("/v1/members/{id}/addresses"), body).await;
         let known = Known::from([
             ("payout_id", text(&payout)),
             ("deposit_id", text(&deposit)),
+            ("address_id", text(&address.text("id"))),
+            ("carrier", text("CJ")),
+            ("tracking_number", text("1")),
             ("bank_code", text("004")),
             ("account_number", text("110-234-567890")),
             ("member_id", text(&id)),

@@ -67,6 +67,12 @@ fn complaint(expected: Expected, access: &Access, answer: &Answer, secret: &str)
                 || answer.code == Code::Ok && !answer.text.contains(secret)
         }
         Expected::NotTheirs => answer.code == Code::NotFound,
+        // Reached, and refused for how the message itself is signed.
+        Expected::Passes
+            if answer.text.contains("BAD_SIGNATURE") || answer.text.contains("signed") =>
+        {
+            answer.code == Code::Unauthenticated
+        }
         Expected::Passes => !matches!(
             answer.code,
             Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented

@@ -7,6 +7,7 @@ mod back_office;
 mod breakfast;
 mod checkout;
 mod coupon;
+mod deliveries;
 mod deployment;
 mod deposits;
 mod drain;

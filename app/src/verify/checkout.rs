@@ -16,7 +16,8 @@ pub(super) const RULES: &[Rule] = &[REDEEMED, KEPT, LOTS];
 
 const REDEEMED: Rule = "each coupon that is REDEEMED belongs to one order, which says so";
 const KEPT: Rule = "no order has a coupon or has spent points that is cancelled, or unknown";
-const LOTS: Rule = "each member's points are the sum of their entries, and what their lots have left";
+const LOTS: Rule =
+    "each member's points are the sum of their entries, and what their lots have left";
 
 const REDEMPTIONS: &str = "
     select 'order ' || coalesce(c.order_id, r.order_id) || ' has the coupon '
@@ -82,9 +83,7 @@ pub(super) async fn check_inside(
     scope: &Scope,
     found: &mut Suspicions,
 ) -> Result<()> {
-    for (service, rule, sql) in
-        [("coupon", REDEEMED, REDEMPTIONS), ("mileage", LOTS, BALANCES)]
-    {
+    for (service, rule, sql) in [("coupon", REDEEMED, REDEMPTIONS), ("mileage", LOTS, BALANCES)] {
         for row in sources.rows(service, sql, &[&scope.ids()]).await? {
             found.certain(rule, row.get(0));
         }

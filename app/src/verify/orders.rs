@@ -32,7 +32,7 @@ const ORDERS: &str = "
       o.total_minor - o.coupon_discount_minor - o.points, o.payment_id,
       coalesce(o.cancel_reason, '') as cancel_reason, o.product_ids, o.quantities, o.event_version,
       coalesce(string_agg(e.type, ',' order by e.aggregate_version), '') as log,
-      coalesce(max(e.aggregate_version), 0) as last_version
+      coalesce(max(e.aggregate_version), 0) as last_version, o.dispatched
     from orders o left join event e on e.aggregate_id = o.id
     where $1::uuid[] is null or o.id = any($1)
     group by o.id order by o.id";
@@ -175,6 +175,7 @@ fn order(row: &Row) -> Order {
         event_version: row.get(9),
         log: row.get(10),
         last_version: row.get(11),
+        dispatched: row.get(12),
     }
 }
 

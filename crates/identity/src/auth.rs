@@ -216,9 +216,8 @@ impl Verifier {
         let own = internal.iter().filter(|(owner, _)| speaks_for(owner, kid)).map(|(_, key)| key);
         let keys = own.chain(shared.iter().filter(|_| kid == SHARED));
         let unknown = Err(unauthenticated("the token's key is not known"));
-        let claims = keys.fold(unknown, |claims, key| {
-            claims.or_else(|_| decode(token, key, INTERNAL))
-        })?;
+        let claims =
+            keys.fold(unknown, |claims, key| claims.or_else(|_| decode(token, key, INTERNAL)))?;
         if kid != SHARED && claims.sub != kid {
             return Err(unauthenticated("the token's key is not its subject's"));
         }

@@ -53,8 +53,7 @@ async fn a_password_is_changed_under_a_pool_that_goes_on() {
     server.file("one\n");
     let database = Database::new(&server.settings(), "order").expect("is right");
     let mut held = Vec::new();
-    let states =
-        [("one\n", "one"), ("one\ntwo\n", "one"), ("one\ntwo\n", "two"), ("two\n", "two")];
+    let states = [("one\n", "one"), ("one\ntwo\n", "one"), ("one\ntwo\n", "two"), ("two\n", "two")];
     for (lines, role) in states {
         server.file(lines);
         server.sql(&format!("alter role \"order\" password '{role}'")).await;

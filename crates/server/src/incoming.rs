@@ -124,6 +124,11 @@ impl<T: Message> Incoming<T> {
         Page::parse(size, &token, number.unwrap_or_default())
     }
 
+    /// A header of visible ASCII that the call carries, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.metadata.get(name)?.to_str().ok()
+    }
+
     /// The command that this call is, for its idempotency key.
     pub fn command(&self) -> Command {
         let key = header(&self.metadata, IDEMPOTENCY_KEY).ok().flatten();

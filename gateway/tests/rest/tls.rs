@@ -20,7 +20,8 @@ async fn connect(
 ) -> TlsStream<TcpStream> {
     let roots = ::tls::roots("ca", Some(&certificates.file("ca.pem"))).expect("an authority");
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let mut config = config.expect("versions").with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     let socket = TcpStream::connect(table.address).await.expect("connects");

@@ -1,29 +1,65 @@
 //! Delivery: the goods of one order on their way.
 //!
-//! - **Delivery**: STARTED when the order is prepared, COMPLETED when its receipt is
-//!   confirmed, CANCELLED with it; REFUSED (unseen) when the order was cancelled
-//!   before it was prepared.
-//!
-//! Deliveries follow their orders: there is nothing to command here.
+//! - **Delivery**: STARTED when the order is prepared, DISPATCHED when a carrier has the parcel, DELIVERED
+//!   when it has arrived, COMPLETED when the order is closed, CANCELLED with it; REFUSED (unseen) when the
+//!   order was cancelled before it was prepared.
+//! - **Parcel**: who carries it, and the number that they know it by.
+//! - **Dispatch**: the seller says it, and order decides: a member's cancellation may have come first. See
+//!   `dispatch`.
+//! - **Notice**: what a carrier says of a parcel, signed with a secret that we share. See `carrier`.
+//! - **Address**: where the goods go, as order said when it was placed. Personal data: in no event, and
+//!   erased with the member.
 
+mod carrier;
+mod dispatch;
 mod domain;
 mod policy;
 mod service;
 mod store;
+mod wire;
+
+use std::collections::BTreeMap;
 
 use base::Error;
-use contracts::delivery::v1::{DeliveryEvent, delivery_service_server::DeliveryServiceServer};
+use contracts::delivery::v1::{
+    DeliveryEvent, carrier_service_server::CarrierServiceServer,
+    delivery_service_server::DeliveryServiceServer,
+};
+use serde::Deserialize;
 use server::{Service, ServiceBuilder};
 
+use self::dispatch::Dispatch;
+
 /// The delivery service.
-pub const SERVICE: Service =
-    Service { name: "delivery", migrations: pg::migrations!["V1__deliveries"], build };
+pub const SERVICE: Service = Service {
+    name: "delivery",
+    migrations: pg::migrations!["V1__deliveries", "V2__parcels"],
+    build,
+};
+
+/// What can be set under `[service.delivery]`.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    /// Carriers whose notices are believed, by the name that their webhook's path has.
+    carriers: BTreeMap<String, carrier::Settings>,
+}
 
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
-    let deliveries = service::Deliveries::new(builder.database());
+    let own: Settings = builder.own_settings()?;
+    let database = builder.database();
+    let deadline = builder.settings().deadline.peer();
+    let order = builder.peer("order")?;
+    let dispatch = Dispatch::new(database.clone(), order.clone(), deadline);
+    let tasks = Dispatch::new(builder.background(), order, deadline);
+    let carriers = carrier::Carriers::new(database.clone(), own.carriers)?;
+    let deliveries = service::Deliveries { database, dispatch };
     builder
         .serve(DeliveryServiceServer::new(deliveries))
+        .serve(CarrierServiceServer::new(carriers))
         .publish::<DeliveryEvent>()
-        .follow(policy::Orders)?;
+        .work(tasks)
+        .follow(policy::Orders)?
+        .follow(policy::Members)?;
     Ok(())
 }

@@ -2,28 +2,28 @@
 
 use std::mem;
 
+use base::Error;
 use contracts::delivery::v1::{
-    self as pb, GetDeliveryRequest, ListDeliveriesRequest, ListDeliveriesResponse,
+    self as pb, DeclareAddressRequest, DeclareAddressResponse, DispatchDeliveryRequest,
+    GetDeliveryRequest, ListDeliveriesRequest, ListDeliveriesResponse, MarkDeliveredRequest,
     delivery_service_server::DeliveryService,
 };
-use pg::Database;
-use server::Incoming;
+use pg::{Database, Tx, clock, idempotency};
+use prost::Message as _;
+use server::{Incoming, incoming::to_the_end};
 use tonic::{Request, Response, Status};
 
 use crate::{
-    domain::{DeliveryId, OrderId, State},
-    store::{self, Delivery},
+    dispatch::Dispatch,
+    domain::{DeliveryId, MemberId, OrderId},
+    store::{self, Filter, address},
+    wire,
 };
 
 /// Answers calls about deliveries.
 pub(crate) struct Deliveries {
-    database: Database,
-}
-
-impl Deliveries {
-    pub(crate) fn new(database: Database) -> Self {
-        Self { database }
-    }
+    pub(crate) database: Database,
+    pub(crate) dispatch: Dispatch,
 }
 
 #[tonic::async_trait]
@@ -36,7 +36,7 @@ impl DeliveryService for Deliveries {
         let id = DeliveryId::parse("deliveryId", &incoming.message.delivery_id)?;
         let mut reader = self.database.read().await?;
         let delivery = store::get(&mut reader, id, incoming.scope.owner()).await?;
-        Ok(Response::new(render(&delivery)))
+        Ok(Response::new(wire::delivery(&delivery)?))
     }
 
     async fn list_deliveries(
@@ -50,27 +50,56 @@ impl DeliveryService for Deliveries {
         let order = (!message.order_id.is_empty())
             .then(|| OrderId::parse("orderId", &message.order_id))
             .transpose()?;
+        let state = match pb::delivery::State::try_from(message.state) {
+            Ok(pb::delivery::State::Unspecified) => None,
+            Ok(state) => Some(state.as_str_name()),
+            Err(_) => return Err(Error::violation("state", "is not a state of deliveries").into()),
+        };
+        let filter = Filter { owner: incoming.scope.owner(), order, state };
         let mut reader = self.database.read().await?;
-        let deliveries = store::list(&mut reader, incoming.scope.owner(), order, page).await?;
-        let deliveries = deliveries.iter().map(|delivery| (delivery.id.0, render(delivery)));
-        let (deliveries, next_page_token) = page.cut(deliveries);
+        let deliveries = store::list(&mut reader, filter, page).await?;
+        let shown = |delivery: &store::Delivery| Ok((delivery.id.0, wire::delivery(delivery)?));
+        let deliveries: Vec<_> = deliveries.iter().map(shown).collect::<Result<_, Error>>()?;
+        let (deliveries, next_page_token) = page.cut(deliveries.into_iter());
         Ok(Response::new(ListDeliveriesResponse { deliveries, next_page_token }))
     }
-}
 
-fn render(delivery: &Delivery) -> pb::Delivery {
-    let state = match delivery.state {
-        // Never seen: the first is not stored, the second not shown.
-        State::New | State::Refused => pb::delivery::State::Unspecified,
-        State::Started => pb::delivery::State::Started,
-        State::Completed => pb::delivery::State::Completed,
-        State::Cancelled => pb::delivery::State::Cancelled,
-    };
-    pb::Delivery {
-        id: delivery.id.to_string(),
-        order_id: delivery.order.to_string(),
-        member_id: delivery.member.to_string(),
-        state: state.into(),
-        create_time: Some(delivery.create_time.into()),
+    async fn dispatch_delivery(
+        &self,
+        request: Request<DispatchDeliveryRequest>,
+    ) -> Result<Response<pb::Delivery>, Status> {
+        let incoming = Incoming::granted(request)?;
+        let dispatch = self.dispatch.clone();
+        Ok(to_the_end(async move { dispatch.run(incoming).await }).await?.into())
+    }
+
+    async fn mark_delivered(
+        &self,
+        request: Request<MarkDeliveredRequest>,
+    ) -> Result<Response<pb::Delivery>, Status> {
+        let incoming = Incoming::granted(request)?;
+        let id = DeliveryId::parse("deliveryId", &incoming.message.delivery_id)?;
+        let deliver = async |tx: &mut Tx| {
+            let now = clock::now(tx).await?;
+            let (_, delivery) =
+                store::update(tx, id, |delivery| Ok(delivery.deliver(now)?)).await?;
+            wire::delivery(&delivery)
+        };
+        let command = incoming.command();
+        Ok(idempotency::once(&self.database, &command, id.0, deliver).await?.into())
+    }
+
+    async fn declare_address(
+        &self,
+        request: Request<DeclareAddressRequest>,
+    ) -> Result<Response<DeclareAddressResponse>, Status> {
+        let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let order = OrderId::parse("orderId", &incoming.message.order_id)?;
+        let declared = incoming.message.address.as_ref();
+        let declared = declared.ok_or_else(|| Error::violation("address", "is required"))?;
+        let mut tx = self.database.begin().await?;
+        address::keep(&mut tx, order, MemberId(member), &declared.encode_to_vec()).await?;
+        tx.commit().await?;
+        Ok(Response::new(DeclareAddressResponse {}))
     }
 }

@@ -1,11 +1,10 @@
 //! All the SQL of deliveries.
 
+pub(crate) mod address;
+
 use std::{collections::BTreeMap, time::SystemTime};
 
 use base::{Error, error::not_found, id::Uuid, page::Page};
-use contracts::delivery::v1::{
-    DeliveryCancelled, DeliveryCompleted, DeliveryStarted, delivery_event::Event,
-};
 use eventlog::{
     Draft,
     facts::{self, Aggregate, Learned},
@@ -13,12 +12,28 @@ use eventlog::{
 use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
-use crate::domain::{DeliveryId, Fact, MemberId, OrderId, State};
+use crate::{
+    domain::{DeliveryId, Fact, MemberId, OrderId, Parcel, Progress, Refusal, State},
+    wire,
+};
 
-/// All that makes up a delivery.
+/// All that makes up a delivery; its address where that is shown.
 macro_rules! select_deliveries {
     () => {
-        "select id, order_id, member_id, state, version, create_time from delivery"
+        select_deliveries!("null::bytea")
+    };
+    (shown) => {
+        select_deliveries!(
+            "(select a.address from delivery_address a where a.order_id = delivery.order_id)"
+        )
+    };
+    ($address:literal) => {
+        concat!(
+            "select id, order_id, member_id, state, carrier, tracking_number, dispatch_attempts,
+               dispatch_time, deliver_time, version, create_time, ",
+            $address,
+            " as address from delivery"
+        )
     };
 }
 
@@ -28,21 +43,47 @@ pub(crate) struct Delivery {
     pub(crate) id: DeliveryId,
     pub(crate) order: OrderId,
     pub(crate) member: MemberId,
-    pub(crate) state: State,
+    pub(crate) progress: Progress,
     pub(crate) create_time: SystemTime,
+    pub(crate) dispatch_time: Option<SystemTime>,
+    pub(crate) deliver_time: Option<SystemTime>,
+    /// Where it goes, encoded; none where it is not read.
+    pub(crate) address: Option<Vec<u8>>,
     version: i64,
 }
 
 impl Delivery {
     fn from_row(row: &Row) -> Result<Self, Error> {
+        let parcel = row.get::<_, Option<String>>("carrier").zip(row.get("tracking_number"));
+        let parcel = parcel.map(|(carrier, tracking_number)| Parcel { carrier, tracking_number });
         Ok(Self {
             id: DeliveryId(row.get("id")),
             order: OrderId(row.get("order_id")),
             member: MemberId(row.get("member_id")),
-            state: State::named(row.get("state"))?,
+            progress: Progress {
+                state: State::named(row.get("state"))?,
+                parcel,
+                dispatch_attempts: row.get("dispatch_attempts"),
+            },
             create_time: row.get("create_time"),
+            dispatch_time: row.get("dispatch_time"),
+            deliver_time: row.get("deliver_time"),
+            address: row.get("address"),
             version: row.get("version"),
         })
+    }
+
+    /// The parcel has arrived, at this time, unless it has before.
+    pub(crate) fn deliver(&mut self, at: SystemTime) -> Result<(), Refusal> {
+        if self.progress.deliver(self.deliver_time.is_some())? {
+            self.deliver_time = Some(at);
+        }
+        Ok(())
+    }
+
+    /// The event of its new state.
+    fn tell(&self) -> Option<Draft> {
+        Some(Draft::of(wire::event(self)?, self.id.0, self.version, self.order.0))
     }
 }
 
@@ -68,7 +109,9 @@ impl Aggregate for Delivery {
                select i, o, m, 'NEW'
                from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as learned (i, o, m)
                on conflict (order_id) do nothing
-               returning id, order_id, member_id, state, version, create_time)
+               returning id, order_id, member_id, state, carrier, tracking_number,
+                 dispatch_attempts, dispatch_time, deliver_time, version, create_time,
+                 null::bytea as address)
              select * from (",
             select_deliveries!(),
             " where order_id = any($2) order by order_id for update) kept
@@ -84,46 +127,109 @@ impl Aggregate for Delivery {
     }
 
     fn learn(&mut self, _: &mut Tx, known: &Known) -> Option<Vec<Draft>> {
-        let state = self.state.after(known.fact);
-        if state == self.state {
+        if !self.progress.learn(known.fact) {
             return None;
         }
-        (self.state, self.version) = (state, self.version + 1);
-        Some(event(self).into_iter().collect())
+        self.version += 1;
+        Some(self.tell().into_iter().collect())
     }
 
     async fn save(tx: &mut Tx, changed: &[&Self]) -> Result<(), Error> {
-        let orders: Vec<Uuid> = changed.iter().map(|delivery| delivery.order.0).collect();
-        let states: Vec<&str> = changed.iter().map(|delivery| delivery.state.name()).collect();
-        let versions: Vec<i64> = changed.iter().map(|delivery| delivery.version).collect();
+        fn column<T>(changed: &[&Delivery], of: impl Fn(&Delivery) -> T) -> Vec<T> {
+            changed.iter().map(|delivery| of(delivery)).collect()
+        }
+        let parcels = column(changed, |it| it.progress.parcel.clone());
+        let carriers: Vec<_> =
+            parcels.iter().map(|it| it.as_ref().map(|parcel| &*parcel.carrier)).collect();
+        let numbers: Vec<_> =
+            parcels.iter().map(|it| it.as_ref().map(|parcel| &*parcel.tracking_number)).collect();
         tx.execute(
-            "update delivery set state = n.state, version = n.version
-             from unnest($1::uuid[], $2::text[], $3::bigint[]) as n(order_id, state, version)
+            "update delivery set state = n.state, carrier = n.carrier,
+               tracking_number = n.tracking_number, dispatch_attempts = n.dispatch_attempts,
+               dispatch_time = n.dispatch_time, deliver_time = n.deliver_time, version = n.version
+             from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[],
+               $6::timestamptz[], $7::timestamptz[], $8::bigint[])
+               as n(order_id, state, carrier, tracking_number, dispatch_attempts, dispatch_time,
+                 deliver_time, version)
              where delivery.order_id = n.order_id",
-            &[&orders, &states, &versions],
+            &[
+                &column(changed, |it| it.order.0),
+                &column(changed, |it| it.progress.state.name()),
+                &carriers,
+                &numbers,
+                &column(changed, |it| it.progress.dispatch_attempts),
+                &column(changed, |it| it.dispatch_time),
+                &column(changed, |it| it.deliver_time),
+                &column(changed, |it| it.version),
+            ],
         )
         .await?;
         Ok(())
     }
 }
 
-/// The event of a delivery's new state.
-fn event(delivery: &Delivery) -> Option<Draft> {
-    let delivery_id = delivery.id.to_string();
-    let (order_id, member_id) = (delivery.order.to_string(), delivery.member.to_string());
-    let event = match delivery.state {
-        State::Started => {
-            Event::DeliveryStarted(DeliveryStarted { delivery_id, order_id, member_id })
+/// Changes one delivery, and tells others when its state is another by that. What `change` answers is
+/// answered.
+pub(crate) async fn update<T>(
+    tx: &mut Tx,
+    id: DeliveryId,
+    change: impl FnOnce(&mut Delivery) -> Result<T, Error>,
+) -> Result<(T, Delivery), Error> {
+    let sql = concat!(
+        select_deliveries!(shown),
+        " where id = $1 and state <> 'REFUSED' for update of delivery"
+    );
+    let row = tx.query_opt(sql, &[&id.0]).await?;
+    let mut delivery = Delivery::from_row(&row.ok_or_else(not_found)?)?;
+    let answer = save_change(tx, &mut delivery, change).await?;
+    Ok((answer, delivery))
+}
+
+async fn save_change<T>(
+    tx: &mut Tx,
+    delivery: &mut Delivery,
+    change: impl FnOnce(&mut Delivery) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let before = delivery.progress.clone();
+    let answer = change(delivery)?;
+    let moved = delivery.progress.state != before.state;
+    if moved {
+        delivery.version += 1;
+    }
+    if delivery.progress != before {
+        Delivery::save(tx, &[delivery]).await?;
+    }
+    if moved {
+        eventlog::append(tx, delivery.tell().as_slice()).await?;
+    }
+    Ok(answer)
+}
+
+/// A parcel has arrived: all deliveries that are in it have, but for those that have ended. `time` is when,
+/// if that is known; it is not after this.
+pub(crate) async fn arrived(
+    tx: &mut Tx,
+    parcel: &Parcel,
+    time: Option<SystemTime>,
+) -> Result<(), Error> {
+    let sql = concat!(
+        select_deliveries!(),
+        " where tracking_number = $1 and carrier = $2 and state <> 'STARTED'
+          order by order_id for update of delivery"
+    );
+    let rows = tx.query(sql, &[&parcel.tracking_number, &parcel.carrier]).await?;
+    if rows.is_empty() {
+        return Err(Refusal::UnknownParcel.into());
+    }
+    let now = pg::clock::now(tx).await?;
+    let at = time.map_or(now, |time| time.min(now));
+    for row in &rows {
+        let mut delivery = Delivery::from_row(row)?;
+        if delivery.progress.state == State::Dispatched {
+            save_change(tx, &mut delivery, |delivery| Ok(delivery.deliver(at)?)).await?;
         }
-        State::Completed => {
-            Event::DeliveryCompleted(DeliveryCompleted { delivery_id, order_id, member_id })
-        }
-        State::Cancelled => {
-            Event::DeliveryCancelled(DeliveryCancelled { delivery_id, order_id, member_id })
-        }
-        State::New | State::Refused => return None,
-    };
-    Some(Draft::of(event, delivery.id.0, delivery.version, delivery.order.0))
+    }
+    Ok(())
 }
 
 /// Reads one delivery that `owner` may see (`None`: any).
@@ -135,7 +241,7 @@ pub(crate) async fn get(
     let row = reader
         .query_opt(
             concat!(
-                select_deliveries!(),
+                select_deliveries!(shown),
                 " where id = $1 and state <> 'REFUSED' and ($2::uuid is null or member_id = $2)"
             ),
             &[&id.0, &owner],
@@ -144,34 +250,51 @@ pub(crate) async fn get(
     Delivery::from_row(&row.ok_or_else(not_found)?)
 }
 
-/// Reads a page of deliveries that `owner` may see (`None`: any), newest first.
+/// Which deliveries are asked for.
+pub(crate) struct Filter {
+    /// Whose may be seen; none: everyone's.
+    pub(crate) owner: Option<Uuid>,
+    pub(crate) order: Option<OrderId>,
+    pub(crate) state: Option<&'static str>,
+}
+
+/// Reads a page of deliveries, newest first.
 pub(crate) async fn list(
     reader: &mut Reader,
-    owner: Option<Uuid>,
-    order: Option<OrderId>,
+    Filter { owner, order, state }: Filter,
     page: Page,
 ) -> Result<Vec<Delivery>, Error> {
     let (below, limit) = (page.below.unwrap_or(Uuid::max()), page.limit());
-    let rows = match (order, owner) {
-        (Some(order), owner) => {
+    // A statement for each filter, so that each has the index that gives its order.
+    let rows = match (order, owner, state) {
+        (Some(order), owner, state) => {
             let sql = concat!(
-                select_deliveries!(),
+                select_deliveries!(shown),
                 " where order_id = $1 and ($2::uuid is null or member_id = $2)
-                    and state <> 'REFUSED' and id < $3 limit $4"
+                    and ($3::text is null or state = $3) and state <> 'REFUSED' and id < $4 limit $5"
             );
-            reader.query(sql, &[&order.0, &owner, &below, &limit]).await?
+            reader.query(sql, &[&order.0, &owner, &state, &below, &limit]).await?
         }
-        (None, Some(owner)) => {
+        (None, Some(owner), state) => {
+            // Among the member's, never among all of that state.
             let sql = concat!(
-                select_deliveries!(),
+                select_deliveries!(shown),
                 " where member_id = $1 and id < $2 and state <> 'REFUSED'
-                  order by id desc limit $3"
+                    and ($3::text is null or state || '' = $3)
+                  order by id desc limit $4"
             );
-            reader.query(sql, &[&owner, &below, &limit]).await?
+            reader.query(sql, &[&owner, &below, &state, &limit]).await?
         }
-        (None, None) => {
+        (None, None, Some(state)) => {
             let sql = concat!(
-                select_deliveries!(),
+                select_deliveries!(shown),
+                " where state = $1 and id < $2 order by id desc limit $3"
+            );
+            reader.query(sql, &[&state, &below, &limit]).await?
+        }
+        (None, None, None) => {
+            let sql = concat!(
+                select_deliveries!(shown),
                 " where id < $1 and state <> 'REFUSED' order by id desc limit $2"
             );
             reader.query(sql, &[&below, &limit]).await?

@@ -5,6 +5,8 @@
 
 #![warn(clippy::arithmetic_side_effects, reason = "a count that wraps forgets who is still asking")]
 
+pub(crate) mod address;
+
 use base::{Error, Refuse, error::Kind, input::Text};
 use identity::auth::Role;
 

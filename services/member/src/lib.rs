@@ -4,6 +4,8 @@
 //!   stays here: events carry ids.
 //! - **Session**: a signed token that says who someone is and which roles they have.
 //! - **Role**: MEMBER buys, SELLER sells, ADMIN runs the shop.
+//! - **Address**: where a member has goods sent. What is ordered to one has a copy of it elsewhere, so
+//!   that it may be deleted.
 //! - **Withdrawal**: a member leaves; their coupon is cancelled first. See `withdraw`.
 //! - **Revocation**: the tokens of a member who has withdrawn, and those from before a role was
 //!   taken back, are void at once, at all services.
@@ -12,6 +14,7 @@
 //! - **Fact**: something that was done for a member elsewhere: a coupon issued or
 //!   cancelled, the admin told. Facts may come late, twice, and in any order.
 
+mod addresses;
 mod domain;
 mod erase;
 mod grant;
@@ -30,7 +33,10 @@ use std::time::Duration;
 use base::Error;
 use contracts::{
     auth::v1::revocations_server::RevocationsServer,
-    member::v1::{MemberEvent, member_service_server::MemberServiceServer},
+    member::v1::{
+        MemberEvent, address_service_server::AddressServiceServer,
+        member_service_server::MemberServiceServer,
+    },
 };
 use identity::auth::Issuer;
 use serde::Deserialize;
@@ -50,7 +56,8 @@ pub const SERVICE: Service = Service {
         "V3__revocations",
         "V4__role_revocations",
         "V5__sign_in_failures",
-        "V6__erasure"
+        "V6__erasure",
+        "V7__addresses"
     ],
     build,
 };
@@ -85,9 +92,11 @@ fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let token_ttl = Duration::from_secs(builder.settings().auth.token_ttl_s);
     let revocations =
         revocations::Revocations::new(builder.background(), token_ttl, builder.stop());
+    let addresses = addresses::Addresses { database: database.clone() };
     let members = service::Members::new(database, issuer, withdraw)?;
     builder
         .serve(MemberServiceServer::new(members))
+        .serve(AddressServiceServer::new(addresses))
         .serve(RevocationsServer::new(revocations.clone()))
         .run(revocations.run())
         .publish::<MemberEvent>()

@@ -38,18 +38,6 @@ impl Members {
         Ok(Self { database, issuer, passwords: Passwords::new()?, withdraw })
     }
 
-    /// Refuses the token of a member who has withdrawn or lost a role, though it has not expired.
-    async fn refuse_revoked(&self, caller: &Caller) -> Result<(), Error> {
-        let Caller::Member { id, roles } = caller else { return Ok(()) };
-        match store::standing(&mut self.database.read().await?, MemberId(*id)).await? {
-            Some((true, _)) => Err(Refusal::Withdrawn.into()),
-            Some((_, held)) if roles.iter().any(|role| !held.contains(role)) => {
-                Err(Refusal::RoleRevoked.into())
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Grants a role, or takes it back.
     async fn set_role<Q>(
         &self,
@@ -60,7 +48,7 @@ impl Members {
     where
         Q: Message + Default,
     {
-        self.refuse_revoked(&incoming.caller).await?;
+        refuse_revoked(&self.database, &incoming.caller).await?;
         let id = MemberId::parse("memberId", member)?;
         let role = match role {
             pb::Role::Seller => Role::Seller,
@@ -141,7 +129,7 @@ impl MemberService for Members {
         request: Request<GetMemberRequest>,
     ) -> Result<Response<pb::Member>, Status> {
         let (incoming, id) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
-        self.refuse_revoked(&incoming.caller).await?;
+        refuse_revoked(&self.database, &incoming.caller).await?;
         let mut reader = self.database.read().await?;
         Ok(Response::new(wire::member(&store::get(&mut reader, MemberId(id)).await?)))
     }
@@ -153,7 +141,7 @@ impl MemberService for Members {
         let (incoming, id) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         // But for their own withdrawal: who has lost the answer asks again.
         if !matches!(incoming.caller, Caller::Member { id: caller, .. } if caller == id) {
-            self.refuse_revoked(&incoming.caller).await?;
+            refuse_revoked(&self.database, &incoming.caller).await?;
         }
         let withdraw = self.withdraw.clone();
         let command = incoming.command();
@@ -177,5 +165,17 @@ impl MemberService for Members {
         let incoming = Incoming::granted(request)?;
         let (member, role) = (incoming.message.member_id.clone(), incoming.message.role());
         self.set_role(incoming, (&member, role), false).await
+    }
+}
+
+/// Refuses the token of a member who has withdrawn or lost a role, though it has not expired.
+pub(crate) async fn refuse_revoked(database: &Database, caller: &Caller) -> Result<(), Error> {
+    let Caller::Member { id, roles } = caller else { return Ok(()) };
+    match store::standing(&mut database.read().await?, MemberId(*id)).await? {
+        Some((true, _)) => Err(Refusal::Withdrawn.into()),
+        Some((_, held)) if roles.iter().any(|role| !held.contains(role)) => {
+            Err(Refusal::RoleRevoked.into())
+        }
+        _ => Ok(()),
     }
 }

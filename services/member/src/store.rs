@@ -1,5 +1,6 @@
 //! All the SQL of members.
 
+pub(crate) mod address;
 pub(crate) mod failures;
 
 use std::{
@@ -135,7 +136,7 @@ pub(crate) async fn update<T>(
     Ok((answer, member))
 }
 
-/// Forgets the name, the address and the password of a member who has withdrawn, and tells others.
+/// Forgets the name, the addresses and the password of a member who has withdrawn, and tells others.
 pub(crate) async fn erase(tx: &mut Tx, id: MemberId) -> Result<(), Error> {
     let mut member = lock(tx, id).await?;
     if member.membership.state != State::Withdrawn || member.email.is_empty() {
@@ -148,6 +149,7 @@ pub(crate) async fn erase(tx: &mut Tx, id: MemberId) -> Result<(), Error> {
         &[&id.0, &member.version],
     )
     .await?;
+    tx.execute("delete from address where member_id = $1", &[&id.0]).await?;
     let erased = Event::MemberErased(MemberErased { member_id: id.to_string() });
     eventlog::append(tx, &[member.tell(erased)]).await
 }

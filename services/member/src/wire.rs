@@ -1,11 +1,11 @@
-//! How a member looks on the wire.
+//! How a member, and an address of theirs, look on the wire.
 
 use contracts::member::v1 as pb;
 use identity::auth::Role;
 
 use crate::{
     domain::{Membership, State},
-    store::Member,
+    store::{Member, address},
 };
 
 /// A role on the wire.
@@ -34,5 +34,20 @@ pub(crate) fn member(member: &Member) -> pb::Member {
         admin_notified: flags.admin_notified,
         coupon_cancelled: flags.coupon_cancelled,
         create_time: Some(member.create_time.into()),
+    }
+}
+
+/// An address on the wire.
+pub(crate) fn address(stored: &address::Stored) -> pb::Address {
+    let address = stored.address.clone();
+    pb::Address {
+        id: stored.id.to_string(),
+        recipient: address.recipient,
+        phone: address.phone,
+        postcode: address.postcode,
+        line1: address.line1,
+        line2: address.line2,
+        memo: address.memo,
+        create_time: Some(stored.create_time.into()),
     }
 }

@@ -1,6 +1,8 @@
 //! Member through gRPC on real Postgres; the test plays coupon and notification:
 //! it publishes their events, and answers as coupon would.
 
+#[path = "member/addresses.rs"]
+mod addresses;
 mod others;
 
 use std::{
@@ -198,14 +200,19 @@ impl Shop {
 
     async fn coupon_issued(&self, member: Uuid) {
         let (coupon_id, member_id) = (base::id::new().to_string(), member.to_string());
-        let event = coupon_event::Event::CouponIssued(CouponIssued { coupon_id, member_id, coupon: None });
+        let event =
+            coupon_event::Event::CouponIssued(CouponIssued { coupon_id, member_id, coupon: None });
         let payload = CouponEvent { frame: None, event: Some(event) }.encode_to_vec();
         self.publish("coupon", "CouponIssued", member, payload).await;
     }
 
     async fn coupon_cancelled(&self, member: Uuid) {
         let (coupon_id, member_id) = (base::id::new().to_string(), member.to_string());
-        let event = coupon_event::Event::CouponCancelled(CouponCancelled { coupon_id, member_id, coupon: None });
+        let event = coupon_event::Event::CouponCancelled(CouponCancelled {
+            coupon_id,
+            member_id,
+            coupon: None,
+        });
         let payload = CouponEvent { frame: None, event: Some(event) }.encode_to_vec();
         self.publish("coupon", "CouponCancelled", member, payload).await;
     }

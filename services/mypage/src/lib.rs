@@ -11,6 +11,8 @@
 //!
 //! - **Audit entry**: what somebody of the shop did by hand, to what, and why.
 //!
+//! - **Address**: where an order's goods go. Personal data is in no event: order says it itself.
+//!
 //! Nothing can be commanded here, and nothing here publishes events.
 
 mod audit;
@@ -39,6 +41,7 @@ pub const SERVICE: Service = Service {
         "V5__changes_by_sequence",
         "V6__refunds",
         "V7__audit",
+        "V8__parcels",
         "V9__points"
     ],
     build,

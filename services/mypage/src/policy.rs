@@ -20,7 +20,7 @@ use prost::Message as _;
 
 use crate::{
     audit, points,
-    store::{self, Coupon, Fact, Learned, Milestone, Part, PartState, Refund},
+    store::{self, Coupon, Fact, Learned, Milestone, Parcel, Part, PartState, Refund},
 };
 
 /// My Page may be this late: what passes within it is written once.
@@ -49,6 +49,7 @@ fn milestone(arrived: &Arrived<OrderEvent>) -> Result<Option<Milestone>, Error> 
         Event::OrderPaid(it) => (&it.order_id, &it.member_id, order::State::Paid),
         Event::OrderPrepared(it) => (&it.order_id, &it.member_id, order::State::Prepared),
         Event::OrderDelivering(it) => (&it.order_id, &it.member_id, order::State::Delivering),
+        Event::OrderDelivered(it) => (&it.order_id, &it.member_id, order::State::Delivered),
         Event::OrderClosed(it) => (&it.order_id, &it.member_id, order::State::Closed),
         Event::OrderCancelled(it) => (&it.order_id, &it.member_id, order::State::Cancelled),
     };
@@ -56,6 +57,10 @@ fn milestone(arrived: &Arrived<OrderEvent>) -> Result<Option<Milestone>, Error> 
         Event::OrderPlaced(it) => (Some(it.encode_to_vec()), ""),
         Event::OrderCancelled(it) => (None, it.reason().as_str_name()),
         _ => (None, ""),
+    };
+    let close_reason = match event {
+        Event::OrderClosed(it) => it.reason().as_str_name(),
+        _ => "",
     };
     Ok(Some(Milestone {
         order: parse("order_id", order)?,
@@ -66,6 +71,7 @@ fn milestone(arrived: &Arrived<OrderEvent>) -> Result<Option<Milestone>, Error> 
         trace_id: arrived.trace_id().to_owned(),
         placed,
         cancel_reason,
+        close_reason,
     }))
 }
 
@@ -157,11 +163,26 @@ impl Policy<DeliveryEvent> for Deliveries {
                 Some(Event::DeliveryCancelled(it)) => {
                     (&it.order_id, &it.member_id, delivery::State::Cancelled)
                 }
+                Some(Event::DeliveryDispatched(it)) => {
+                    (&it.order_id, &it.member_id, delivery::State::Dispatched)
+                }
+                Some(Event::DeliveryDelivered(it)) => {
+                    (&it.order_id, &it.member_id, delivery::State::Delivered)
+                }
                 None => return Ok(None),
             };
             part_state(order, member, state.as_str_name(), arrived.aggregate_version).map(Some)
         })?;
-        store::set_part(tx, Part::Delivery, &states).await
+        store::set_part(tx, Part::Delivery, &states).await?;
+        let parcels = facts::of(batch, |arrived| match &arrived.message.event {
+            Some(Event::DeliveryDispatched(it)) => Ok(Some(Parcel {
+                order: parse("order_id", &it.order_id)?,
+                carrier: it.carrier.clone(),
+                tracking_number: it.tracking_number.clone(),
+            })),
+            _ => Ok(None),
+        })?;
+        store::keep_parcels(tx, &parcels).await
     }
 }
 
@@ -186,6 +207,7 @@ impl Policy<MemberEvent> for Members {
     const TYPES: &'static [&'static str] = &[
         MemberEvent::MEMBER_REGISTERED,
         MemberEvent::MEMBER_WITHDRAWN,
+        MemberEvent::MEMBER_ERASED,
         MemberEvent::ROLE_GRANTED,
         MemberEvent::ROLE_REVOKED,
     ];
@@ -202,6 +224,11 @@ impl Policy<MemberEvent> for Members {
             Ok(Some(Learned { member: parse("member_id", member)?, fact }))
         })?;
         store::learn(tx, &facts).await?;
+        let erased = facts::of(batch, |arrived| match &arrived.message.event {
+            Some(Event::MemberErased(it)) => parse("member_id", &it.member_id).map(Some),
+            _ => Ok(None),
+        })?;
+        store::addresses::erase_members(tx, &erased).await?;
         store::audit::keep(tx, &facts::of(batch, audit::of_member)?).await
     }
 }

@@ -6,12 +6,12 @@ use base::{Error, error::Kind, id::Uuid};
 use contracts::{
     coupon::v1::{self as coupon, coupon::State as CouponState},
     delivery::v1::delivery,
-    member::v1::member,
+    member::v1::{Address, member},
     mileage::v1::{ExpiringPoints, MileageEntry, mileage_entry},
     mypage::v1::{
         self as pb, GetMyOrderRequest, GetMyPageRequest, ListMyMileageRequest,
-        ListMyMileageResponse, ListMyOrdersRequest, ListMyOrdersResponse, WatchMyPageRequest,
-        my_page_service_server::MyPageService, order_view,
+        ListMyMileageResponse, ListMyOrdersRequest, ListMyOrdersResponse, ShowAddressRequest,
+        ShowAddressResponse, WatchMyPageRequest, my_page_service_server::MyPageService, order_view,
     },
     order::v1::{OrderPlaced, order},
     payment::v1::{Refund, payment, refund},
@@ -99,6 +99,20 @@ impl MyPageService for Pages {
         let entries = lines.iter().map(|line| (line.id(), render_line(line)));
         let (entries, next_page_token) = page.cut(entries);
         Ok(Response::new(ListMyMileageResponse { balance, entries, next_page_token }))
+    }
+
+    async fn show_address(
+        &self,
+        request: Request<ShowAddressRequest>,
+    ) -> Result<Response<ShowAddressResponse>, Status> {
+        let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let order = base::id::parse("orderId", &incoming.message.order_id)?;
+        let address = incoming.message.address.as_ref();
+        let address = address.ok_or_else(|| Error::violation("address", "is required"))?;
+        let mut tx = self.database.begin().await?;
+        store::addresses::keep(&mut tx, order, member, &address.encode_to_vec()).await?;
+        tx.commit().await?;
+        Ok(Response::new(ShowAddressResponse {}))
     }
 }
 
@@ -188,10 +202,13 @@ pub(crate) fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
     let placed = OrderPlaced::decode(view.placed.as_slice())
         .map_err(|error| Error::internal(format!("stored order: {error}")))?;
     let state = order::State::from_str_name(&view.state).unwrap_or_default();
+    let closed = order::CloseReason::from_str_name(&view.close_reason).unwrap_or_default();
     let milestone = |Passed { state, at, trace_id }| {
         let state = order::State::from_str_name(&state).unwrap_or_default();
         let (at, label) = (Some(at.into()), label(state));
-        order_view::Milestone { state: state.into(), label, at, trace_id }
+        let close_reason = if state == order::State::Closed { closed } else { Default::default() };
+        let close_reason = close_reason.into();
+        order_view::Milestone { state: state.into(), label, at, trace_id, close_reason }
     };
     let payment_state = payment::State::from_str_name(&view.payment_state).unwrap_or_default();
     Ok(pb::OrderView {
@@ -210,6 +227,13 @@ pub(crate) fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
         cancel_reason: order::CancelReason::from_str_name(&view.cancel_reason)
             .unwrap_or_default()
             .into(),
+        carrier: view.carrier,
+        tracking_number: view.tracking_number,
+        address: view
+            .address
+            .map(|body| Address::decode(&*body))
+            .transpose()
+            .map_err(|error| Error::internal(format!("stored address: {error}")))?,
     })
 }
 
@@ -245,6 +269,7 @@ fn label(state: order::State) -> String {
         order::State::Paid => "입금확인완료",
         order::State::Prepared => "상품준비완료",
         order::State::Delivering => "배송중",
+        order::State::Delivered => "배송완료",
         order::State::Closed => "수령확인",
         order::State::Cancelled => "주문취소",
         // Never a milestone.

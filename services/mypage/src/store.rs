@@ -1,8 +1,10 @@
 //! All the SQL of the read models.
 
+pub(crate) mod addresses;
 pub(crate) mod audit;
 pub(crate) mod changes;
 pub(crate) mod coupons;
+mod parcels;
 pub(crate) mod points;
 mod refunds;
 
@@ -17,6 +19,7 @@ use tokio_postgres::Row;
 
 pub(crate) use self::{
     coupons::Coupon,
+    parcels::{Parcel, keep as keep_parcels},
     refunds::{Refund, keep as keep_refunds},
 };
 
@@ -34,6 +37,8 @@ pub(crate) struct Milestone {
     pub(crate) placed: Option<Vec<u8>>,
     /// Empty, but of the last.
     pub(crate) cancel_reason: &'static str,
+    /// Empty, but of CLOSED.
+    pub(crate) close_reason: &'static str,
 }
 
 /// Adds milestones, in this order; the last of an order is its state.
@@ -59,6 +64,7 @@ pub(crate) async fn pass(tx: &mut Tx, milestones: &[Milestone]) -> Result<(), Er
     let counted = changes::count(tx, members.iter().copied(), &pages).await?;
     let changes: Vec<i64> = members.iter().map(|member| counted[member]).collect();
     let (states, reasons) = (column(|m| m.state), column(|m| m.cancel_reason));
+    let closed = column(|m| m.close_reason);
     let passed: Vec<Uuid> = milestones.iter().map(|milestone| milestone.order).collect();
     let names: Vec<&str> = milestones.iter().map(|milestone| milestone.state).collect();
     let versions: Vec<i64> = milestones.iter().map(|milestone| milestone.version).collect();
@@ -66,11 +72,12 @@ pub(crate) async fn pass(tx: &mut Tx, milestones: &[Milestone]) -> Result<(), Er
     let traces: Vec<&str> = milestones.iter().map(|milestone| &*milestone.trace_id).collect();
     tx.execute(
         "with seen as (
-           insert into order_view (order_id, member_id, state, cancel_reason, placed, change)
+           insert into order_view (order_id, member_id, state, cancel_reason, placed, change,
+             close_reason)
            select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[],
-             $6::bigint[])
+             $6::bigint[], $12::text[])
            on conflict (order_id) do update set state = excluded.state,
-             cancel_reason = excluded.cancel_reason,
+             cancel_reason = excluded.cancel_reason, close_reason = excluded.close_reason,
              placed = coalesce(excluded.placed, order_view.placed), change = excluded.change)
          insert into milestone (order_id, state, version, at, trace_id)
          select * from unnest($7::uuid[], $8::text[], $9::bigint[], $10::timestamptz[],
@@ -78,7 +85,7 @@ pub(crate) async fn pass(tx: &mut Tx, milestones: &[Milestone]) -> Result<(), Er
          on conflict (order_id, state) do nothing",
         &[
             &orders, &members, &states, &reasons, &placed, &changes, &passed, &names, &versions,
-            &times, &traces,
+            &times, &traces, &closed,
         ],
     )
     .await?;
@@ -145,10 +152,16 @@ pub(crate) struct OrderView {
     pub(crate) order: Uuid,
     pub(crate) state: String,
     pub(crate) cancel_reason: String,
+    pub(crate) close_reason: String,
     /// The encoded `OrderPlaced`.
     pub(crate) placed: Vec<u8>,
     pub(crate) payment_state: String,
     pub(crate) delivery_state: String,
+    /// Empty until it is dispatched.
+    pub(crate) carrier: String,
+    pub(crate) tracking_number: String,
+    /// Where it goes, encoded.
+    pub(crate) address: Option<Vec<u8>>,
     /// Encoded, the oldest first.
     pub(crate) refunds: Vec<Vec<u8>>,
     /// The oldest first.
@@ -172,9 +185,13 @@ impl OrderView {
             order: row.get("order_id"),
             state: row.get("state"),
             cancel_reason: row.get("cancel_reason"),
+            close_reason: row.get("close_reason"),
             placed: row.get::<_, Option<Vec<u8>>>("placed").unwrap_or_default(),
             payment_state: row.get("payment_state"),
             delivery_state: row.get("delivery_state"),
+            carrier: row.get("carrier"),
+            tracking_number: row.get("tracking_number"),
+            address: row.get("address"),
             refunds: row.get::<_, Option<Vec<Vec<u8>>>>("refunds").unwrap_or_default(),
             history: passed.map(|((state, at), trace_id)| Passed { state, at, trace_id }).collect(),
         }
@@ -190,7 +207,8 @@ pub(crate) async fn orders(
     let rows = reader
         .query(
             "select o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
-               o.delivery_state,
+               o.delivery_state, o.carrier, o.tracking_number, o.close_reason,
+               (select a.body from address_view a where a.order_id = o.order_id) as address,
                (select array_agg(r.body order by r.refund_id) from refund_view r
                 where r.order_id = o.order_id) as refunds,
                array_agg(m.state order by m.version) as states,
@@ -201,7 +219,7 @@ pub(crate) async fn orders(
                    order by order_id desc limit $3) o
              join milestone m using (order_id)
              group by o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
-               o.delivery_state
+               o.delivery_state, o.carrier, o.tracking_number, o.close_reason
              order by o.order_id desc",
             &[&member, &page.below.unwrap_or(Uuid::max()), &page.limit()],
         )
@@ -218,7 +236,8 @@ pub(crate) async fn order(
     let row = reader
         .query_opt(
             "select o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
-               o.delivery_state,
+               o.delivery_state, o.carrier, o.tracking_number, o.close_reason,
+               (select a.body from address_view a where a.order_id = o.order_id) as address,
                (select array_agg(r.body order by r.refund_id) from refund_view r
                 where r.order_id = o.order_id) as refunds,
                array_agg(m.state order by m.version) as states,

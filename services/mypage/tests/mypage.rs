@@ -1,6 +1,8 @@
 //! My Page through gRPC on real Postgres; the test plays all the others: it
 //! publishes their events, and answers no call.
 
+#[path = "mypage/parcels.rs"]
+mod parcels;
 #[path = "mypage/watch.rs"]
 mod watch;
 
@@ -429,6 +431,7 @@ async fn a_bank_transfer_shows_the_deposit_that_is_waited_for_and_its_end() {
         lines: Vec::new(),
         total: Some(Money::from(("KRW", 3_000))),
         payment_method: PaymentMethod::BankTransfer.into(),
+        ..OrderPlaced::default()
     });
     shop.order("OrderPlaced", order, placed).await;
     let waits = OrderAwaitingDeposit { order_id: order_id.clone(), member_id: member_id.clone() };

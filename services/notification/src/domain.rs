@@ -36,18 +36,29 @@ pg::names!(Audience, constraint notification_audience:
 pub(crate) enum Template {
     MemberRegistered,
     PaymentApproved,
+    DeliveryDispatched,
+    DeliveryDelivered,
 }
 
 impl Template {
+    const ALL: [Self; 4] = [
+        Self::MemberRegistered,
+        Self::PaymentApproved,
+        Self::DeliveryDispatched,
+        Self::DeliveryDelivered,
+    ];
+
     /// The template of this name, if there is one.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        [Self::MemberRegistered, Self::PaymentApproved].into_iter().find(|it| it.name() == name)
+        Self::ALL.into_iter().find(|it| it.name() == name)
     }
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::MemberRegistered => "member-registered",
             Self::PaymentApproved => "payment-approved",
+            Self::DeliveryDispatched => "delivery-dispatched",
+            Self::DeliveryDelivered => "delivery-delivered",
         }
     }
 
@@ -59,15 +70,38 @@ impl Template {
             Self::PaymentApproved => {
                 Occasion::PaymentApproved { order, member, amount: Money::ZERO }
             }
+            Self::DeliveryDispatched => Occasion::DeliveryDispatched {
+                order,
+                member,
+                carrier: String::new(),
+                tracking_number: String::new(),
+            },
+            Self::DeliveryDelivered => Occasion::DeliveryDelivered { order, member },
         }
     }
 }
 
 /// Something that happened elsewhere, of which somebody is told, once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Occasion {
-    MemberRegistered { member: MemberId },
-    PaymentApproved { order: OrderId, member: MemberId, amount: Money },
+    MemberRegistered {
+        member: MemberId,
+    },
+    PaymentApproved {
+        order: OrderId,
+        member: MemberId,
+        amount: Money,
+    },
+    DeliveryDispatched {
+        order: OrderId,
+        member: MemberId,
+        carrier: String,
+        tracking_number: String,
+    },
+    DeliveryDelivered {
+        order: OrderId,
+        member: MemberId,
+    },
 }
 
 impl Occasion {
@@ -75,6 +109,8 @@ impl Occasion {
         match self {
             Self::MemberRegistered { .. } => Template::MemberRegistered,
             Self::PaymentApproved { .. } => Template::PaymentApproved,
+            Self::DeliveryDispatched { .. } => Template::DeliveryDispatched,
+            Self::DeliveryDelivered { .. } => Template::DeliveryDelivered,
         }
     }
 
@@ -82,14 +118,27 @@ impl Occasion {
         match self {
             Self::MemberRegistered { .. } => Audience::Admin,
             Self::PaymentApproved { .. } => Audience::Marketing,
+            Self::DeliveryDispatched { .. } | Self::DeliveryDelivered { .. } => Audience::Member,
         }
     }
 
-    /// What it is about: an audience is told of it once.
+    /// Of what an audience is told, where it is told of a subject more than once.
+    pub(crate) const fn of(&self) -> &'static str {
+        match self {
+            Self::MemberRegistered { .. } | Self::PaymentApproved { .. } => "",
+            Self::DeliveryDispatched { .. } | Self::DeliveryDelivered { .. } => {
+                self.template().name()
+            }
+        }
+    }
+
+    /// What it is about: an audience is told of it once, of each occasion.
     pub(crate) const fn subject(&self) -> Uuid {
         match self {
             Self::MemberRegistered { member } => member.0,
-            Self::PaymentApproved { order, .. } => order.0,
+            Self::PaymentApproved { order, .. }
+            | Self::DeliveryDispatched { order, .. }
+            | Self::DeliveryDelivered { order, .. } => order.0,
         }
     }
 
@@ -102,6 +151,15 @@ impl Occasion {
                 ("{orderId}", order.to_string()),
                 ("{amount}", amount.to_string()),
             ],
+            Self::DeliveryDispatched { order, member, carrier, tracking_number } => vec![
+                ("{memberId}", member.to_string()),
+                ("{orderId}", order.to_string()),
+                ("{carrier}", carrier.replace(['{', '}'], "")),
+                ("{trackingNumber}", tracking_number.replace(['{', '}'], "")),
+            ],
+            Self::DeliveryDelivered { order, member } => {
+                vec![("{memberId}", member.to_string()), ("{orderId}", order.to_string())]
+            }
         }
     }
 }
@@ -207,8 +265,24 @@ mod tests {
     }
 
     #[test]
+    fn a_member_is_told_of_an_order_when_it_goes_and_when_it_arrives() {
+        let (order, member) = (OrderId(base::id::new()), MemberId(base::id::new()));
+        let gone = Occasion::DeliveryDispatched {
+            order,
+            member,
+            carrier: "{orderId}".into(),
+            tracking_number: "1".into(),
+        };
+        let body = Body::parse(Template::DeliveryDispatched, "{carrier} {trackingNumber}");
+        assert_eq!(body.expect("known placeholders").about(&gone), "orderId 1");
+        let arrived = Occasion::DeliveryDelivered { order, member };
+        assert_eq!((gone.audience(), gone.subject()), (Audience::Member, arrived.subject()));
+        assert_ne!(gone.of(), arrived.of());
+    }
+
+    #[test]
     fn a_template_is_found_by_its_name() {
-        for template in [Template::MemberRegistered, Template::PaymentApproved] {
+        for template in Template::ALL {
             assert_eq!(Template::named(template.name()), Some(template));
             assert_eq!(template.example().template(), template);
         }

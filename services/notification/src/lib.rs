@@ -3,7 +3,7 @@
 //! - **Occasion**: something that happened elsewhere, of which somebody is told.
 //! - **Audience**: who is told: ADMIN, MARKETING, MEMBER.
 //! - **Subject**: what it is about: a member, or an order. An audience is told of a
-//!   subject once.
+//!   subject once, a member of an order once per occasion.
 //! - **Notification**: a message in the inbox, SENT once it is there; by mail as well
 //!   where its audience has an address. See `mail`.
 //! - **Template**: the text of a kind of message, which an admin may change; the
@@ -25,7 +25,7 @@ use server::{Service, ServiceBuilder};
 /// The notification service.
 pub const SERVICE: Service = Service {
     name: "notification",
-    migrations: pg::migrations!["V1__notifications", "V2__lists"],
+    migrations: pg::migrations!["V1__notifications", "V2__lists", "V3__deliveries"],
     build,
 };
 
@@ -37,6 +37,7 @@ fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
         .publish::<NotificationEvent>()
         .work(mail.clone())
         .follow(policy::Members(mail.clone()))?
-        .follow(policy::Payments(mail))?;
+        .follow(policy::Payments(mail.clone()))?
+        .follow(policy::Deliveries(mail))?;
     Ok(())
 }

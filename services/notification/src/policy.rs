@@ -1,10 +1,11 @@
 //! When a member registers, tell the admin; when a payment is approved, tell
-//! marketing.
+//! marketing; when a delivery is dispatched or has arrived, tell its member.
 
 use std::time::Duration;
 
 use base::{Error, Money};
 use contracts::{
+    delivery::v1::{DeliveryEvent, delivery_event},
     member::v1::{MemberEvent, member_event},
     payment::v1::{PaymentEvent, payment_event},
 };
@@ -55,6 +56,38 @@ impl Policy<PaymentEvent> for Payments {
                 Ok(Some(Occasion::PaymentApproved { order, member, amount }))
             }
             _ => Ok(None),
+        })?;
+        let sent = store::send(tx, &heard).await?;
+        self.0.post(tx, &sent).await
+    }
+}
+
+pub(crate) struct Deliveries(pub(crate) Mail);
+
+impl Policy<DeliveryEvent> for Deliveries {
+    const TYPES: &'static [&'static str] =
+        &[DeliveryEvent::DELIVERY_DISPATCHED, DeliveryEvent::DELIVERY_DELIVERED];
+    const LINGER: Duration = LINGER;
+
+    async fn apply(&self, tx: &mut Tx, batch: &[Arrived<DeliveryEvent>]) -> Result<(), Error> {
+        use delivery_event::Event;
+        let heard = heard(batch, |message| {
+            let (order, member) = match &message.event {
+                Some(Event::DeliveryDispatched(it)) => (&it.order_id, &it.member_id),
+                Some(Event::DeliveryDelivered(it)) => (&it.order_id, &it.member_id),
+                _ => return Ok(None),
+            };
+            let order = OrderId::parse("order_id", order)?;
+            let member = MemberId::parse("member_id", member)?;
+            Ok(Some(match &message.event {
+                Some(Event::DeliveryDispatched(it)) => Occasion::DeliveryDispatched {
+                    order,
+                    member,
+                    carrier: it.carrier.clone(),
+                    tracking_number: it.tracking_number.clone(),
+                },
+                _ => Occasion::DeliveryDelivered { order, member },
+            }))
         })?;
         let sent = store::send(tx, &heard).await?;
         self.0.post(tx, &sent).await

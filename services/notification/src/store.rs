@@ -56,6 +56,7 @@ pub(crate) async fn send(tx: &mut Tx, heard: &[Heard]) -> Result<Vec<Notificatio
     let bodies = bodies(tx).await?;
     let mut causes = BTreeMap::new();
     let (mut ids, mut audiences, mut subjects, mut texts) = (vec![], vec![], vec![], vec![]);
+    let mut occasions = vec![];
     for Heard { occasion, cause } in heard {
         let template = occasion.template();
         let body = bodies.get(&template).ok_or_else(|| no_text(template))?;
@@ -64,16 +65,18 @@ pub(crate) async fn send(tx: &mut Tx, heard: &[Heard]) -> Result<Vec<Notificatio
         audiences.push(occasion.audience().name());
         subjects.push(occasion.subject());
         texts.push(body.about(occasion));
+        occasions.push(occasion.of());
         causes.insert(id, cause);
     }
     let rows = tx
         .query(
-            "insert into notification (id, audience, subject_id, body)
-             select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[])
-               as n(id, audience, subject_id, body) order by audience, subject_id, id
+            "insert into notification (id, audience, subject_id, body, occasion)
+             select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[])
+               as n(id, audience, subject_id, body, occasion)
+             order by audience, subject_id, occasion, id
              on conflict on constraint notification_once do nothing
              returning id, audience, subject_id, body, create_time",
-            &[&ids, &audiences, &subjects, &texts],
+            &[&ids, &audiences, &subjects, &texts, &occasions],
         )
         .await?;
     let sent: Vec<_> = rows.iter().map(Notification::from_row).collect::<Result<_, _>>()?;

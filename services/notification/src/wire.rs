@@ -8,8 +8,8 @@ use prost::Message as _;
 
 use crate::{domain::Audience, store::Notification};
 
-/// The event of a message that was sent: its name and its encoded message. Those for marketing, one per
-/// order, have a name of their own: who follows the others is spared them.
+/// The event of a message that was sent: its name and its encoded message. Those for marketing and for
+/// members, some per order, have names of their own: who follows the others is spared them.
 pub(crate) fn sent(notification: &Notification) -> (&'static str, Vec<u8>) {
     let event = Event::NotificationSent(NotificationSent {
         notification_id: notification.id.to_string(),
@@ -18,7 +18,8 @@ pub(crate) fn sent(notification: &Notification) -> (&'static str, Vec<u8>) {
     });
     let name = match notification.audience {
         Audience::Marketing => "MarketingNotificationSent",
-        Audience::Admin | Audience::Member => "NotificationSent",
+        Audience::Member => "MemberNotificationSent",
+        Audience::Admin => "NotificationSent",
     };
     (name, NotificationEvent { frame: None, event: Some(event) }.encode_to_vec())
 }

@@ -1,5 +1,5 @@
 //! Notification through gRPC on real Postgres and a real SMTP server; the test
-//! plays member and payment.
+//! plays member, payment and delivery.
 
 mod smtp;
 
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use base::{Error, id::Uuid};
 use contracts::{
     Money,
+    delivery::v1::{DeliveryDelivered, DeliveryDispatched, DeliveryEvent, delivery_event},
     member::v1::{MemberEvent, MemberRegistered, member_event},
     notification::v1::{
         GetNotificationTemplateRequest, ListNotificationsRequest, Notification, NotificationEvent,
@@ -33,6 +34,15 @@ static MEMBER: Service = Service {
     migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
         builder.publish::<MemberEvent>();
+        Ok(())
+    },
+};
+
+static DELIVERY: Service = Service {
+    name: "delivery",
+    migrations: pg::migrations![],
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<DeliveryEvent>();
         Ok(())
     },
 };
@@ -69,7 +79,7 @@ impl Shop {
     }
 
     async fn open_with(settings: serde_json::Value) -> Result<Self, Error> {
-        let services = [&notification::SERVICE, &MEMBER, &PAYMENT];
+        let services = [&notification::SERVICE, &DELIVERY, &MEMBER, &PAYMENT];
         let section = serde_json::from_value(settings).expect("a section");
         let stage = Stage::open_with(&services, &contracts::API, |settings| {
             settings.service.insert("notification".into(), section);
@@ -156,6 +166,28 @@ impl Shop {
         order
     }
 
+    async fn parcel_goes_and_arrives(&self) -> Uuid {
+        let (order, id) = (base::id::new(), || Uuid::nil().to_string());
+        let sent = delivery_event::Event::DeliveryDispatched(DeliveryDispatched {
+            delivery_id: id(),
+            order_id: order.to_string(),
+            member_id: id(),
+            carrier: "CJ".into(),
+            tracking_number: "1234".into(),
+        });
+        let arrived = delivery_event::Event::DeliveryDelivered(DeliveryDelivered {
+            delivery_id: id(),
+            order_id: order.to_string(),
+            member_id: id(),
+            deliver_time: None,
+        });
+        for (kind, event) in [("DeliveryDispatched", sent), ("DeliveryDelivered", arrived)] {
+            let payload = DeliveryEvent { frame: None, event: Some(event) }.encode_to_vec();
+            self.publish("delivery", kind, order, payload).await;
+        }
+        order
+    }
+
     /// A number out of the service's database.
     async fn number(&self, sql: &'static str) -> i64 {
         let mut reader = self.stage.database("notification").read().await.expect("reads");
@@ -189,6 +221,21 @@ async fn the_admin_is_told_of_a_member_and_marketing_of_a_payment_once() {
     shop.eventually_about(order).await;
     assert_eq!(shop.number("select count(*) from notification").await, 4);
     assert_eq!(shop.number(MAILS_TO_SEND).await, 0, "there is no mail server");
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_member_is_told_that_an_order_goes_and_that_it_has_arrived_each_once() {
+    let shop = Shop::open().await;
+    let order = shop.parcel_goes_and_arrives().await;
+    let both = || async {
+        let told = shop.about(order).await;
+        (told.len() == 2).then_some(told)
+    };
+    let [arrived, gone] = eventually("two messages", both).await.try_into().expect("two");
+    assert_eq!([gone.audience(), arrived.audience()], [Audience::Member; 2]);
+    assert!(["CJ", "1234"].iter().all(|word| gone.body.contains(word)), "{}", gone.body);
+    assert!(arrived.body.contains(&order.to_string()), "{}", arrived.body);
     shop.stage.close().await;
 }
 

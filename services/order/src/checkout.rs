@@ -46,6 +46,7 @@ use rpc::{Failure, Peer};
 use tonic::Status;
 
 use crate::{
+    address::{self, Destination},
     depositor,
     domain::{Method, Order, OrderId, State, checkout::Checkout},
     store, wire,
@@ -71,16 +72,16 @@ pub(crate) struct Peers {
 /// Redeems, spends and charges.
 pub(crate) struct Call(Peers);
 
-/// What an order is paid by, as only its caller knows it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Payer {
+/// What is known of an order and kept elsewhere.
+pub(crate) struct Besides {
     pub(crate) card_token: String,
     pub(crate) depositor: String,
+    pub(crate) destination: Option<Destination>,
 }
 
 pub(crate) struct Attempt {
     order: Order,
-    payer: Payer,
+    besides: Besides,
     number: i32,
 }
 
@@ -112,7 +113,7 @@ impl Checkouts {
     pub(crate) async fn place(
         &self,
         order: Order,
-        payer: Payer,
+        besides: Besides,
         command: &Command,
     ) -> Result<Reply<pb::Order>, Error> {
         let id = order.id.0;
@@ -133,7 +134,7 @@ impl Checkouts {
                 // have no key, and whoever comes with that again would get a second one.
                 return Err(unavailable("PAYMENT"));
             }
-            Ok(Begun::Attempt(Attempt { order: stored.order, payer, number }))
+            Ok(Begun::Attempt(Attempt { order: stored.order, besides, number }))
         };
         self.commands.make(command, id, begin).await
     }
@@ -249,7 +250,7 @@ impl in_doubt::Call for Call {
     }
 
     async fn call(&self, attempt: &Attempt) -> Self::Outcome {
-        let (Self(peers), Attempt { order, payer, .. }) = (self, attempt);
+        let (Self(peers), Attempt { order, besides, .. }) = (self, attempt);
         let mut late = false;
         let failed = |peer, late| move |failure| Failed { failure, peer, late };
         let checkout = order.checkout.clone();
@@ -268,7 +269,7 @@ impl in_doubt::Call for Call {
             late = true;
         }
         let payment = if order.method == Method::Card {
-            let charged = peers.charge(order, &checkout, &payer.card_token).await;
+            let charged = peers.charge(order, &checkout, &besides.card_token).await;
             Some(charged.map_err(failed("PAYMENT", late))?)
         } else {
             None
@@ -296,8 +297,12 @@ async fn placed(tx: &mut Tx, attempt: &Attempt, paid: &Paid) -> Result<Settled<p
     });
     match placed.await {
         Ok(((), stored)) => {
-            if !attempt.payer.depositor.is_empty() {
-                depositor::declare(tx, id, &attempt.payer.depositor).await?;
+            let Besides { depositor, destination, .. } = &attempt.besides;
+            if !depositor.is_empty() {
+                depositor::declare(tx, id, depositor).await?;
+            }
+            if let Some(destination) = destination {
+                address::declare(tx, id, destination).await?;
             }
             Ok(Settled::Done(wire::order(&stored)))
         }

@@ -6,17 +6,19 @@
 #![warn(clippy::arithmetic_side_effects, reason = "a total that wraps is a price that nobody set")]
 
 pub(crate) mod checkout;
+mod ending;
+mod refusal;
 
 use std::ops::RangeInclusive;
 
 use base::{
-    Error, Money, Refuse,
-    error::Kind,
+    Error, Money,
     id::Uuid,
     input::{self, Text},
 };
 
 use self::checkout::{Checkout, Won};
+pub(crate) use self::{ending::CloseReason, refusal::Refusal};
 
 base::id!(
     /// Identifies an order.
@@ -69,6 +71,7 @@ pub(crate) enum State {
     Paid,
     Prepared,
     Delivering,
+    Delivered,
     Closed,
     Cancelling,
     Cancelled(CancelReason),
@@ -104,6 +107,10 @@ pub(crate) enum Fact {
     StockDecreased,
     StockShort,
     DeliveryStarted,
+    /// A carrier has the goods.
+    Dispatched,
+    /// The goods have arrived, as the carrier or the seller says.
+    Delivered,
 }
 
 /// A line as it was bought.
@@ -170,7 +177,9 @@ pub(crate) struct Facts {
     pub(crate) paid: bool,
     pub(crate) stock_decreased: bool,
     pub(crate) delivery_started: bool,
-    pub(crate) receipt_confirmed: bool,
+    pub(crate) dispatched: bool,
+    pub(crate) delivered: bool,
+    pub(crate) closed: Option<CloseReason>,
     /// Calls to payment that may be under way.
     pub(crate) cancel_attempts: i32,
     pub(crate) cancelled: Option<CancelReason>,
@@ -190,11 +199,12 @@ impl Facts {
         if self.cancel_attempts > 0 {
             return State::Cancelling;
         }
-        match (self.paid, self.stock_decreased, self.delivery_started, self.receipt_confirmed) {
-            (true, true, true, true) => State::Closed,
-            (true, true, true, false) => State::Delivering,
-            (true, true, false, _) => State::Prepared,
-            (true, false, _, _) => State::Paid,
+        match (self.paid, self.stock_decreased, self.delivery_started) {
+            (true, true, true) if self.closed.is_some() => State::Closed,
+            (true, true, true) if self.delivered => State::Delivered,
+            (true, true, true) => State::Delivering,
+            (true, true, false) => State::Prepared,
+            (true, false, _) => State::Paid,
             (false, ..) if self.deposit_requested => State::AwaitingDeposit,
             (false, ..) => State::Placed,
         }
@@ -241,6 +251,8 @@ impl Order {
             }
             Fact::StockDecreased => self.facts.stock_decreased = true,
             Fact::DeliveryStarted => self.facts.delivery_started = true,
+            Fact::Dispatched => self.facts.dispatched = true,
+            Fact::Delivered => self.facts.delivered = true,
             Fact::StockShort => self.lose(CancelReason::OutOfStock),
             Fact::PaymentLost(reason) => self.lose(reason),
         }
@@ -258,7 +270,8 @@ impl Order {
             | State::AwaitingDeposit
             | State::Paid
             | State::Prepared
-            | State::Delivering => self.facts.cancelled = Some(reason),
+            | State::Delivering
+            | State::Delivered => self.facts.cancelled = Some(reason),
         }
     }
 
@@ -315,7 +328,11 @@ impl Order {
             | State::Paid
             | State::Prepared
             | State::Delivering
+            | State::Delivered
             | State::Cancelling => {
+                if wish.by_shop.is_none() && self.facts.dispatched {
+                    return Err(Refusal::Dispatched);
+                }
                 // What the shop wants counts, whoever else wants it too.
                 if wish.by_shop.is_some() || self.wish.by_shop.is_none() {
                     self.wish = wish;
@@ -365,25 +382,6 @@ impl Order {
         (alone, self.pass())
     }
 
-    /// The goods have arrived.
-    pub(crate) fn confirm_receipt(&mut self) -> Result<Milestones, Refusal> {
-        match self.state() {
-            State::Closed => Ok(Vec::new()),
-            State::Delivering => {
-                self.facts.receipt_confirmed = true;
-                Ok(self.pass())
-            }
-            State::Cancelled(_) => Err(Refusal::Cancelled),
-            State::Cancelling => Err(Refusal::Cancelling),
-            State::Pending
-            | State::Aborting
-            | State::Placed
-            | State::AwaitingDeposit
-            | State::Paid
-            | State::Prepared => Err(Refusal::NotDelivering),
-        }
-    }
-
     /// The milestones between what others were told and what is so now.
     fn pass(&mut self) -> Milestones {
         let now = self.state();
@@ -401,8 +399,11 @@ impl Order {
 
     /// All milestones of an order that goes well.
     fn path(&self) -> Vec<State> {
-        let mut path =
-            vec![State::Placed, State::Paid, State::Prepared, State::Delivering, State::Closed];
+        let mut path = vec![State::Placed, State::Paid, State::Prepared, State::Delivering];
+        if self.facts.delivered {
+            path.push(State::Delivered);
+        }
+        path.push(State::Closed);
         if self.method == Method::BankTransfer {
             path.insert(1, State::AwaitingDeposit);
         }
@@ -425,59 +426,6 @@ pub(crate) fn total(lines: &[Line]) -> Result<Money, Error> {
         let most = input::grouped(most.minor());
         Error::violation("lines", format!("must cost at most {most} won in all"))
     })
-}
-
-/// What order says no with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
-    #[error("the receipt is confirmed: the order cannot be cancelled any more")]
-    Closed,
-    #[error("the order is cancelled")]
-    Cancelled,
-    #[error("the order is being cancelled")]
-    Cancelling,
-    #[error("the goods are not on their way yet")]
-    NotDelivering,
-    #[error("one of the products is not on sale any more")]
-    NotOnSale,
-    #[error("the prices have changed")]
-    PriceChanged,
-    #[error("the order was not placed")]
-    NotPlaced,
-    #[error("there are orders under way: close or cancel them first")]
-    OpenOrders,
-    #[error("the membership has ended")]
-    MemberWithdrawn,
-}
-
-impl Refuse for Refusal {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::MemberWithdrawn => Kind::Unauthenticated,
-            Self::NotPlaced => Kind::NotFound,
-            Self::Closed
-            | Self::Cancelled
-            | Self::Cancelling
-            | Self::NotDelivering
-            | Self::OpenOrders
-            | Self::NotOnSale
-            | Self::PriceChanged => Kind::Conflict,
-        }
-    }
-
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::Closed => "ORDER_CLOSED",
-            Self::Cancelled => "ORDER_CANCELLED",
-            Self::Cancelling => "ORDER_CANCELLING",
-            Self::NotDelivering => "NOT_DELIVERING",
-            Self::PriceChanged => "PRICE_CHANGED",
-            Self::NotPlaced => "NOT_PLACED",
-            Self::OpenOrders => "OPEN_ORDERS",
-            Self::NotOnSale => "NOT_ON_SALE",
-            Self::MemberWithdrawn => "MEMBER_WITHDRAWN",
-        }
-    }
 }
 
 #[cfg(test)]

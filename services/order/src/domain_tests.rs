@@ -133,6 +133,69 @@ fn a_bank_transfer_passes_the_deposit_even_when_it_hears_of_it_last() {
     assert_eq!(passed, [State::AwaitingDeposit, State::Paid, State::Prepared]);
 }
 
+fn on_its_way() -> Order {
+    let mut order = order();
+    for fact in GOOD {
+        order.learn(fact);
+    }
+    order
+}
+
+#[test]
+fn what_is_dispatched_only_the_shop_cancels() {
+    let mut order = on_its_way();
+    assert_eq!(order.record_dispatch(), Ok(vec![]));
+    assert_eq!(order.record_dispatch(), Ok(vec![]));
+    assert_eq!(order.begin_cancel(Wish::default()), Err(Refusal::Dispatched));
+    assert_eq!(order.learn(Fact::Delivered), [State::Delivered]);
+    assert_eq!(order.begin_cancel(Wish::default()), Err(Refusal::Dispatched));
+    let by_shop = Some(ByShop { actor: Uuid::nil(), note: String::new() });
+    assert_eq!(order.begin_cancel(Wish { by_shop, refund_account: None }), Ok(Some(1)));
+}
+
+#[test]
+fn a_dispatch_and_a_cancellation_race_and_one_of_them_wins() {
+    let mut order = on_its_way();
+    order.begin_cancel(Wish::default()).expect("open");
+    assert_eq!(order.record_dispatch(), Err(Refusal::Cancelling));
+    let mut refused = order.clone();
+    refused.cancel_refused();
+    assert_eq!(refused.record_dispatch(), Ok(vec![]));
+    order.cancelled(&Wish::default());
+    assert_eq!(order.record_dispatch(), Err(Refusal::Cancelled));
+    let mut closed = on_its_way();
+    closed.confirm_receipt().expect("delivering");
+    assert_eq!(closed.record_dispatch(), Err(Refusal::Closed));
+}
+
+#[test]
+fn delivery_may_be_ahead_of_what_the_order_has_heard() {
+    let mut order = order();
+    assert_eq!(order.record_dispatch(), Err(Refusal::NotDelivering));
+    order.learn(GOOD[0]);
+    order.learn(GOOD[1]);
+    assert_eq!(order.record_dispatch(), Ok(vec![]));
+    assert_eq!(order.learn(Fact::Delivered), []);
+    assert_eq!(order.learn(Fact::DeliveryStarted), [State::Delivering, State::Delivered]);
+}
+
+#[test]
+fn an_order_closes_by_itself_by_the_clock_that_it_has_last() {
+    use CloseReason::{DaysAfterDelivery, DaysAfterStart};
+    let mut order = on_its_way();
+    assert_eq!(order.clone().close_by_itself(DaysAfterStart), Some(vec![State::Closed]));
+    assert_eq!(order.close_by_itself(DaysAfterDelivery), Some(vec![]));
+    order.learn(Fact::Delivered);
+    assert_eq!(order.close_by_itself(DaysAfterStart), Some(vec![]));
+    order.begin_cancel(Wish::default()).expect("open");
+    assert_eq!(order.close_by_itself(DaysAfterDelivery), None, "payment decides first");
+    order.cancel_refused();
+    assert_eq!(order.close_by_itself(DaysAfterDelivery), Some(vec![State::Closed]));
+    assert_eq!(order.facts.closed, Some(DaysAfterDelivery));
+    assert_eq!(order.confirm_receipt(), Ok(vec![]), "it is closed");
+    assert_eq!(order.facts.closed, Some(DaysAfterDelivery));
+}
+
 /// What can happen to an order, in any order and any number of times.
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -142,12 +205,18 @@ enum Step {
     Refused,
     NeverRan,
     Receive,
+    Dispatch,
+    Elapse(CloseReason),
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 14] = [
     Step::Learn(GOOD[0]),
     Step::Learn(GOOD[1]),
     Step::Learn(GOOD[2]),
+    Step::Learn(Fact::Delivered),
+    Step::Dispatch,
+    Step::Elapse(CloseReason::DaysAfterStart),
+    Step::Elapse(CloseReason::DaysAfterDelivery),
     Step::Learn(Fact::StockShort),
     Step::Learn(Fact::PaymentLost(CancelReason::InsufficientBalance)),
     Step::Ask,
@@ -169,6 +238,8 @@ fn take(order: &mut Order, step: Step) -> Milestones {
         }
         Step::Cancelled | Step::Refused | Step::NeverRan => Vec::new(),
         Step::Receive => order.confirm_receipt().unwrap_or_default(),
+        Step::Dispatch => order.record_dispatch().unwrap_or_default(),
+        Step::Elapse(reason) => order.close_by_itself(reason).unwrap_or_default(),
     }
 }
 
@@ -203,6 +274,9 @@ fn whatever_happens_milestones_pass_once_in_order_and_an_end_is_an_end() {
         assert!(ends.count() <= 1, "{passed:?}");
         if order.state() != State::Cancelling {
             assert_eq!(order.state(), order.told, "others know what is so");
+        }
+        if order.state() == State::Closed {
+            assert!(order.facts.closed.is_some(), "somebody closed it");
         }
     });
     assert!(histories > 100_000);

@@ -12,11 +12,16 @@
 //!   charged. Nobody sees it. See `checkout`.
 //! - **Cancelling**: the member asked, or the shop, and payment decides. See `cancel`.
 //! - **Depositor**: who is going to pay by bank transfer; payment alone keeps the name. See `depositor`.
+//! - **Address**: where the goods go; delivery and My Page keep it. See `address`.
+//! - **Dispatch**: a carrier gets the goods, and the member cannot cancel any more; what comes first counts.
+//! - **Closing by itself**: some time after the delivery, when the member does not. See `closing`.
 //! - **Catalogue**: a copy of what product sells, for prices.
 
+mod address;
 mod cancel;
 mod catalogue;
 mod checkout;
+mod closing;
 mod depositor;
 mod domain;
 mod metrics;
@@ -26,14 +31,19 @@ mod store;
 mod wire;
 mod worker;
 
+use std::time::Duration;
+
 use base::Error;
 use contracts::order::v1::{OrderEvent, order_service_server::OrderServiceServer};
+use serde::Deserialize;
 use server::{Service, ServiceBuilder};
 
 use self::{
+    address::{Addresses, Declarations},
     cancel::Cancel,
     catalogue::Catalogue,
     checkout::{Checkouts, Peers},
+    closing::Terms,
     depositor::Depositors,
 };
 
@@ -46,13 +56,36 @@ pub const SERVICE: Service = Service {
         "V3__shop_cancels",
         "V4__open_orders",
         "V5__off_sale",
+        "V6__deliveries",
         "V7__checkout"
     ],
     build,
 };
 
+/// What can be set under `[service.order]`.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    /// How long after its delivery an order closes by itself, in seconds.
+    close_after_delivery_s: u64,
+    /// How long after its delivery has started it does, when nobody says that the goods have arrived, in
+    /// seconds.
+    close_after_start_s: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { close_after_delivery_s: 604_800, close_after_start_s: 1_814_400 }
+    }
+}
+
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let database = builder.database();
+    let own: Settings = builder.own_settings()?;
+    let terms = Terms {
+        after_start: Duration::from_secs(own.close_after_start_s),
+        after_delivery: Duration::from_secs(own.close_after_delivery_s),
+    };
     let deadline = builder.settings().deadline.peer();
     let payment = builder.peer("payment")?;
     let catalogue = Catalogue::new(database.clone(), builder.peer("product")?, deadline);
@@ -64,15 +97,23 @@ fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
         cancel: Cancel::new(builder.background(), payment.clone(), deadline),
         checkouts: Checkouts::new(builder.background(), peers),
         depositors: Depositors { database: builder.background(), payment, deadline },
+        declarations: Declarations {
+            database: builder.background(),
+            delivery: builder.peer("delivery")?,
+            mypage: builder.peer("mypage")?,
+            deadline,
+        },
     };
+    let addresses = Addresses { member: builder.peer("member")?, deadline };
+    let orders = service::Orders { database, catalogue, addresses, cancel, checkouts };
     builder
-        .serve(OrderServiceServer::new(service::Orders { database, catalogue, cancel, checkouts }))
+        .serve(OrderServiceServer::new(orders))
         .publish::<OrderEvent>()
         .measure(metrics::measure)
         .work(worker)
         .follow(policy::Products)?
         .follow(policy::Payments)?
-        .follow(policy::Deliveries)?
+        .follow(policy::Deliveries(terms))?
         .follow(policy::Members)?;
     Ok(())
 }

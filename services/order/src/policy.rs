@@ -12,9 +12,10 @@ use eventlog::{
     Arrived, Policy,
     facts::{self, Learned},
 };
-use pg::Tx;
+use pg::{Tx, task};
 
 use crate::{
+    closing::Terms,
     domain::{CancelReason, DISPLAY_NAME, Fact, OrderId, ProductId},
     store::{self, Offer, Stored},
 };
@@ -102,19 +103,32 @@ impl Policy<PaymentEvent> for Payments {
     }
 }
 
-/// Follows delivery.
-pub(crate) struct Deliveries;
+/// Follows delivery: how far the goods have come, from which on an order closes by itself.
+pub(crate) struct Deliveries(pub(crate) Terms);
 
 impl Policy<DeliveryEvent> for Deliveries {
-    const TYPES: &'static [&'static str] = &[DeliveryEvent::DELIVERY_STARTED];
+    const TYPES: &'static [&'static str] = &[
+        DeliveryEvent::DELIVERY_STARTED,
+        DeliveryEvent::DELIVERY_DISPATCHED,
+        DeliveryEvent::DELIVERY_DELIVERED,
+    ];
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<DeliveryEvent>]) -> Result<(), Error> {
-        let facts = facts::of(batch, |arrived| match &arrived.message.event {
-            Some(delivery_event::Event::DeliveryStarted(it)) => {
-                learned(arrived, &it.order_id, Fact::DeliveryStarted).map(Some)
-            }
-            _ => Ok(None),
+        use delivery_event::Event;
+        let facts = facts::of(batch, |arrived| {
+            let (order, fact) = match &arrived.message.event {
+                Some(Event::DeliveryStarted(it)) => (&it.order_id, Fact::DeliveryStarted),
+                Some(Event::DeliveryDispatched(it)) => (&it.order_id, Fact::Dispatched),
+                Some(Event::DeliveryDelivered(it)) => (&it.order_id, Fact::Delivered),
+                _ => return Ok(None),
+            };
+            learned(arrived, order, fact).map(Some)
         })?;
-        facts::learn(tx, &facts).await.map(drop)
+        let known = facts::learn(tx, &facts).await?;
+        // Of orders that were never placed here nothing is due.
+        let plans = facts.iter().filter(|learned| known.contains_key(&learned.key));
+        let plans: Vec<_> =
+            plans.filter_map(|learned| self.0.plan(learned.key, learned.fact)).collect();
+        task::schedule_all(tx, &plans).await
     }
 }
 

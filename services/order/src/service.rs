@@ -6,17 +6,19 @@ use base::{Error, Money, error::Violation, input};
 use contracts::order::v1::{
     self as pb, AskWithdrawalRequest, AskWithdrawalResponse, CancelOrderRequest,
     ConfirmReceiptRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse,
-    PlaceOrderRequest, order_service_server::OrderService,
+    PlaceOrderRequest, RecordDispatchRequest, RecordDispatchResponse,
+    order_service_server::OrderService,
 };
 use pg::{Database, Tx, idempotency};
 use server::{Incoming, incoming::to_the_end};
 use tonic::{Request, Response, Status};
 
 use crate::{
+    address::{self, Addresses, Destination},
     cancel::Cancel,
     catalogue::Catalogue,
-    checkout::{Checkouts, Payer},
-    depositor,
+    checkout::{Besides, Checkouts},
+    closing, depositor,
     domain::{
         self, CARD_TOKEN, DEPOSITOR, Facts, LINES, Line, MemberId, Method, Order, OrderId, Pending,
         ProductId, QUANTITY, Refusal, TOTAL, Wish,
@@ -30,11 +32,22 @@ use crate::{
 pub(crate) struct Orders {
     pub(crate) database: Database,
     pub(crate) catalogue: Catalogue,
+    pub(crate) addresses: Addresses,
     pub(crate) cancel: Cancel,
     pub(crate) checkouts: Checkouts,
 }
 
 impl Orders {
+    /// What a request asks for, and where it goes.
+    async fn asked_for(
+        &self,
+        incoming: &Incoming<PlaceOrderRequest>,
+    ) -> Result<(Order, Option<Destination>), Error> {
+        let order = self.new_order(incoming).await?;
+        let destination = self.addresses.find(order.member, &incoming.message.address_id).await?;
+        Ok((order, destination))
+    }
+
     /// What a request asks for, at the catalogue's prices, under a fresh id.
     async fn new_order(&self, incoming: &Incoming<PlaceOrderRequest>) -> Result<Order, Error> {
         let member = MemberId(incoming.member()?);
@@ -79,17 +92,21 @@ impl OrderService for Orders {
         let card_token = card_token(&incoming.message)?;
         let depositor = DEPOSITOR.parse("depositorName", &incoming.message.depositor_name)?;
         let depositor = depositor.to_owned();
-        let reply = match self.new_order(&incoming).await {
-            Ok(order) if order.facts.pending.is_some() => {
-                let (checkouts, payer) = (self.checkouts.clone(), Payer { card_token, depositor });
-                to_the_end(async move { checkouts.place(order, payer, &command).await }).await
+        let reply = match self.asked_for(&incoming).await {
+            Ok((order, destination)) if order.facts.pending.is_some() => {
+                let checkouts = self.checkouts.clone();
+                let besides = Besides { card_token, depositor, destination };
+                to_the_end(async move { checkouts.place(order, besides, &command).await }).await
             }
-            Ok(order) => {
+            Ok((order, destination)) => {
                 let id = order.id;
                 idempotency::once(&self.database, &command, id.0, async |tx| {
                     let stored = store::insert(tx, order).await?;
                     if !depositor.is_empty() {
                         depositor::declare(tx, id, &depositor).await?;
+                    }
+                    if let Some(destination) = &destination {
+                        address::declare(tx, id, destination).await?;
                     }
                     Ok(wire::order(&stored))
                 })
@@ -152,6 +169,19 @@ impl OrderService for Orders {
         Ok(Response::new(AskWithdrawalResponse {}))
     }
 
+    async fn record_dispatch(
+        &self,
+        request: Request<RecordDispatchRequest>,
+    ) -> Result<Response<RecordDispatchResponse>, Status> {
+        let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let id = OrderId::parse("orderId", &incoming.message.order_id)?;
+        let mut tx = self.database.begin().await?;
+        store::update(&mut tx, id, Some(member), |_, order| Ok(((), order.record_dispatch()?)))
+            .await?;
+        tx.commit().await?;
+        Ok(Response::new(RecordDispatchResponse {}))
+    }
+
     async fn confirm_receipt(
         &self,
         request: Request<ConfirmReceiptRequest>,
@@ -164,6 +194,7 @@ impl OrderService for Orders {
                 Ok(((), order.confirm_receipt()?))
             })
             .await?;
+            closing::forget(tx, id).await?;
             Ok(wire::order(&stored))
         };
         let command = incoming.command();

@@ -12,8 +12,8 @@ use tokio_postgres::Row;
 
 use crate::{
     domain::{
-        ByShop, CancelReason, Fact, Facts, Line, MemberId, Method, Milestones, Order, OrderId,
-        Pending, ProductId, State, Wish,
+        ByShop, CancelReason, CloseReason, Fact, Facts, Line, MemberId, Method, Milestones, Order,
+        OrderId, Pending, ProductId, State, Wish,
         checkout::{Checkout, Share},
     },
     metrics, wire,
@@ -25,7 +25,7 @@ macro_rules! select_orders {
         "select id, member_id, method, total_minor, coupon_id, coupon_discount_minor, points, wallet_minor,
            coupon_shares, points_shares, wallet_shares, product_ids, display_names, quantities,
            unit_prices_minor, pending, place_attempts, deposit_requested, paid, stock_decreased, delivery_started,
-           receipt_confirmed, cancel_attempts, cancel_reason, cancel_actor, cancel_note,
+           dispatched, delivered, receipt_confirmed, close_reason, cancel_attempts, cancel_reason, cancel_actor, cancel_note,
            refund_account, payment_id, told, version, event_version, create_time
          from orders"
     };
@@ -52,7 +52,9 @@ impl Stored {
             paid: row.get("paid"),
             stock_decreased: row.get("stock_decreased"),
             delivery_started: row.get("delivery_started"),
-            receipt_confirmed: row.get("receipt_confirmed"),
+            dispatched: row.get("dispatched"),
+            delivered: row.get("delivered"),
+            closed: closed(row)?,
             cancel_attempts: row.get("cancel_attempts"),
             cancelled,
         };
@@ -90,6 +92,13 @@ impl Stored {
         };
         milestones.iter().filter_map(tell).collect()
     }
+}
+
+/// Why it was closed. Before orders closed by themselves, only members closed them.
+fn closed(row: &Row) -> Result<Option<CloseReason>, Error> {
+    let reason = row.get::<_, Option<&str>>("close_reason").map(CloseReason::named).transpose()?;
+    let confirmed = row.get("receipt_confirmed");
+    Ok(reason.or_else(|| if confirmed { Some(CloseReason::MemberConfirmed) } else { None }))
 }
 
 fn wish(row: &Row) -> Wish {
@@ -302,15 +311,17 @@ impl Aggregate for Stored {
             "update orders set pending = n.pending, place_attempts = n.place_attempts,
                deposit_requested = n.deposit_requested, paid = n.paid,
                stock_decreased = n.stock_decreased, delivery_started = n.delivery_started,
-               receipt_confirmed = n.receipt_confirmed, cancel_attempts = n.cancel_attempts,
+               dispatched = n.dispatched, delivered = n.delivered,
+               receipt_confirmed = n.close_reason is not null, close_reason = n.close_reason,
+               cancel_attempts = n.cancel_attempts,
                cancel_reason = n.cancel_reason, payment_id = n.payment_id, state = n.state,
                told = n.told, version = n.version, event_version = n.event_version
-             from unnest($1::uuid[], $2::bool[], $3::bool[], $4::bool[], $5::bool[], $6::bool[],
+             from unnest($1::uuid[], $2::bool[], $3::bool[], $4::bool[], $5::bool[], $6::text[],
                $7::int[], $8::text[], $9::uuid[], $10::text[], $11::text[], $12::bigint[],
-               $13::bigint[], $14::text[], $15::int[])
+               $13::bigint[], $14::text[], $15::int[], $16::bool[], $17::bool[])
                as n(id, deposit_requested, paid, stock_decreased, delivery_started,
-                 receipt_confirmed, cancel_attempts, cancel_reason, payment_id, state, told, version,
-                 event_version, pending, place_attempts)
+                 close_reason, cancel_attempts, cancel_reason, payment_id, state, told, version,
+                 event_version, pending, place_attempts, dispatched, delivered)
              where orders.id = n.id",
             &[
                 &column(orders, |s| s.order.id.0),
@@ -318,7 +329,7 @@ impl Aggregate for Stored {
                 &facts(orders, |f| f.paid),
                 &facts(orders, |f| f.stock_decreased),
                 &facts(orders, |f| f.delivery_started),
-                &facts(orders, |f| f.receipt_confirmed),
+                &column(orders, |s| s.order.facts.closed.map(CloseReason::name)),
                 &column(orders, |s| s.order.facts.cancel_attempts),
                 &column(orders, |s| s.order.facts.cancelled.map(CancelReason::name)),
                 &column(orders, |s| s.order.payment),
@@ -328,6 +339,8 @@ impl Aggregate for Stored {
                 &column(orders, |s| s.event_version),
                 &column(orders, |s| s.order.facts.pending.map(Pending::name)),
                 &column(orders, |s| s.order.facts.place_attempts),
+                &facts(orders, |f| f.dispatched),
+                &facts(orders, |f| f.delivered),
             ],
         )
         .await?;

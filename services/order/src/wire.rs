@@ -5,13 +5,13 @@ use std::iter;
 
 use base::{Error, Money};
 use contracts::order::v1::{
-    self as pb, OrderAwaitingDeposit, OrderCancelled, OrderClosed, OrderDelivering, OrderPaid,
-    OrderPlaced, OrderPrepared, order_event::Event,
+    self as pb, OrderAwaitingDeposit, OrderCancelled, OrderClosed, OrderDelivered, OrderDelivering,
+    OrderPaid, OrderPlaced, OrderPrepared, order_event::Event,
 };
 
 use crate::{
     domain::{
-        ByShop, CancelReason, Line, Method, Order, State,
+        ByShop, CancelReason, CloseReason, Line, Method, Order, State,
         checkout::{Share, Won},
     },
     store::Stored,
@@ -42,6 +42,23 @@ pub(crate) fn order(stored: &Stored) -> pb::Order {
         points_used: order.checkout.points,
         wallet_used: won(order.checkout.wallet),
         payable: Some(order.checkout.payable(order.total).to_wire().into()),
+        close_reason: close_reason(order, state).into(),
+    }
+}
+
+/// Why it is closed, when it is.
+fn close_reason(order: &Order, state: State) -> pb::order::CloseReason {
+    match (state, order.facts.closed) {
+        (State::Closed, Some(CloseReason::MemberConfirmed)) => {
+            pb::order::CloseReason::MemberConfirmed
+        }
+        (State::Closed, Some(CloseReason::DaysAfterDelivery)) => {
+            pb::order::CloseReason::DaysAfterDelivery
+        }
+        (State::Closed, Some(CloseReason::DaysAfterStart)) => {
+            pb::order::CloseReason::DaysAfterStart
+        }
+        _ => pb::order::CloseReason::Unspecified,
     }
 }
 
@@ -94,7 +111,11 @@ pub(crate) fn event(order: &Order, milestone: State) -> Option<Event> {
             Event::OrderPrepared(OrderPrepared { order_id, member_id, lines: told_lines(order) })
         }
         State::Delivering => Event::OrderDelivering(OrderDelivering { order_id, member_id }),
-        State::Closed => Event::OrderClosed(OrderClosed { order_id, member_id }),
+        State::Delivered => Event::OrderDelivered(OrderDelivered { order_id, member_id }),
+        State::Closed => {
+            let reason = close_reason(order, milestone).into();
+            Event::OrderClosed(OrderClosed { order_id, member_id, reason })
+        }
         State::Pending | State::Aborting | State::Cancelling => return None,
         State::Cancelled(reason) => Event::OrderCancelled(OrderCancelled {
             order_id,
@@ -164,6 +185,7 @@ pub(crate) fn state_of(state: State) -> pb::order::State {
         State::Paid => pb::order::State::Paid,
         State::Prepared => pb::order::State::Prepared,
         State::Delivering => pb::order::State::Delivering,
+        State::Delivered => pb::order::State::Delivered,
         State::Closed => pb::order::State::Closed,
         State::Cancelling => pb::order::State::Cancelling,
         State::Cancelled(_) => pb::order::State::Cancelled,
@@ -171,7 +193,7 @@ pub(crate) fn state_of(state: State) -> pb::order::State {
 }
 
 /// The states from which an order goes on by itself, or is waited for.
-pub(crate) const IN_PROGRESS: [State; 8] = [
+pub(crate) const IN_PROGRESS: [State; 9] = [
     State::Pending,
     State::Aborting,
     State::Placed,
@@ -179,17 +201,19 @@ pub(crate) const IN_PROGRESS: [State; 8] = [
     State::Paid,
     State::Prepared,
     State::Delivering,
+    State::Delivered,
     State::Cancelling,
 ];
 
 /// The milestones that others may have been told of, but for CANCELLED.
-const TOLD: [State; 7] = [
+const TOLD: [State; 8] = [
     State::Pending,
     State::Placed,
     State::AwaitingDeposit,
     State::Paid,
     State::Prepared,
     State::Delivering,
+    State::Delivered,
     State::Closed,
 ];
 

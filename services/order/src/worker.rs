@@ -2,21 +2,25 @@
 
 use base::Error;
 use pg::{
+    Database,
     in_doubt::Call as _,
     task::{Handler, Outcome, Task},
 };
 
 use crate::{
+    address::{self, Declarations},
     cancel::{self, Cancel},
     checkout::{self, Checkouts},
+    closing,
     depositor::{self, Depositors},
-    domain::OrderId,
+    domain::{CloseReason, OrderId},
 };
 
 pub(crate) struct Worker {
     pub(crate) cancel: Cancel,
     pub(crate) checkouts: Checkouts,
     pub(crate) depositors: Depositors,
+    pub(crate) declarations: Declarations,
 }
 
 impl Handler for Worker {
@@ -26,8 +30,22 @@ impl Handler for Worker {
             cancel::Call::TASK => self.cancel.resume(order).await?,
             checkout::Call::TASK => self.checkouts.abort(order).await?,
             depositor::TASK => self.depositors.tell(task).await?,
+            address::TASK => self.declarations.tell(task).await?,
+            closing::AFTER_START => {
+                return closing::close(self.database(), order, CloseReason::DaysAfterStart).await;
+            }
+            closing::AFTER_DELIVERY => {
+                return closing::close(self.database(), order, CloseReason::DaysAfterDelivery)
+                    .await;
+            }
             other => return Err(Error::internal(format!("a task of no known kind: {other}"))),
         }
         Ok(Outcome::Done)
+    }
+}
+
+impl Worker {
+    fn database(&self) -> &Database {
+        &self.declarations.database
     }
 }

@@ -5,6 +5,8 @@
 mod card;
 #[path = "order/checkout.rs"]
 mod checkout;
+#[path = "order/deliveries.rs"]
+mod deliveries;
 
 use std::{
     collections::HashMap,
@@ -14,8 +16,14 @@ use std::{
 use base::{Error, error::Kind, id::Uuid};
 use contracts::{
     Money,
-    delivery::v1::{DeliveryEvent, DeliveryStarted, delivery_event},
-    member::v1::{MemberEvent, MemberWithdrawn, member_event},
+    delivery::v1::{
+        DeliveryEvent, DeliveryStarted, delivery_event,
+        delivery_service_server::DeliveryServiceServer,
+    },
+    member::v1::{
+        MemberEvent, MemberWithdrawn, address_service_server::AddressServiceServer, member_event,
+    },
+    mypage::v1::my_page_service_server::MyPageServiceServer,
     order::v1::{
         CancelOrderRequest, ConfirmReceiptRequest, GetOrderRequest, ListOrdersRequest, Order,
         PaymentMethod, PlaceOrderRequest, order::State, order_service_client::OrderServiceClient,
@@ -135,7 +143,16 @@ static MEMBER: Service = Service {
     name: "member",
     migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
-        builder.publish::<MemberEvent>();
+        builder.serve(AddressServiceServer::new(deliveries::Addresses)).publish::<MemberEvent>();
+        Ok(())
+    },
+};
+
+static MYPAGE: Service = Service {
+    name: "mypage",
+    migrations: pg::migrations![],
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.serve(MyPageServiceServer::new(deliveries::Pages));
         Ok(())
     },
 };
@@ -144,7 +161,9 @@ static DELIVERY: Service = Service {
     name: "delivery",
     migrations: pg::migrations![],
     build: |builder: &mut ServiceBuilder<'_>| {
-        builder.publish::<DeliveryEvent>();
+        builder
+            .serve(DeliveryServiceServer::new(deliveries::Deliveries))
+            .publish::<DeliveryEvent>();
         Ok(())
     },
 };
@@ -163,7 +182,8 @@ impl Shop {
     }
 
     async fn open_with(change: impl FnOnce(&mut settings::Settings)) -> Self {
-        let services = [&order::SERVICE, &PRODUCT, &PAYMENT, &DELIVERY, &MEMBER, &COUPON, &MILEAGE];
+        let services =
+            [&order::SERVICE, &PRODUCT, &PAYMENT, &DELIVERY, &MEMBER, &MYPAGE, &COUPON, &MILEAGE];
         let stage = Stage::open_with(&services, &contracts::API, change).await;
         let stage = stage.expect("the services start");
         let orders = OrderServiceClient::new(stage.channel());

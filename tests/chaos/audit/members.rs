@@ -15,7 +15,8 @@ use crate::{
 /// Of what was paid, in points.
 const POINTS: i64 = 100;
 /// What an order passes when all goes well.
-const PATH: &[&str] = &["PLACED", "AWAITING_DEPOSIT", "PAID", "PREPARED", "DELIVERING", "CLOSED"];
+const PATH: &[&str] =
+    &["PLACED", "AWAITING_DEPOSIT", "PAID", "PREPARED", "DELIVERING", "DELIVERED", "CLOSED"];
 
 /// One member, and all that is about them.
 struct Page<'a> {
@@ -145,7 +146,7 @@ impl Page<'_> {
             let (id, state) = (text(order, "id"), text(order, "state"));
             let entries = by_order.get(&id).map_or(&[][..], Vec::as_slice);
             let points = units(&order["total"]) / POINTS;
-            let earned = state == "DELIVERING" || state == "CLOSED";
+            let earned = ["DELIVERING", "DELIVERED", "CLOSED"].contains(&&*state);
             expected += if earned { points } else { 0 };
             let state = if earned { "EARNED" } else { "CANCELLED" };
             let right =
@@ -218,7 +219,10 @@ impl Page<'_> {
         let history = view["history"].as_array().cloned().unwrap_or_default();
         let passed: Vec<_> = history.iter().map(|milestone| text(milestone, "state")).collect();
         let transfer = text(order, "paymentMethod") == "BANK_TRANSFER";
+        // Nobody may have said that it had arrived.
+        let arrived = passed.iter().any(|state| state == "DELIVERED");
         let path = PATH.iter().filter(|state| transfer || **state != "AWAITING_DEPOSIT");
+        let path = path.filter(|state| arrived || **state != "DELIVERED");
         let state = text(order, "state");
         let mut expected: Vec<String> = Vec::new();
         for milestone in path {

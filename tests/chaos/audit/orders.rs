@@ -173,7 +173,8 @@ fn state(shop: &Shop, seen: &Seen, id: &str, order: &Value) {
         _ => &["CANCELLED"],
     };
     let (pays, delivers): (&[&str], &[&str]) = match state.as_str() {
-        "DELIVERING" => (&["DONE"], &["STARTED"]),
+        "DELIVERING" => (&["DONE"], &["STARTED", "DISPATCHED"]),
+        "DELIVERED" => (&["DONE"], &["DELIVERED"]),
         "CLOSED" => (&["DONE"], &["COMPLETED"]),
         "CANCELLED" if ["MEMBER_REQUEST", "SHOP_REQUEST"].contains(&&*reason) => {
             (paid_back, &["", "CANCELLED"])
@@ -196,7 +197,7 @@ fn messages(shop: &Shop, seen: &Seen, texts: &[(&str, String)], id: &str, order:
     let wrong = |what: &str| {
         shop.wrong(&[id.to_owned()], format!("{what}: {messages:?} about {order}"));
     };
-    let approved = ["DELIVERING", "CLOSED"].contains(&&*text(order, "state"));
+    let approved = ["DELIVERING", "DELIVERED", "CLOSED"].contains(&&*text(order, "state"));
     if messages.len() > 1 || (approved && messages.is_empty()) {
         wrong("one message was to be sent");
     }

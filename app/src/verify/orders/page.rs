@@ -75,6 +75,7 @@ pub(super) fn milestone(event: &str) -> Cow<'_, str> {
         "OrderPaid" => "PAID".into(),
         "OrderPrepared" => "PREPARED".into(),
         "OrderDelivering" => "DELIVERING".into(),
+        "OrderDelivered" => "DELIVERED".into(),
         "OrderClosed" => "CLOSED".into(),
         "OrderCancelled" => "CANCELLED".into(),
         other => other.into(),

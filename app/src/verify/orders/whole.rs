@@ -44,6 +44,7 @@ pub(super) struct Order {
     pub(super) state: String,
     /// The last milestone that others were told of.
     pub(super) told: String,
+    pub(super) dispatched: bool,
     pub(super) total: i64,
     pub(super) payment: Option<Uuid>,
     pub(super) cancel_reason: String,
@@ -212,7 +213,7 @@ impl Whole {
 
     fn standing(&self) -> Standing {
         match self.order.as_ref().map(|order| order.state.as_str()) {
-            Some("PAID" | "PREPARED" | "DELIVERING" | "CLOSED") => Standing::Paid,
+            Some("PAID" | "PREPARED" | "DELIVERING" | "DELIVERED" | "CLOSED") => Standing::Paid,
             Some("CANCELLED") => Standing::Cancelled,
             Some("PLACED") => Standing::Placed,
             Some("AWAITING_DEPOSIT") => Standing::Awaiting,
@@ -260,8 +261,18 @@ impl Whole {
             return Some(format!("is {state}, but its lines were not taken: {taken}"));
         }
         let sent = self.deliveries.first().map_or("missing", |delivery| &delivery.state);
-        let well = sent == "COMPLETED" || (sent == "STARTED" && state != "CLOSED");
-        (!well).then(|| format!("is {state}, its delivery {sent}"))
+        let well = match sent {
+            "COMPLETED" => true,
+            "DELIVERED" => state == "DELIVERED",
+            "STARTED" | "DISPATCHED" => !matches!(&**state, "DELIVERED" | "CLOSED"),
+            _ => false,
+        };
+        // Its member could still cancel it.
+        let unheard = matches!(sent, "DISPATCHED" | "DELIVERED") && !order.dispatched;
+        (!well || unheard).then(|| {
+            let known = if unheard { ", which it has not heard of" } else { "" };
+            format!("is {state}, its delivery {sent}{known}")
+        })
     }
 
     /// What an order of this standing, which should have nothing, has all the same.
@@ -286,7 +297,8 @@ impl Whole {
         if self.mileage.iter().any(|entry| entry.state == "EARNED") {
             return Some(format!("is {state}, its points EARNED"));
         }
-        let live = |state: &str| matches!(state, "STARTED" | "COMPLETED");
+        let live =
+            |state: &str| matches!(state, "STARTED" | "DISPATCHED" | "DELIVERED" | "COMPLETED");
         let live = self.deliveries.iter().find(|delivery| live(&delivery.state));
         live.map(|found| format!("is {state}, its delivery {}", found.state))
     }

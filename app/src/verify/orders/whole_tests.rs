@@ -62,6 +62,34 @@ fn a_paid_order_has_its_money_its_goods_and_its_delivery() {
 }
 
 #[test]
+fn a_paid_order_knows_how_far_its_delivery_is() {
+    let sent = |state: &str, delivery: &str| {
+        let mut whole = well(state, "DONE", "DECREASED", delivery);
+        whole.order.as_mut().expect("there is one").dispatched = true;
+        whole
+    };
+    for (state, delivery) in
+        [("DELIVERING", "DISPATCHED"), ("DELIVERED", "DELIVERED"), ("CLOSED", "COMPLETED")]
+    {
+        assert_eq!(sent(state, delivery).lacks(), None);
+    }
+    for (state, delivery) in [
+        ("DELIVERING", "DELIVERED"),
+        ("DELIVERED", "DISPATCHED"),
+        ("CLOSED", "DELIVERED"),
+        ("DELIVERED", "CANCELLED"),
+    ] {
+        assert!(sent(state, delivery).lacks().is_some(), "{state} {delivery}");
+    }
+    let unheard = well("DELIVERING", "DONE", "DECREASED", "DISPATCHED").lacks();
+    let expected = "is DELIVERING, its delivery DISPATCHED, which it has not heard of";
+    assert_eq!(unheard.as_deref(), Some(expected));
+    let mut cancelled = well("CANCELLED", "CANCELLED", "RESTORED", "DISPATCHED");
+    cancelled.mileage.clear();
+    assert!(cancelled.keeps(Standing::Cancelled).is_some());
+}
+
+#[test]
 fn a_cancelled_order_keeps_nothing_and_everybody_knows() {
     let keeps = |payment, allocation, delivery| {
         let mut whole = well("CANCELLED", payment, allocation, delivery);

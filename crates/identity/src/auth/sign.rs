@@ -140,9 +140,8 @@ fn check_published(
 ) -> Result<(), Error> {
     let public = public_jwk(setting, own)?.algorithm;
     let keys = owned(settings)?;
-    let published = keys
-        .iter()
-        .any(|(owner, jwk)| speaks_for(owner, subject) && jwk.algorithm == public);
+    let published =
+        keys.iter().any(|(owner, jwk)| speaks_for(owner, subject) && jwk.algorithm == public);
     if published || keys.is_empty() {
         return Ok(());
     }
@@ -254,7 +253,10 @@ mod tests {
         };
         let (kim, lee) = (Caller::Operator("kim".to_owned()), Caller::Operator("lee".to_owned()));
         let all = everybody(&[("operator", 2)]);
-        assert_eq!((hear(&named("kim"), &all), hear(&named("lee"), &all)), (Ok(kim.clone()), Ok(lee)));
+        assert_eq!(
+            (hear(&named("kim"), &all), hear(&named("lee"), &all)),
+            (Ok(kim.clone()), Ok(lee))
+        );
         let one = everybody(&[("operator:kim", 2)]);
         assert_eq!(hear(&named("kim"), &one), Ok(kim));
         hear(&named("lee"), &one).expect_err("another's key");
@@ -276,7 +278,8 @@ mod tests {
 
     #[test]
     fn a_key_that_nobody_would_know_is_refused_at_the_start() {
-        let auth = AuthSettings { services_jwks: set(&[("service:cellar", 0)]), ..signs("kitchen", 0) };
+        let auth =
+            AuthSettings { services_jwks: set(&[("service:cellar", 0)]), ..signs("kitchen", 0) };
         let Err(refusal) = Identity::service("kitchen", &auth) else { panic!("took it") };
         assert!(refusal.to_string().contains("auth.service_keys.kitchen"), "{refusal}");
         let Err(refusal) = Identity::service("cellar", &auth) else { panic!("has no key") };
@@ -289,16 +292,12 @@ mod tests {
     fn a_deployment_goes_over_from_one_key_for_all_step_by_step() {
         let shared = |auth| AuthSettings { service_key: key(2), ..auth };
         let own = || signs("kitchen", 0);
-        let know = |auth: AuthSettings| {
-            AuthSettings { services_jwks: set(&[("service:kitchen", 0)]), ..auth }
+        let know = |auth: AuthSettings| AuthSettings {
+            services_jwks: set(&[("service:kitchen", 0)]),
+            ..auth
         };
         let none = AuthSettings::default;
-        let steps = [
-            shared(none()),
-            shared(know(none())),
-            shared(know(own())),
-            know(own()),
-        ];
+        let steps = [shared(none()), shared(know(none())), shared(know(own())), know(own())];
         for two in steps.windows(2) {
             for (caller, callee) in [(&two[0], &two[1]), (&two[1], &two[0])] {
                 let identity = Identity::service("kitchen", caller).expect("an identity");

@@ -2,11 +2,7 @@
 //! it, and so that a peer which is gone is noticed. Of what a URL may say, `sslmode`
 //! and `sslrootcert` are read here, everything else by the driver.
 
-use std::{
-    path::PathBuf,
-    str::FromStr as _,
-    time::Duration,
-};
+use std::{path::PathBuf, str::FromStr as _, time::Duration};
 
 use base::{Error, error::Kind};
 use percent_encoding::percent_decode_str;

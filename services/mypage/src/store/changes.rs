@@ -116,7 +116,8 @@ pub(crate) async fn orders(
     let rows = reader
         .query(
             "select o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
-               o.delivery_state, o.change,
+               o.delivery_state, o.carrier, o.tracking_number, o.close_reason, o.change,
+               (select a.body from address_view a where a.order_id = o.order_id) as address,
                (select array_agg(r.body order by r.refund_id) from refund_view r
                 where r.order_id = o.order_id) as refunds,
                array_agg(m.state order by m.version) as states,
@@ -128,7 +129,7 @@ pub(crate) async fn orders(
                    order by change, order_id limit $5) o
              join milestone m using (order_id)
              group by o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
-               o.delivery_state, o.change
+               o.delivery_state, o.carrier, o.tracking_number, o.close_reason, o.change
              order by o.change, o.order_id",
             &[&member, &after.change, &after.order, &up_to, &limit],
         )

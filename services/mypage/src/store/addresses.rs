@@ -1,0 +1,43 @@
+//! Where orders' goods go: personal data, in no event, and erased with its member.
+
+use std::collections::BTreeSet;
+
+use base::{Error, id::Uuid};
+use pg::Tx;
+
+use super::changes;
+
+/// Keeps where an order's goods go, encoded, unless that is known, or its member is erased.
+pub(crate) async fn keep(
+    tx: &mut Tx,
+    order: Uuid,
+    member: Uuid,
+    address: &[u8],
+) -> Result<(), Error> {
+    // Locks the member: an erasure waits for this, or this for it.
+    let counted = changes::count(tx, [member], &BTreeSet::new()).await?;
+    let sql = "select from erased_member where member_id = $1";
+    if tx.query_opt(sql, &[&member]).await?.is_some() {
+        return Ok(());
+    }
+    let sql = "insert into address_view (order_id, member_id, body) values ($1, $2, $3)
+         on conflict (order_id) do nothing";
+    if tx.execute(sql, &[&order, &member, &address]).await? > 0 {
+        let sql = "update order_view set change = $2 where order_id = $1";
+        tx.execute(sql, &[&order, &counted[&member]]).await?;
+    }
+    Ok(())
+}
+
+/// Forgets where the goods of these members went, and keeps nothing of them that comes late.
+pub(crate) async fn erase_members(tx: &mut Tx, members: &[Uuid]) -> Result<(), Error> {
+    if members.is_empty() {
+        return Ok(());
+    }
+    changes::count(tx, members.iter().copied(), &BTreeSet::new()).await?;
+    let sql = "insert into erased_member (member_id) select distinct unnest($1::uuid[])
+         on conflict do nothing";
+    tx.execute(sql, &[&members]).await?;
+    tx.execute("delete from address_view where member_id = any($1)", &[&members]).await?;
+    Ok(())
+}

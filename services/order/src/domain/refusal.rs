@@ -1,0 +1,62 @@
+//! What order says no with.
+
+#![warn(clippy::arithmetic_side_effects, reason = "the same in every domain")]
+
+use base::{Refuse, error::Kind};
+
+/// What order says no with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the order is closed")]
+    Closed,
+    #[error("the goods are with the carrier: the order cannot be cancelled any more")]
+    Dispatched,
+    #[error("the order is cancelled")]
+    Cancelled,
+    #[error("the order is being cancelled")]
+    Cancelling,
+    #[error("the goods are not on their way yet")]
+    NotDelivering,
+    #[error("one of the products is not on sale any more")]
+    NotOnSale,
+    #[error("the prices have changed")]
+    PriceChanged,
+    #[error("the order was not placed")]
+    NotPlaced,
+    #[error("there are orders under way: close or cancel them first")]
+    OpenOrders,
+    #[error("the membership has ended")]
+    MemberWithdrawn,
+}
+
+impl Refuse for Refusal {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::MemberWithdrawn => Kind::Unauthenticated,
+            Self::NotPlaced => Kind::NotFound,
+            Self::Closed
+            | Self::Dispatched
+            | Self::Cancelled
+            | Self::Cancelling
+            | Self::NotDelivering
+            | Self::OpenOrders
+            | Self::NotOnSale
+            | Self::PriceChanged => Kind::Conflict,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Closed => "ORDER_CLOSED",
+            Self::Dispatched => "ORDER_DISPATCHED",
+            Self::Cancelled => "ORDER_CANCELLED",
+            Self::Cancelling => "ORDER_CANCELLING",
+            Self::NotDelivering => "NOT_DELIVERING",
+            Self::PriceChanged => "PRICE_CHANGED",
+            Self::NotPlaced => "NOT_PLACED",
+            Self::OpenOrders => "OPEN_ORDERS",
+            Self::NotOnSale => "NOT_ON_SALE",
+            Self::MemberWithdrawn => "MEMBER_WITHDRAWN",
+        }
+    }
+}
