@@ -296,6 +296,7 @@ async fn every_list_is_paged_through_once_in_a_stable_order() {
         (who, format!("{of}/coupons"), 1),
         (&admin, "/v1/notifications".to_owned(), 6),
         (&admin, "/v1/products".to_owned(), 1),
+        (&admin, "/v1/couponPolicies".to_owned(), 1),
     ];
     for (who, path, least) in &lists {
         let whole = paged(who, path, 200, async || {}).await;

@@ -21,6 +21,7 @@ mod mealkit;
 mod money;
 mod ops;
 mod people;
+mod points;
 mod races;
 mod rolling;
 mod shop;

@@ -206,11 +206,11 @@ pub(crate) fn states(answer: &Answer, list: &str) -> Vec<String> {
     items.iter().map(|item| item["state"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-/// The entries of a mileage, from whoever shows them: `["100 EARNED"]`.
+/// What payments earned, of the entries of a mileage, from whoever shows them: `["100 EARNED"]`.
 pub(crate) fn points(answer: &Answer) -> Vec<String> {
     let entries = answer.body["entries"].as_array().expect("entries");
     let one = |entry: &Value| format!("{} {}", entry["points"], entry["state"]).replace('"', "");
-    entries.iter().map(one).collect()
+    entries.iter().filter(|entry| entry["kind"] == "EARN").map(one).collect()
 }
 
 /// Not now, without effect, and when to come again.

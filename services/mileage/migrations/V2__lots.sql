@@ -18,9 +18,7 @@ create index mileage_movement_by_member on mileage_movement (member_id, id desc)
 create table mileage_account (
   member_id uuid primary key,
   -- What was taken back after it had been spent; above 0 only while no lot has anything left.
-  debt bigint not null default 0 constraint mileage_account_debt check (debt >= 0),
-  -- When the member was told last that points are about to expire.
-  warn_time timestamptz
+  debt bigint not null default 0 constraint mileage_account_debt check (debt >= 0)
 );
 
 -- What is left of the points of an entry.
@@ -52,7 +50,6 @@ create table mileage_spend (
 );
 
 -- What was earned before expires as if it had been known then.
-insert into mileage_account (member_id) select distinct member_id from mileage_entry;
 insert into mileage_lot (entry_id, member_id, points, remaining, expire_time, version)
 select id, member_id, points, points, create_time + interval '365 days', 1
 from mileage_entry where state = 'EARNED' and points > 0;

@@ -20,7 +20,7 @@ pub(crate) struct MileageSettings {
 
 impl MileageSettings {
     /// How long after they were earned points expire.
-    pub(crate) fn expire_after(&self) -> Duration {
+    pub(crate) fn expire_after(self) -> Duration {
         Duration::from_secs(self.expire_after_s.into())
     }
 }

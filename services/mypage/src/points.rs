@@ -15,7 +15,7 @@ use eventlog::Arrived;
 use crate::store::points::{Lot, Movement, Points, Said};
 
 /// When what versions before have earned expires.
-const EXPIRE_AFTER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const EXPIRE_AFTER: Duration = Duration::from_hours(365 * 24);
 
 /// What an event says; none where the page shows nothing of it.
 pub(crate) fn said(arrived: &Arrived<MileageEvent>) -> Result<Option<Said>, Error> {
@@ -25,7 +25,7 @@ pub(crate) fn said(arrived: &Arrived<MileageEvent>) -> Result<Option<Said>, Erro
         Some(Event::MileageSpent(it)) => (&it.member_id, it.entry.as_slice(), &it.lots),
         Some(Event::MileageRestored(it)) => (&it.member_id, &*it.entries, &it.lots),
         Some(Event::MileageExpired(it)) => (&it.member_id, &*it.entries, &it.lots),
-        Some(Event::MileageExpiring(_)) | None => return Ok(None),
+        None => return Ok(None),
     };
     let member = parse("member_id", member)?;
     let movement = |entry: &MileageEntry| movement(member, entry, arrived.occurred_at);

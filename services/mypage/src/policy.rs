@@ -302,7 +302,7 @@ fn coupon(arrived: &Arrived<CouponEvent>) -> Result<Option<Coupon>, Error> {
         member: parse("member_id", member)?,
         state: state.as_str_name().to_owned(),
         version: arrived.aggregate_version,
-        body: body.as_ref().map(|coupon| coupon.encode_to_vec()),
+        body: body.as_ref().map(prost::Message::encode_to_vec),
         create_time: arrived.occurred_at,
     }))
 }
@@ -311,13 +311,6 @@ fn coupon(arrived: &Arrived<CouponEvent>) -> Result<Option<Coupon>, Error> {
 pub(crate) struct Mileages;
 
 impl Policy<MileageEvent> for Mileages {
-    const TYPES: &'static [&'static str] = &[
-        MileageEvent::MILEAGE_EARNED,
-        MileageEvent::MILEAGE_CANCELLED,
-        MileageEvent::MILEAGE_SPENT,
-        MileageEvent::MILEAGE_RESTORED,
-        MileageEvent::MILEAGE_EXPIRED,
-    ];
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MileageEvent>]) -> Result<(), Error> {

@@ -140,7 +140,9 @@ impl Page<'_> {
 
     /// A hundredth of each payment that stands.
     fn points(&self, mileage: &Value, entries: &[Value], mine: &Value, shown: &[Value]) {
-        let by_order = grouped(entries.to_vec(), |entry| text(entry, "orderId"));
+        let earned: Vec<Value> =
+            entries.iter().filter(|entry| text(entry, "kind") == "EARN").cloned().collect();
+        let by_order = grouped(earned.clone(), |entry| text(entry, "orderId"));
         let mut expected = 0;
         for order in &self.orders {
             let (id, state) = (text(order, "id"), text(order, "state"));
@@ -159,8 +161,12 @@ impl Page<'_> {
             !self.seen.orders.contains_key(&text(entry, "orderId"))
                 && text(entry, "state") != "CANCELLED"
         };
-        if let Some(entry) = entries.iter().find(stray) {
+        if let Some(entry) = earned.iter().find(stray) {
             self.wrong(format!("points of no order: {entry}"));
+        }
+        let sum: i64 = entries.iter().map(|entry| number(entry, "points")).sum();
+        if sum != expected {
+            self.wrong(format!("{expected} points, and entries of {sum}"));
         }
         let balances = [number(mileage, "balance"), number(mine, "mileageBalance")];
         if balances != [expected; 2] {

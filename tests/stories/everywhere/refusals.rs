@@ -107,6 +107,8 @@ impl Cast {
             "/v1/deliveries".into(),
             "/v1/notifications".into(),
             "/v1/notificationTemplates/payment-approved".into(),
+            "/v1/couponPolicies".into(),
+            "/v1/couponPolicies/welcome".into(),
             page.clone(),
             format!("{page}/orders"),
             format!("{page}/orders/{}", self.order),

@@ -113,11 +113,11 @@ fn keyed(rows: &[Row]) -> Result<BTreeMap<CouponId, Stored>, Error> {
 
 /// Stores new coupons.
 pub(crate) async fn insert(tx: &mut Tx, coupons: &[&Stored]) -> Result<(), Error> {
-    if coupons.is_empty() {
-        return Ok(());
-    }
     fn column<'a, T>(coupons: &[&'a Stored], of: impl Fn(&'a Stored) -> T) -> Vec<T> {
         coupons.iter().map(|stored| of(stored)).collect()
+    }
+    if coupons.is_empty() {
+        return Ok(());
     }
     let discounts = column(coupons, |it| columns(it.coupon.terms.discount));
     tx.execute(

@@ -23,8 +23,8 @@ use super::Shop;
 
 const DAY: Duration = Duration::from_hours(24);
 
-fn krw(won: i64) -> Option<Money> {
-    Some(Money::from(("KRW", won)))
+fn krw(won: i64) -> Money {
+    Money::from(("KRW", won))
 }
 
 impl Shop {
@@ -53,7 +53,7 @@ impl Shop {
             coupon_id: coupon.to_owned(),
             order_id: order.to_string(),
             member_id: member.to_string(),
-            goods_total: krw(goods),
+            goods_total: Some(krw(goods)),
         };
         let request = self.stage.call(As::ServiceFor("order", member), request);
         let answer = self.coupons.clone().redeem_coupon(request).await.map_err(Error::from)?;
@@ -103,7 +103,7 @@ impl Shop {
         let request = CreateCouponPolicyRequest {
             display_name: "가을 쿠폰".to_owned(),
             discount: Some(discount),
-            minimum_total: krw(minimum),
+            minimum_total: Some(krw(minimum)),
             valid_days: 7,
         };
         let created = self.coupons.clone().create_coupon_policy(self.admin(request)).await;
@@ -135,7 +135,7 @@ async fn a_welcome_coupon_takes_its_amount_off_once() {
     let welcome = shop.coupon(member).await;
     assert_eq!(
         (welcome.discount.expect("has one").amount, welcome.minimum_total),
-        (krw(3_000), krw(10_000))
+        (Some(krw(3_000)), Some(krw(10_000)))
     );
     let (order, other) = (base::id::new(), base::id::new());
     let cheap = shop.redeem(member, order, &coupon, 9_999).await.expect_err("too cheap");
@@ -231,7 +231,7 @@ async fn one_that_comes_back_to_a_withdrawn_member_is_cancelled() {
 #[tokio::test]
 async fn a_policy_changes_what_is_issued_and_not_what_was() {
     let (shop, member, _) = Shop::with_coupon().await;
-    let share = Discount { amount: None, percent: Some(15), maximum: krw(2_000) };
+    let share = Discount { amount: None, percent: Some(15), maximum: Some(krw(2_000)) };
     let policy = shop.policy(share.clone(), 0).await;
     let issued = shop.issue(&policy.policy, &[member]).await.expect("issues");
     assert_eq!(issued.coupons.len(), 1);
@@ -243,7 +243,7 @@ async fn a_policy_changes_what_is_issued_and_not_what_was() {
 
     let update = UpdateCouponPolicyRequest {
         policy: policy.policy.clone(),
-        discount: Some(Discount { amount: krw(500), percent: None, maximum: None }),
+        discount: Some(Discount { amount: Some(krw(500)), percent: None, maximum: None }),
         ..UpdateCouponPolicyRequest::default()
     };
     let mut stale = shop.admin(update.clone());
@@ -333,7 +333,7 @@ async fn only_admins_issue_and_only_order_redeems() {
             coupon_id: coupon.clone(),
             order_id: base::id::new().to_string(),
             member_id: member.to_string(),
-            goods_total: krw(10_000),
+            goods_total: Some(krw(10_000)),
         };
         let request = shop.stage.call(caller, request);
         let refused = shop.coupons.clone().redeem_coupon(request).await.expect_err("refused");

@@ -247,11 +247,11 @@ async fn save_lots(tx: &mut Tx, all: &BTreeMap<MemberId, Locked>) -> Result<(), 
 }
 
 async fn save_movements(tx: &mut Tx, movements: &[StoredMovement]) -> Result<(), Error> {
-    if movements.is_empty() {
-        return Ok(());
-    }
     fn column<'a, T>(all: &'a [StoredMovement], of: impl Fn(&'a StoredMovement) -> T) -> Vec<T> {
         all.iter().map(of).collect()
+    }
+    if movements.is_empty() {
+        return Ok(());
     }
     tx.execute(
         "insert into mileage_movement (id, member_id, kind, points, order_id, entry_id, expire_time,

@@ -176,7 +176,7 @@ async fn what_is_due_is_not_spent_even_if_nobody_has_met_it_yet() {
     let shop = Shop::open_with(&env).await.expect("starts");
     shop.earned(100).await;
     let mut expired = 0;
-    shop.later(Duration::from_secs(60)).await;
+    shop.later(Duration::from_mins(1)).await;
     if let Err(refused) = shop.spend(base::id::new(), 100).await {
         assert_eq!(refused.reason(), "INSUFFICIENT_POINTS");
         expired += 1;
