@@ -1,7 +1,10 @@
 //! After the order: a delivery goes to an address, with a carrier, and arrives; and an order that nobody
 //! closes closes by itself.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    fmt::Write as _,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use app::rest::{Answer, Rest};
 use aws_lc_rs::hmac;
@@ -76,7 +79,10 @@ async fn notice(anyone: &Rest, carrier: &str, secret: &str, body: Value) -> Answ
         SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs().to_string();
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(&key, format!("{now}.{body}").as_bytes());
-    let signature: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut signature = String::new();
+    for byte in tag.as_ref() {
+        write!(signature, "{byte:02x}").expect("a string takes it");
+    }
     let headers = [("X-Hansang-Timestamp", &*now), ("X-Hansang-Signature", &*signature)];
     let path = format!("/v1/carriers/{carrier}/webhook");
     anyone.send(Method::POST, &path, Some(body), &headers).await.expect("an answer")

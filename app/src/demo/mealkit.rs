@@ -30,6 +30,18 @@ pub(super) async fn play(cast: &mut Cast) -> Result<()> {
     let messages = format!("/v1/notifications?audience=MARKETING&subjectId={}", order.id);
     cast.reads(&cast.admin, "message", &messages, "notifications/0/audience", "MARKETING").await?;
 
+    cast.stage.step("The seller gives it to a carrier: nobody cancels any more what is gone");
+    let found = cast.seller.get(&format!("/v1/deliveries?orderId={}", order.id)).await?;
+    let delivery = format!("/v1/deliveries/{}", found.text("deliveries/0/id"));
+    let parcel = json!({ "carrier": "CJ", "trackingNumber": "1234-5678-9012" });
+    let path = format!("{delivery}:dispatch");
+    cast.stage.call(&cast.seller, Method::POST, &path, Some(parcel)).await?;
+    let (path, refusal) = (format!("/v1/orders/{}:cancel", order.id), (409, "ORDER_DISPATCHED"));
+    cast.stage.refused(&guest.rest, Method::POST, &path, Some(json!({})), refusal).await?;
+    let path = format!("{delivery}:markDelivered");
+    cast.stage.call(&cast.seller, Method::POST, &path, Some(json!({}))).await?;
+    cast.my_page_follows(&guest, &mut order, &["배송완료 DELIVERED"]).await?;
+
     cast.stage.step("The meal has arrived");
     let path = format!("/v1/orders/{}:confirmReceipt", order.id);
     let closed = cast.stage.call(&guest.rest, Method::POST, &path, Some(json!({}))).await?;

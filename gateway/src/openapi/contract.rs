@@ -86,9 +86,18 @@ impl Route {
         self.verb != "get" && self.level != IdempotencyLevel::NoSideEffects
     }
 
-    /// Whether it makes a resource: a POST to a collection, in AIP-133's words.
+    /// Whether it makes a resource: a POST to a collection, in AIP-133's words, which answers the resource.
     pub(super) fn creates(&self) -> bool {
-        self.verb == "post" && self.commands() && !self.path.contains(':')
+        let resource = self.method.output().get_field_by_name("id").is_some();
+        self.verb == "post" && self.commands() && !self.path.contains(':') && resource
+    }
+
+    /// Whether the body is taken as it is, whatever it is.
+    pub(super) fn takes_any(&self) -> bool {
+        let kind = self.method.input().get_field_by_name(&self.body).map(|field| field.kind());
+        kind.is_some_and(|kind| {
+            kind.as_message().is_some_and(|message| message.full_name() == "google.api.HttpBody")
+        })
     }
 
     /// Whether what it answers can be asked for under a condition.

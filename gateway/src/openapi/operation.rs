@@ -105,7 +105,8 @@ fn statuses(route: &Route) -> Vec<u16> {
     let may = |status: &u16| match status {
         403 => !route.access.is_open(),
         404 => !route.parameters.is_empty(),
-        408 | 413 | 415 => body,
+        408 | 413 => body,
+        415 => body && !route.takes_any(),
         409 | 422 => commands,
         412 => commands && route.conditional(),
         _ => true,
@@ -191,6 +192,12 @@ fn parameter(
 }
 
 fn body(route: &Route, schemas: &mut Schemas) -> Option<RequestBody> {
+    if route.takes_any() {
+        let any = ObjectBuilder::new().schema_type(Type::String);
+        let content = ContentBuilder::new().schema(Some(any)).build();
+        let body = RequestBodyBuilder::new().content("*/*", content);
+        return Some(body.required(Some(Required::True)).build());
+    }
     let input = route.method.input();
     let (bound, body) = (bound(route), input.get_field_by_name(&route.body));
     let (schema, empty): (RefOr<Schema>, bool) = match (route.body.as_str(), body) {

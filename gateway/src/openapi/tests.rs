@@ -97,6 +97,15 @@ fn a_command_says_what_it_takes_and_makes() {
 }
 
 #[test]
+fn a_body_that_is_taken_as_it_is_may_be_anything() {
+    let document = read();
+    let notice = &document["paths"]["/v1/carriers/{carrier}/webhook"]["post"];
+    assert!(notice["requestBody"]["content"]["*/*"].is_object(), "{notice}");
+    assert!(notice["responses"]["200"].is_object() && notice["responses"]["415"].is_null());
+    assert_eq!(notice["security"], json!([]));
+}
+
+#[test]
 fn a_path_is_told_in_the_names_of_json() {
     let document = read();
     let update = &document["paths"]["/v1/products/{productId}"]["patch"];

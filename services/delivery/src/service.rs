@@ -60,7 +60,7 @@ impl DeliveryService for Deliveries {
         let deliveries = store::list(&mut reader, filter, page).await?;
         let shown = |delivery: &store::Delivery| Ok((delivery.id.0, wire::delivery(delivery)?));
         let deliveries: Vec<_> = deliveries.iter().map(shown).collect::<Result<_, Error>>()?;
-        let (deliveries, next_page_token) = page.cut(deliveries.into_iter());
+        let (deliveries, next_page_token) = page.cut(deliveries);
         Ok(Response::new(ListDeliveriesResponse { deliveries, next_page_token }))
     }
 
@@ -81,7 +81,7 @@ impl DeliveryService for Deliveries {
         let id = DeliveryId::parse("deliveryId", &incoming.message.delivery_id)?;
         let deliver = async |tx: &mut Tx| {
             let now = clock::now(tx).await?;
-            let (_, delivery) =
+            let ((), delivery) =
                 store::update(tx, id, |delivery| Ok(delivery.deliver(now)?)).await?;
             wire::delivery(&delivery)
         };

@@ -258,8 +258,8 @@ async fn sellers_list_deliveries_by_state_and_members_their_own() {
     };
     let (member, stranger) = (As::Member(shop.member), As::Member(base::id::new()));
     for caller in [shop.seller, member] {
-        assert_eq!(ids(caller, State::Started).await, [waits.id.clone()]);
-        assert_eq!(ids(caller, State::Dispatched).await, [sent.id.clone()]);
+        assert_eq!(ids(caller, State::Started).await, std::slice::from_ref(&waits.id));
+        assert_eq!(ids(caller, State::Dispatched).await, std::slice::from_ref(&sent.id));
         assert_eq!(ids(caller, State::Unspecified).await, [sent.id.clone(), waits.id.clone()]);
     }
     assert!(ids(stranger, State::Unspecified).await.is_empty());

@@ -206,7 +206,8 @@ pub(crate) fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
     let milestone = |Passed { state, at, trace_id }| {
         let state = order::State::from_str_name(&state).unwrap_or_default();
         let (at, label) = (Some(at.into()), label(state));
-        let close_reason = if state == order::State::Closed { closed } else { Default::default() };
+        let close_reason =
+            if state == order::State::Closed { closed } else { order::CloseReason::Unspecified };
         let close_reason = close_reason.into();
         order_view::Milestone { state: state.into(), label, at, trace_id, close_reason }
     };

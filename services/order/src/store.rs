@@ -98,7 +98,7 @@ impl Stored {
 fn closed(row: &Row) -> Result<Option<CloseReason>, Error> {
     let reason = row.get::<_, Option<&str>>("close_reason").map(CloseReason::named).transpose()?;
     let confirmed = row.get("receipt_confirmed");
-    Ok(reason.or_else(|| if confirmed { Some(CloseReason::MemberConfirmed) } else { None }))
+    Ok(reason.or(if confirmed { Some(CloseReason::MemberConfirmed) } else { None }))
 }
 
 fn wish(row: &Row) -> Wish {

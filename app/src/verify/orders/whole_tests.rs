@@ -187,7 +187,7 @@ fn a_charge_without_an_order_is_found() {
 fn a_log_tells_a_state_in_one_way() {
     let costing = |amount, method: &str, state: &str, log: &str| {
         let (method, state, log) = (method.into(), state.into(), log.into());
-        Payment { amount, method, state, log, ..Payment::default() }.may_have_told()
+        Payment { method, state, amount, log, ..Payment::default() }.may_have_told()
     };
     let payment = |method: &str, state: &str, log: &str| costing(1000, method, state, log);
     assert!(payment("CARD", "DECLINED", ""));

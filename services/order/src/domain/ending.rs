@@ -39,15 +39,16 @@ impl Order {
         }
     }
 
-    /// The time for closing it is up, by the clock that began with its delivery, or with the end of that.
+    /// The time for closing it is up, counted from the start of its delivery, or from its arrival.
     /// `None`: not yet, since it is being cancelled, or has still to hear that it is on its way.
     pub(crate) fn close_by_itself(&mut self, reason: CloseReason) -> Option<Milestones> {
         let due = match (self.state(), reason) {
             (State::Delivering, CloseReason::DaysAfterStart)
             | (State::Delivered, CloseReason::DaysAfterDelivery) => true,
-            // It has another clock by now, or has ended.
-            (State::Delivered | State::Closed | State::Cancelled(_), _) => false,
-            (State::Delivering, _) => false,
+            // It is counted from something else by now, or has ended.
+            (State::Delivering | State::Delivered | State::Closed | State::Cancelled(_), _) => {
+                false
+            }
             (
                 State::Pending
                 | State::Aborting
