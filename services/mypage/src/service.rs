@@ -4,6 +4,7 @@ use std::mem;
 
 use base::{Error, error::Kind, id::Uuid};
 use contracts::{
+    Money,
     coupon::v1::{self as coupon, coupon::State as CouponState},
     delivery::v1::delivery,
     member::v1::{Address, member},
@@ -13,7 +14,7 @@ use contracts::{
         ListMyMileageResponse, ListMyOrdersRequest, ListMyOrdersResponse, ShowAddressRequest,
         ShowAddressResponse, WatchMyPageRequest, my_page_service_server::MyPageService, order_view,
     },
-    order::v1::{OrderPlaced, order},
+    order::v1::{OrderPlaced, PaymentMethod, order},
     payment::v1::{Refund, payment, refund},
 };
 use pg::{Database, Reader};
@@ -212,15 +213,21 @@ pub(crate) fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
         order_view::Milestone { state: state.into(), label, at, trace_id, close_reason }
     };
     let payment_state = payment::State::from_str_name(&view.payment_state).unwrap_or_default();
+    let delivery = delivery::State::from_str_name(&view.delivery_state).unwrap_or_default();
+    let method = placed.payment_method();
     Ok(pb::OrderView {
         order_id: view.order.to_string(),
         state: state.into(),
         state_label: label(state),
         payment_state: payment_state.into(),
         payment_state_label: payment_label(payment_state).to_owned(),
-        delivery_state: delivery::State::from_str_name(&view.delivery_state)
-            .unwrap_or_default()
-            .into(),
+        delivery_state: delivery.into(),
+        payable: payable(&placed)?,
+        coupon_discount: Some(placed.coupon_discount.unwrap_or_else(nothing)),
+        points_used: placed.points,
+        wallet_used: Some(placed.wallet_amount.unwrap_or_else(nothing)),
+        payment_method: method.into(),
+        allowed_actions: allowed(state, method, delivery).into_iter().map(Into::into).collect(),
         lines: placed.lines,
         total: placed.total,
         history: view.history.into_iter().map(milestone).collect(),
@@ -236,6 +243,47 @@ pub(crate) fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
             .transpose()
             .map_err(|error| Error::internal(format!("stored address: {error}")))?,
     })
+}
+
+fn nothing() -> Money {
+    base::Money::ZERO.to_wire().into()
+}
+
+/// What the method pays of an order.
+fn payable(placed: &OrderPlaced) -> Result<Option<Money>, Error> {
+    let money = |field, amount: Option<&Money>| {
+        base::Money::parse(field, Some(amount.unwrap_or(&nothing()).parts()))
+    };
+    let amount = money("amount", placed.amount.as_ref().or(placed.total.as_ref()))?;
+    let wallet = money("wallet_amount", placed.wallet_amount.as_ref())?;
+    Ok(amount.minus(wallet).map(|payable| payable.to_wire().into()))
+}
+
+/// What the member may do with an order: order's rules, as My Page has heard of it.
+fn allowed(
+    state: order::State,
+    method: PaymentMethod,
+    delivery: delivery::State,
+) -> Vec<order_view::Action> {
+    use order_view::Action;
+    let dispatched = matches!(
+        delivery,
+        delivery::State::Dispatched | delivery::State::Delivered | delivery::State::Completed
+    );
+    let transfer = method == PaymentMethod::BankTransfer;
+    match state {
+        order::State::Placed => vec![Action::Cancel],
+        order::State::AwaitingDeposit => vec![Action::Cancel, Action::PayDeposit],
+        order::State::Paid | order::State::Prepared if transfer => Vec::new(),
+        order::State::Paid | order::State::Prepared => vec![Action::Cancel],
+        order::State::Delivering if transfer || dispatched => vec![Action::ConfirmReceipt],
+        order::State::Delivering => vec![Action::Cancel, Action::ConfirmReceipt],
+        order::State::Delivered => vec![Action::ConfirmReceipt],
+        order::State::Unspecified
+        | order::State::Closed
+        | order::State::Cancelling
+        | order::State::Cancelled => Vec::new(),
+    }
 }
 
 /// A refund as its member reads it: that it failed is the shop's matter.
@@ -277,4 +325,39 @@ fn label(state: order::State) -> String {
         order::State::Unspecified | order::State::Cancelling => "",
     }
     .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_done_is_what_order_would_not_refuse() {
+        use order_view::Action::{Cancel, ConfirmReceipt, PayDeposit};
+        let (card, transfer) = (PaymentMethod::Card, PaymentMethod::BankTransfer);
+        let (none, started) = (delivery::State::Unspecified, delivery::State::Started);
+        for (state, method, delivery, actions) in [
+            (order::State::Placed, card, none, &[Cancel][..]),
+            (order::State::AwaitingDeposit, transfer, none, &[Cancel, PayDeposit]),
+            (order::State::Prepared, card, none, &[Cancel]),
+            (order::State::Prepared, transfer, none, &[]),
+            (order::State::Delivering, card, started, &[Cancel, ConfirmReceipt]),
+            (order::State::Delivering, transfer, started, &[ConfirmReceipt]),
+            (order::State::Delivering, card, delivery::State::Dispatched, &[ConfirmReceipt]),
+            (order::State::Delivered, card, delivery::State::Delivered, &[ConfirmReceipt]),
+            (order::State::Closed, card, delivery::State::Completed, &[]),
+            (order::State::Cancelled, card, delivery::State::Cancelled, &[]),
+        ] {
+            assert_eq!(allowed(state, method, delivery), actions, "{state:?} {method:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_method_pays_is_what_all_else_leaves() {
+        let won = |units| Some(Money::from(("KRW", units)));
+        let plain = OrderPlaced { total: won(10_000), ..OrderPlaced::default() };
+        assert_eq!(payable(&plain).expect("money"), won(10_000));
+        let part = OrderPlaced { amount: won(6_000), wallet_amount: won(400), ..plain };
+        assert_eq!(payable(&part).expect("money"), won(5_600));
+    }
 }
