@@ -7,6 +7,7 @@ pub(crate) mod spend;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    iter,
     time::{Duration, SystemTime},
 };
 
@@ -127,18 +128,20 @@ fn change(
         Outcome::Earned => {
             let expire_time = accounts.now.checked_add(expire_after).unwrap_or(accounts.now);
             accounts.change(member, |it, _| it.earn(id, entry.points.get(), expire_time));
-            vec![draft(wire::earned(entry, expire_time, accounts.tell(member)))]
+            let (lots, more) = accounts.tell(member);
+            let earned = draft(wire::earned(entry, expire_time, lots));
+            iter::once(earned).chain(more).collect()
         }
         Outcome::Cancelled => {
             let movements = accounts.change(member, |it, now| it.revoke(id, now));
             let mut entries = accounts.record(member, movements, None);
             let revoked = |it: &account::StoredMovement| it.movement.kind == Kind::Revoke;
             let revoke = entries.pop_if(|it| revoked(it));
-            let lots = accounts.tell(member);
-            let mut drafts = vec![draft(wire::cancelled(entry, revoke.as_ref(), lots))];
+            let (lots, more) = accounts.tell(member);
+            let cancelled = draft(wire::cancelled(entry, revoke.as_ref(), lots));
             // What was due, and nobody had met yet.
-            drafts.extend(expired(member, &entries, Vec::new()));
-            drafts
+            let due = expired(member, &entries, Vec::new());
+            iter::once(cancelled).chain(due).chain(more).collect()
         }
         Outcome::Refused | Outcome::Unchanged => Vec::new(),
     }

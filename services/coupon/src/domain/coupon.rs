@@ -211,7 +211,7 @@ mod tests {
     use crate::domain::terms::Discount;
 
     fn at(second: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(second)
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(second)).expect("a time")
     }
 
     /// Good until second 10, from 10,000 won on.

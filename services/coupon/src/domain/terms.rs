@@ -103,13 +103,13 @@ impl Policy {
 mod tests {
     use super::*;
 
-    fn krw(won: i64) -> Option<(&'static str, i64, i32)> {
-        Some(("KRW", won, 0))
+    const fn krw(won: i64) -> (&'static str, i64, i32) {
+        ("KRW", won, 0)
     }
 
     #[test]
     fn an_amount_is_capped_by_the_goods() {
-        let discount = Discount::parse("discount", krw(3_000), None, None).expect("right");
+        let discount = Discount::parse("discount", Some(krw(3_000)), None, None).expect("right");
         for (goods, off) in [(0, 0), (2_999, 2_999), (3_000, 3_000), (10_000, 3_000)] {
             assert_eq!(discount.of(Money::krw(goods)), Money::krw(off), "{goods}");
         }
@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn a_share_is_floored_and_capped_by_its_maximum() {
-        let discount = Discount::parse("discount", None, Some(15), krw(2_000)).expect("right");
+        let discount =
+            Discount::parse("discount", None, Some(15), Some(krw(2_000))).expect("right");
         for (goods, off) in
             [(0, 0), (6, 0), (7, 1), (9_999, 1_499), (13_334, 2_000), (99_999, 2_000)]
         {
@@ -133,12 +134,12 @@ mod tests {
     fn a_discount_is_an_amount_or_a_share() {
         for (amount, percent, maximum, field) in [
             (None, None, None, "discount"),
-            (krw(1), Some(1), None, "discount"),
-            (krw(1), None, krw(1), "discount.maximum"),
-            (krw(0), None, None, "discount.amount.units"),
+            (Some(krw(1)), Some(1), None, "discount"),
+            (Some(krw(1)), None, Some(krw(1)), "discount.maximum"),
+            (Some(krw(0)), None, None, "discount.amount.units"),
             (None, Some(0), None, "discount.percent"),
             (None, Some(101), None, "discount.percent"),
-            (None, Some(10), krw(0), "discount.maximum.units"),
+            (None, Some(10), Some(krw(0)), "discount.maximum.units"),
         ] {
             let refused = Discount::parse("discount", amount, percent, maximum).expect_err(field);
             let said = refused.to_string();
@@ -155,6 +156,6 @@ mod tests {
         };
         let policy = Policy { terms, valid_days: 90 };
         let now = SystemTime::UNIX_EPOCH;
-        assert_eq!(policy.expiry(now), now + Duration::from_secs(90 * 86_400));
+        assert_eq!(policy.expiry(now), now + Duration::from_hours(90 * 24));
     }
 }

@@ -22,6 +22,8 @@ use crate::{
 
 /// Lots that are read at once.
 const AT_ONCE: i64 = 200;
+/// Lots, or entries, that one event tells of: it stays well under what an event may have.
+pub(super) const TOLD: usize = 400;
 
 /// All that makes up a lot.
 macro_rules! select_lots {
@@ -171,9 +173,10 @@ impl Accounts {
         stored
     }
 
-    /// The lots of a member that have changed since they were told last, for an event.
-    pub(crate) fn tell(&mut self, member: MemberId) -> Vec<pb::MileageLot> {
-        let Some(locked) = self.all.get_mut(&member) else { return Vec::new() };
+    /// The lots of a member that have changed since they were told last, for an event; and events of
+    /// their own for those that it has no room for.
+    pub(crate) fn tell(&mut self, member: MemberId) -> (Vec<pb::MileageLot>, Vec<Draft>) {
+        let Some(locked) = self.all.get_mut(&member) else { return (Vec::new(), Vec::new()) };
         let mut lots = Vec::new();
         for (entry, lot) in &locked.account.lots {
             let before = locked.told.get(entry).copied();
@@ -185,7 +188,12 @@ impl Accounts {
             locked.changed.insert(*entry);
             lots.push(wire::lot(*entry, lot, version));
         }
-        lots
+        let more = lots.split_off(lots.len().min(TOLD));
+        let more = more.chunks(TOLD).map(|lots| {
+            let event = wire::expired(member, &[], lots.to_vec());
+            Draft::of(event, base::id::new(), 1, member.0)
+        });
+        (lots, more.collect())
     }
 
     /// Saves what has changed, and has been told.
@@ -299,8 +307,9 @@ pub(crate) async fn expire(tx: &mut Tx) -> Result<bool, Error> {
     for member in members {
         let movements = accounts.change(member, Account::expire);
         let entries = accounts.record(member, movements, None);
-        let lots = accounts.tell(member);
+        let (lots, more) = accounts.tell(member);
         drafts.extend(expired(member, &entries, lots));
+        drafts.extend(more);
     }
     accounts.save(tx).await?;
     eventlog::append(tx, &drafts).await?;

@@ -1,13 +1,13 @@
 //! The SQL of what orders do with points. An order's row is locked after its member's
 //! account.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{collections::BTreeMap, mem, time::SystemTime};
 
 use base::{Error, id::Uuid};
 use eventlog::{Draft, facts};
 use pg::{Cause, Tx};
 
-use super::account::{Accounts, StoredMovement, expired};
+use super::account::{Accounts, StoredMovement, TOLD, expired};
 use crate::{
     domain::{
         EntryId, MemberId, OrderId,
@@ -79,7 +79,7 @@ pub(crate) async fn spend(
     let spent = accounts.change(member, |account, now| account.spend(order, points, now));
     let (taken, movements) = spent?;
     let mut entries = accounts.record(member, movements, Some(locked.entry));
-    let lots = accounts.tell(member);
+    let (lots, more) = accounts.tell(member);
     let entry = entries.pop().ok_or_else(|| Error::internal("nothing was spent"))?;
     let (ids, counts): (Vec<Uuid>, Vec<i64>) = taken.iter().map(|it| (it.lot.0, it.points)).unzip();
     tx.execute(
@@ -92,6 +92,7 @@ pub(crate) async fn spend(
     let mut drafts = vec![Draft::of(wire::spent(&entry, order, lots), order.0, 1, order.0)];
     // What was due, and nobody had met yet.
     drafts.extend(expired(member, &entries, Vec::new()));
+    drafts.extend(more);
     eventlog::append(tx, &drafts).await?;
     Ok(entry)
 }
@@ -125,15 +126,15 @@ pub(crate) async fn release(
         let movements = accounts.change(*member, |it, now| it.restore(*order, taken, now));
         changed.insert(order.0, locked.spend.state.name());
         let entries = accounts.record(*member, movements, None);
-        let lots = accounts.tell(*member);
-        if !entries.is_empty() {
-            let event = wire::restored((*order, *member), &entries, lots);
-            let draft = Draft::of(event, order.0, 2, order.0);
-            drafts.push(match cause {
-                Some(cause) => draft.caused_by(cause.clone()),
-                None => draft,
-            });
-        }
+        let (mut lots, more) = accounts.tell(*member);
+        let events = (2..).zip(entries.chunks(TOLD)).map(|(version, entries)| {
+            let event = wire::restored((*order, *member), entries, mem::take(&mut lots));
+            Draft::of(event, order.0, version, order.0)
+        });
+        drafts.extend(events.chain(more).map(|draft| match cause {
+            Some(cause) => draft.caused_by(cause.clone()),
+            None => draft,
+        }));
     }
     let (ids, states): (Vec<Uuid>, Vec<&str>) = changed.into_iter().unzip();
     if !ids.is_empty() {

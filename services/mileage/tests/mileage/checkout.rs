@@ -227,6 +227,11 @@ async fn more_lots_than_are_read_at_once_are_spent() {
     assert_eq!(shop.own_balance().await, -1);
     shop.release(order).await;
     assert_eq!(shop.own_balance().await, 449);
+    // Nor does one event tell of all of them.
+    assert_eq!(
+        shop.told(Some(order)).await,
+        ["MileageSpent", "MileageRestored", "MileageRestored"]
+    );
     shop.assert_books_balance().await;
     shop.stage.close().await;
 }
