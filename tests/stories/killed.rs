@@ -24,6 +24,8 @@ const AUTHORIZE: &str = "/hansang.payment.v1.PaymentService/Authorize";
 const CANCEL_PAYMENT: &str = "/hansang.payment.v1.PaymentService/CancelPayment";
 const CONFIRM_DEPOSIT: &str = "/hansang.payment.v1.PaymentService/ConfirmDeposit";
 const DECREASE_STOCK: &str = "/hansang.product.v1.ProductService/DecreaseStock";
+const DISPATCH: &str = "/hansang.delivery.v1.DeliveryService/DispatchDelivery";
+const RECORD_DISPATCH: &str = "/hansang.order.v1.OrderService/RecordDispatch";
 const EARN: &str = "/hansang.mileage.v1.MileageService/Earn";
 const WITHDRAW: &str = "/hansang.member.v1.MemberService/WithdrawMember";
 const CANCEL_COUPONS: &str = "/hansang.coupon.v1.CouponService/CancelMemberCoupons";
@@ -60,6 +62,11 @@ impl Command {
     fn confirm(seller: &Rest, payment: &str) -> Self {
         let body = json!({ "amount": won(PRICE), "depositorName": "Kim" });
         Self::new(seller, format!("/v1/payments/{payment}:confirmDeposit"), body)
+    }
+
+    fn dispatch(seller: &Rest, delivery: &str) -> Self {
+        let body = json!({ "carrier": "CJ", "trackingNumber": delivery });
+        Self::new(seller, format!("/v1/deliveries/{delivery}:dispatch"), body)
     }
 
     fn withdraw(member: &Member) -> Self {
@@ -290,6 +297,37 @@ async fn payment_dies_while_it_has_the_goods_of_a_deposit_taken() {
         assert_eq!(confirm.repeat(200).await.text("state"), "DONE", "{point}");
         assert_eq!(product.stock().await, Some(STOCK - taken), "{point}");
         assert_eq!(deployment.events("mileage", Some(&transfer.order)).await, ["MileageEarned"]);
+    }
+    deployment.all_holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delivery_dies_while_it_has_a_dispatch_agreed_to() {
+    let mut deployment = Deployment::open("killed_dispatching").await;
+    let (product, seller) = (deployment.product(PRICE, STOCK).await, deployment.seller().await);
+    let mut members = Vec::new();
+    for point in [
+        format!("asking:{RECORD_DISPATCH}"),
+        format!("answered:{RECORD_DISPATCH}"),
+        format!("served:{DISPATCH}"),
+    ] {
+        let member = deployment.member(0).await;
+        let order = member.order_by_card(&product, 1).await.text("id");
+        member.eventually_gets(&order, "STARTED").await;
+        let delivery = member.get(&format!("/v1/deliveries?orderId={order}")).await;
+        members.push((member, order, delivery.text("deliveries/0/id"), point));
+    }
+    for (member, order, delivery, point) in &members {
+        let dispatch = Command::dispatch(&seller, delivery);
+        deployment.dies("delivery", point, &dispatch).await;
+        deployment.time_passes("delivery", LATER).await;
+        deployment.all_holds().await;
+        member.eventually_gets(order, "DISPATCHED").await;
+
+        assert_eq!(dispatch.repeat(200).await.text("state"), "DISPATCHED", "{point}");
+        assert_eq!(member.cancel(order).await.text("reason"), "ORDER_DISPATCHED", "{point}");
+        let events = deployment.events("delivery", Some(order)).await;
+        assert_eq!(events, ["DeliveryStarted", "DeliveryDispatched"], "{point}");
     }
     deployment.all_holds().await;
 }
