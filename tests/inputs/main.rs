@@ -112,6 +112,7 @@ fn turned_away(answer: &Result<Value, Status>) -> Option<String> {
             // They may not leave.
             "orders under way",
             "there is a balance",
+            "the wallet holds less",
             // They have few points.
             "the balance is smaller",
         ]

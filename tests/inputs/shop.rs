@@ -164,8 +164,9 @@ impl Shop {
                     "paymentMethod": 1, "cardToken": "tok_visa",
                     "lines": [{ "productId": product, "quantity": 1 }],
                 });
-                if field.starts_with("expectedTotal") {
-                    order["expectedTotal"] = amount;
+                let part = field.split('.').next().unwrap_or_default();
+                if ["expectedTotal", "walletAmount"].contains(&part) {
+                    order[part] = amount;
                 }
                 order
             }
@@ -205,6 +206,7 @@ impl Shop {
             }
             "Authorize" => json!({
                 "orderId": self.order, "memberId": member, "amount": amount, "cardToken": "tok_visa",
+                "walletAmount": won(0),
             }),
             "Earn" => json!({
                 "paymentId": self.payment, "orderId": self.order, "memberId": member, "amount": amount,

@@ -13,7 +13,7 @@ const BILLION: i64 = 1_000_000_000;
 const KRW: Limit = Exactly("KRW");
 const BANK: Limit = Like(&["004", "999"], &["", "04", "0044", "00a", "00\0", "００４"]);
 /// None, or one of the member's.
-const ADDRESS: Limit = Like(&[""], &["x", "00000000-0000-0000-0000-000000000000", "\0"]);
+const OWN: Limit = Like(&[""], &["x", "00000000-0000-0000-0000-000000000000", "\0"]);
 const PHONE: Limit = Like(
     &["0101234", "010-1234-5678", "+82-10-1234-5678", "01234567890123456789"],
     &[
@@ -103,11 +103,18 @@ pub(crate) const FIELDS: &[Row] = &[
     ("PlaceOrder", "lines[0].quantity", Number(1, BILLION)),
     ("PlaceOrder", "cardToken", Text(1, 200)),
     ("PlaceOrder", "depositorName", Text(0, 100)),
-    ("PlaceOrder", "addressId", ADDRESS),
+    ("PlaceOrder", "addressId", OWN),
     ("PlaceOrder", "expectedTotal", Optional),
     ("PlaceOrder", "expectedTotal.currencyCode", KRW),
     ("PlaceOrder", "expectedTotal.units", Number(0, 1_000 * BILLION)),
     ("PlaceOrder", "expectedTotal.nanos", Only(0)),
+    ("PlaceOrder", "couponId", OWN),
+    // No more than the order costs.
+    ("PlaceOrder", "points", Number(0, 1_000)),
+    ("PlaceOrder", "walletAmount", Optional),
+    ("PlaceOrder", "walletAmount.currencyCode", KRW),
+    ("PlaceOrder", "walletAmount.units", Number(0, 1_000)),
+    ("PlaceOrder", "walletAmount.nanos", Only(0)),
     ("GetOrder", "orderId", Id),
     ("ListOrders", "state", Enum(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9])),
     ("ListOrders", "pageSize", PageSize),
@@ -135,6 +142,10 @@ pub(crate) const FIELDS: &[Row] = &[
     ("Authorize", "amount.units", Number(0, 1_000 * BILLION)),
     ("Authorize", "amount.nanos", Only(0)),
     ("Authorize", "cardToken", Text(1, 200)),
+    ("Authorize", "walletAmount", Optional),
+    ("Authorize", "walletAmount.currencyCode", KRW),
+    ("Authorize", "walletAmount.units", Number(0, 1_000)),
+    ("Authorize", "walletAmount.nanos", Only(0)),
     ("ConfirmDeposit", "paymentId", Id),
     ("ConfirmDeposit", "amount", Required),
     ("ConfirmDeposit", "amount.currencyCode", KRW),
