@@ -260,5 +260,5 @@ impl Spend {
 }
 
 #[cfg(test)]
-#[path = "account_tests.rs"]
+#[path = "../account_tests.rs"]
 mod tests;
