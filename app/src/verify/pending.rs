@@ -14,11 +14,13 @@ const OVERDUE: Rule = "no task is overdue, and nothing is left half done";
 const UNANSWERED: Rule = "no idempotency key has waited for its answer for more than a minute";
 
 /// Tasks that are due, under way (20 s is the worker's lease), or failing: whatever is not merely
-/// waiting for its time.
+/// waiting for its time. One that is about nothing looks around every minute, and is due again as soon as
+/// nobody does: only that it fails is wrong.
 const TASKS: &str = "
     select kind, key::text, due_at <= clock_now() - interval '60 seconds' as overdue from task
-    where due_at <= clock_now() or last_error is not null
-      or (attempts > 0 and due_at <= clock_now() + interval '20 seconds')
+    where last_error is not null or (key <> '00000000-0000-0000-0000-000000000000'
+      and (due_at <= clock_now()
+        or (attempts > 0 and due_at <= clock_now() + interval '20 seconds')))
     order by due_at limit 10000";
 
 /// States between two commits, by service.
