@@ -57,12 +57,12 @@ impl Keys {
             }
         }
         // Written each time: they cannot be anything but the public halves of the keys beside them.
-        write_set(&keys.jwks, vec![public(&keys.signing_key, None)?])?;
+        write_set(&keys.jwks, &[public(&keys.signing_key, None)?])?;
         let services = keys.service_keys.iter();
         let services = services.map(|(name, key)| public(key, Some(format!("service:{name}"))));
         let operator = public(&keys.operator_key, Some("operator".to_owned()));
         let set: Vec<_> = services.chain([operator]).collect::<Result<_>>()?;
-        write_set(&keys.services_jwks, set)?;
+        write_set(&keys.services_jwks, &set)?;
         Ok(keys)
     }
 
@@ -97,7 +97,7 @@ fn public(key: &Path, kid: Option<String>) -> Result<Value> {
     Ok(serde_json::to_value(jwk)?)
 }
 
-fn write_set(path: &Path, keys: Vec<Value>) -> Result<()> {
+fn write_set(path: &Path, keys: &[Value]) -> Result<()> {
     write_private(path, format!("{:#}\n", serde_json::json!({ "keys": keys })).as_bytes())
 }
 

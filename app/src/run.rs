@@ -197,7 +197,7 @@ pub async fn serve(
     telemetry::init(&settings.telemetry, selection.name())?;
     one_database_each(&settings)?;
     let listeners = Listeners::bind(&settings, selection.gateway).await?;
-    if settings.grpc.tls.cert_path.is_some() && !settings.peers.template.starts_with("https:") {
+    if settings.grpc.tls.cert_path.is_some() && tls::Connector::of(&settings.peers)?.is_none() {
         bail!("grpc.tls: peers.template must say where the services are, by https");
     }
     if selection.is_all() && settings.peers.template == PeerSettings::default().template {

@@ -67,7 +67,7 @@ impl Rpc {
 
 fn fill(message: &MessageDescriptor, known: &Known, everything: bool) -> DynamicMessage {
     let mut filled = DynamicMessage::new(message.clone());
-    for field in message.fields().filter(|field| !field.is_map()) {
+    for field in message.fields().filter(|field| !field.is_map() && !is_any(field)) {
         let value = match known.get(field.name()) {
             Some(value) => value.clone(),
             None if everything => made_up(&field, known),
@@ -79,9 +79,15 @@ fn fill(message: &MessageDescriptor, known: &Known, everything: bool) -> Dynamic
     filled
 }
 
+/// Whether it may be of any type: none is made up.
+fn is_any(field: &FieldDescriptor) -> bool {
+    field.kind().as_message().is_some_and(|kind| kind.full_name() == "google.protobuf.Any")
+}
+
 fn made_up(field: &FieldDescriptor, known: &Known) -> Value {
     match field.kind() {
         Kind::String => Value::String("matrix".into()),
+        Kind::Bytes => Value::Bytes("matrix".into()),
         Kind::Bool => Value::Bool(true),
         Kind::Int32 => Value::I32(1),
         Kind::Int64 => Value::I64(1),

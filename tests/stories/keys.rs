@@ -27,7 +27,12 @@ async fn replace_all(load: &Load, deployment: &mut Deployment) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_services_key_is_rotated_under_load_without_one_refused_call() {
-    let told = [("HANSANG__TELEMETRY__LOG", "info,server=debug".to_owned())];
+    let told = [
+        ("HANSANG__TELEMETRY__LOG", "info,server=debug".to_owned()),
+        // This is not about who is slow.
+        ("HANSANG__DEADLINE__PEER_MS", "8000".to_owned()),
+        ("HANSANG__DEADLINE__REQUEST_MS", "20000".to_owned()),
+    ];
     let mut deployment = Deployment::open_with("keys", &told).await;
     deployment.make_room().await;
     let keys = deployment.ground.keys.clone();
