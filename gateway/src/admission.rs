@@ -246,8 +246,11 @@ mod tests {
         let (quick, slow) = (Duration::from_millis(10), Duration::from_millis(100));
         let places = fill("/PlaceOrder");
         assert_eq!(places.len(), FIRST_LIMIT);
-        places.iter().for_each(|place| place.called(quick, false));
-        places.iter().for_each(|place| place.called(slow, false));
+        for took in [quick, slow] {
+            for place in &places {
+                place.called(took, false);
+            }
+        }
         drop(places);
         let places = fill("/PlaceOrder");
         assert!(places.len() < FIRST_LIMIT / 4, "{}", places.len());
@@ -269,7 +272,9 @@ mod tests {
         let parts = from("192.0.2.1", "");
         let enter = || admission.enter(&policies, route("/PlaceOrder"), &parts).ok();
         let places = std::iter::from_fn(enter).collect::<Vec<_>>();
-        places.iter().for_each(|place| place.called(Duration::from_millis(1), false));
+        for place in &places {
+            place.called(Duration::from_millis(1), false);
+        }
         places.iter().cycle().take(1_000).for_each(|it| it.called(Duration::from_secs(1), true));
         drop(places);
         let places = std::iter::from_fn(enter).collect::<Vec<_>>();

@@ -193,6 +193,14 @@ impl World {
         (payout.text("id"), deposit.text("id"))
     }
 
+    /// An address of a member.
+    async fn address(&self, member: &str, token: &str) -> String {
+        let body = json!({
+            "recipient": "Kim", "phone": "010-1234-5678", "postcode": "04524", "line1": "Seoul",
+        });
+        self.post(token, &format!("/v1/members/{member}/addresses"), body).await.text("id")
+    }
+
     /// A new member with an order that is on its way.
     pub(crate) async fn owner(&self) -> Owner {
         let (id, token, email) = self.sign_up().await;
@@ -217,14 +225,11 @@ impl World {
         };
         let text = |text: &str| Value::String(text.to_owned());
         let (payout, deposit) = self.money(&id, &token).await;
-        let body = json!({
-            "recipient": "Kim", "phone": "010-1234-5678", "postcode": "04524", "line1": "Seoul",
-        });
-        let address = self.post(&token, &format!("/v1/members/{id}/addresses"), body).await;
+        let address = self.address(&id, &token).await;
         let known = Known::from([
             ("payout_id", text(&payout)),
             ("deposit_id", text(&deposit)),
-            ("address_id", text(&address.text("id"))),
+            ("address_id", text(&address)),
             ("carrier", text("CJ")),
             ("tracking_number", text("1")),
             ("bank_code", text("004")),

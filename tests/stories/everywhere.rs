@@ -263,7 +263,8 @@ async fn paged(who: &Rest, path: &str, size: usize, between: impl AsyncFn()) -> 
 }
 
 fn id(item: &Value) -> &str {
-    item["id"].as_str().or(item["orderId"].as_str()).expect("an id")
+    let ids = ["id", "orderId", "policy"].map(|field| item[field].as_str());
+    ids.into_iter().flatten().next().expect("an id")
 }
 
 #[tokio::test(flavor = "multi_thread")]

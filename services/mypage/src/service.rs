@@ -272,10 +272,9 @@ fn allowed(
     );
     let transfer = method == PaymentMethod::BankTransfer;
     match state {
-        order::State::Placed => vec![Action::Cancel],
         order::State::AwaitingDeposit => vec![Action::Cancel, Action::PayDeposit],
         order::State::Paid | order::State::Prepared if transfer => Vec::new(),
-        order::State::Paid | order::State::Prepared => vec![Action::Cancel],
+        order::State::Placed | order::State::Paid | order::State::Prepared => vec![Action::Cancel],
         order::State::Delivering if transfer || dispatched => vec![Action::ConfirmReceipt],
         order::State::Delivering => vec![Action::Cancel, Action::ConfirmReceipt],
         order::State::Delivered => vec![Action::ConfirmReceipt],

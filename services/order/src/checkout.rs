@@ -7,7 +7,8 @@
 //! | all succeeded | PLACED, and PAID by card |
 //! | the first was refused | the order is gone, 409 |
 //! | the first provably never ran | the order is gone, 503 |
-//! | a later one was refused, or never ran | ABORTING, committed before the 409, or 503; the task undoes the others |
+//! | a later one was refused | ABORTING, committed; the others are undone, then 409; should that fail the task does it |
+//! | a later one never ran | ABORTING, committed before the 503; the task undoes the others |
 //! | one is unknown | ABORTING, committed before the 503; the task undoes them all |
 //!
 //! The steps around them are those of [`in_doubt`]. No card token is stored, so the task cannot repeat
@@ -18,7 +19,7 @@
 //! Who comes with the same key meanwhile goes through the same steps with the same order, and each call
 //! takes effect once; the first of them to settle it answers for all.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use base::{Error, Money, error::Kind, id::Uuid};
 use contracts::{
@@ -117,8 +118,11 @@ impl Checkouts {
         command: &Command,
     ) -> Result<Reply<pb::Order>, Error> {
         let id = order.id.0;
+        // A repeated command goes on with an earlier order.
+        let begun_as = OnceLock::new();
         let begin = async |tx: &mut Tx, id| {
             let id = OrderId(id);
+            let _ = begun_as.set(id);
             let begun = async {
                 store::insert(tx, Order { id, ..order }).await?;
                 store::update(tx, id, None, |_, order| Ok((order.begin_place()?, Vec::new()))).await
@@ -136,7 +140,25 @@ impl Checkouts {
             }
             Ok(Begun::Attempt(Attempt { order: stored.order, besides, number }))
         };
-        self.commands.make(command, id, begin).await
+        let placed = self.commands.make(command, id, begin).await;
+        if let Err(refused) = &placed
+            && matches!(refused.kind(), Kind::Conflict | Kind::Invalid)
+            && let Some(id) = begun_as.get()
+            && let Err(error) = self.end_aborted(*id).await
+        {
+            tracing::warn!(%error, "what was reserved for an order is not given back yet, its task will do so");
+        }
+        placed
+    }
+
+    /// Gives back what was reserved for an order that has been refused, before its caller hears of that:
+    /// so a coupon can be redeemed again at once.
+    async fn end_aborted(&self, id: OrderId) -> Result<(), Error> {
+        let aborted = store::aborting(&mut self.commands.database().read().await?, id).await?;
+        match aborted {
+            Some(order) => self.undo(&order).await,
+            None => Ok(()),
+        }
     }
 
     /// Gives up an order that nobody has placed: what was reserved and charged for it is undone first.
@@ -156,12 +178,17 @@ impl Checkouts {
             Err(error) => return Err(error),
         };
         tx.commit().await?;
-        self.peers.undo(&order).await?;
-        let mut tx = database.begin().await?;
+        self.undo(&order).await
+    }
+
+    /// Undoes an order that is ABORTING, which is committed: nobody can place it any more.
+    async fn undo(&self, order: &Order) -> Result<(), Error> {
+        self.peers.undo(order).await?;
+        let mut tx = self.commands.database().begin().await?;
         // The order before its keys, as everybody locks them.
-        store::remove_pending(&mut tx, id).await?;
+        store::remove_pending(&mut tx, order.id).await?;
         // Whoever asks again with the same key asks for another order.
-        idempotency::release_unanswered(&mut tx, id.0).await?;
+        idempotency::release_unanswered(&mut tx, order.id.0).await?;
         tx.commit().await
     }
 }

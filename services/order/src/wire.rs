@@ -38,9 +38,9 @@ pub(crate) fn order(stored: &Stored) -> pb::Order {
         etag: etag(stored),
         goods_total: Some(order.total.to_wire().into()),
         coupon_id: coupon_id(order),
-        coupon_discount: won(order.checkout.discount),
+        coupon_discount: Some(won(order.checkout.discount)),
         points_used: order.checkout.points,
-        wallet_used: won(order.checkout.wallet),
+        wallet_used: Some(won(order.checkout.wallet)),
         payable: Some(order.checkout.payable(order.total).to_wire().into()),
         close_reason: close_reason(order, state).into(),
     }
@@ -62,13 +62,13 @@ fn close_reason(order: &Order, state: State) -> pb::order::CloseReason {
     }
 }
 
-fn won(won: Won) -> Option<contracts::Money> {
-    Some(Money::krw(won).to_wire().into())
+fn won(won: Won) -> contracts::Money {
+    Money::krw(won).to_wire().into()
 }
 
 /// An amount that is absent when it is nothing.
 pub(crate) fn unless_zero(amount: Won) -> Option<contracts::Money> {
-    if amount == 0 { None } else { won(amount) }
+    (amount != 0).then(|| won(amount))
 }
 
 fn coupon_id(order: &Order) -> String {
@@ -147,10 +147,10 @@ fn told_lines(order: &Order) -> Vec<pb::OrderLine> {
 fn shared_lines(order: &Order) -> Vec<pb::OrderLine> {
     let shares = order.checkout.shares.iter().copied().chain(iter::repeat(Share::default()));
     let shared = |(of, share): (&Line, Share)| pb::OrderLine {
-        coupon_share: won(share.coupon),
-        points_share: won(share.points),
-        wallet_share: won(share.wallet),
-        payable_share: won(share.payable(of)),
+        coupon_share: Some(won(share.coupon)),
+        points_share: Some(won(share.points)),
+        wallet_share: Some(won(share.wallet)),
+        payable_share: Some(won(share.payable(of))),
         ..line(of)
     };
     order.lines.iter().zip(shares).map(shared).collect()

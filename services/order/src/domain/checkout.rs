@@ -115,5 +115,5 @@ fn sum(won: &[Won]) -> Won {
 }
 
 #[cfg(test)]
-#[path = "checkout_tests.rs"]
+#[path = "../checkout_tests.rs"]
 mod tests;

@@ -117,9 +117,10 @@ pub(crate) static MILEAGE: Service = Service {
     },
 };
 
+/// A coupon's id that says what redeeming it does.
 fn coupon(does: i64) -> String {
-    Uuid::from_u128(10 * u128::from(base::id::new().as_fields().0) + does.unsigned_abs() as u128)
-        .to_string()
+    let id = base::id::new().as_u128() / 10 * 10;
+    Uuid::from_u128(id + u128::from(does.unsigned_abs())).to_string()
 }
 
 impl Shop {

@@ -1,5 +1,7 @@
 //! What payment says no with.
 
+#![warn(clippy::arithmetic_side_effects, reason = "money that wraps is money out of nowhere")]
+
 use base::{Money, Refuse, error::Kind, input};
 
 use super::wallet;

@@ -1,3 +1,5 @@
+//! What an order is paid with, and who bears how much of it, one sentence each.
+
 use super::*;
 use crate::domain::ProductId;
 
