@@ -243,26 +243,23 @@ mod tests {
             let enter = || admission.enter(&policies, route(method), &parts).ok();
             std::iter::from_fn(enter).collect::<Vec<_>>()
         };
-        let (quick, slow) = (Duration::from_millis(10), Duration::from_millis(100));
-        let places = fill("/PlaceOrder");
-        assert_eq!(places.len(), FIRST_LIMIT);
-        for took in [quick, slow] {
-            for place in &places {
-                place.called(took, false);
+        // As many as are let in call at once, so many times; answers how many are let in then.
+        let load = |times: usize, took| {
+            for _ in 0..times {
+                let places = fill("/PlaceOrder");
+                for place in &places {
+                    place.called(Duration::from_millis(took), false);
+                }
             }
-        }
-        drop(places);
-        let places = fill("/PlaceOrder");
-        assert!(places.len() < FIRST_LIMIT / 4, "{}", places.len());
-        assert_eq!(
-            fill("/GetOrder").len(),
-            0,
-            "the others have their limits, but share the places"
-        );
-        let shrunk = places.len();
-        places.iter().cycle().take(1_000).for_each(|place| place.called(quick, false));
-        drop(places);
-        assert!(fill("/PlaceOrder").len() > shrunk * 2);
+            fill("/PlaceOrder").len()
+        };
+        assert_eq!(fill("/PlaceOrder").len(), FIRST_LIMIT);
+        assert!(load(1, 10) > FIRST_LIMIT);
+        let shrunk = load(5, 100);
+        assert!(shrunk < FIRST_LIMIT / 4, "{shrunk}");
+        assert_eq!(fill("/GetOrder").len(), FIRST_LIMIT, "the others have their own");
+        let grown = load(10, 10);
+        assert!(grown > shrunk * 2, "{grown} after {shrunk}");
     }
 
     #[test]
@@ -271,14 +268,13 @@ mod tests {
         let admission = Admission::new(0);
         let parts = from("192.0.2.1", "");
         let enter = || admission.enter(&policies, route("/PlaceOrder"), &parts).ok();
-        let places = std::iter::from_fn(enter).collect::<Vec<_>>();
-        for place in &places {
-            place.called(Duration::from_millis(1), false);
+        let fill = || std::iter::from_fn(enter).collect::<Vec<_>>();
+        for took in [1, 1_000, 1_000, 1_000] {
+            for place in fill() {
+                place.called(Duration::from_millis(took), took > 1);
+            }
         }
-        places.iter().cycle().take(1_000).for_each(|it| it.called(Duration::from_secs(1), true));
-        drop(places);
-        let places = std::iter::from_fn(enter).collect::<Vec<_>>();
-        assert_eq!(places.len(), policies.least_concurrency);
+        assert_eq!(fill().len(), policies.least_concurrency);
     }
 
     #[test]
