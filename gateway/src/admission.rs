@@ -38,7 +38,7 @@ use crate::{
 /// What a method's limit is before anything is known of it.
 const FIRST_LIMIT: usize = 128;
 /// Calls between two looks at how long one takes without a queue, per place of the limit.
-const CALLS_PER_PROBE: usize = 100;
+const CALLS_PER_PROBE: usize = 1_000;
 
 /// Counts what is under way.
 pub(crate) struct Admission {
@@ -243,22 +243,24 @@ mod tests {
             let enter = || admission.enter(&policies, route(method), &parts).ok();
             std::iter::from_fn(enter).collect::<Vec<_>>()
         };
-        // As many as are let in call at once, so many times; answers how many are let in then.
-        let load = |times: usize, took| {
+        // As many as are let in call at once, so many times; so many are answered at a time, each within
+        // 10 ms. Answers how many are let in then.
+        let load = |times: usize, capacity: usize| {
             for _ in 0..times {
                 let places = fill("/PlaceOrder");
+                let turns = u32::try_from(places.len().div_ceil(capacity)).expect("few");
                 for place in &places {
-                    place.called(Duration::from_millis(took), false);
+                    place.called(Duration::from_millis(10) * turns, false);
                 }
             }
             fill("/PlaceOrder").len()
         };
         assert_eq!(fill("/PlaceOrder").len(), FIRST_LIMIT);
-        assert!(load(1, 10) > FIRST_LIMIT);
-        let shrunk = load(5, 100);
+        assert!(load(1, 1_000) > FIRST_LIMIT);
+        let shrunk = load(5, 8);
         assert!(shrunk < FIRST_LIMIT / 4, "{shrunk}");
         assert_eq!(fill("/GetOrder").len(), FIRST_LIMIT, "the others have their own");
-        let grown = load(10, 10);
+        let grown = load(10, 1_000);
         assert!(grown > shrunk * 2, "{grown} after {shrunk}");
     }
 

@@ -2,7 +2,11 @@
 
 use std::{mem, ops::RangeInclusive};
 
-use base::{Error, Money, error::not_found, input};
+use base::{
+    Error, Money,
+    error::{Kind, not_found},
+    input,
+};
 use contracts::coupon::v1::{
     CancelMemberCouponsRequest, CancelMemberCouponsResponse, CouponPolicy,
     CreateCouponPolicyRequest, GetCouponPolicyRequest, IssueCouponsRequest, IssueCouponsResponse,
@@ -64,11 +68,16 @@ impl CouponService for Coupons {
         request: Request<IssueCouponsRequest>,
     ) -> Result<Response<IssueCouponsResponse>, Status> {
         let incoming = Incoming::granted(request)?;
-        let policy = policy(&incoming.message.policy)?;
+        // It is named in the body: what is wrong is a field.
+        let named = |error: Error| match error.kind() {
+            Kind::NotFound => Error::violation("policy", "there is no such policy"),
+            _ => error,
+        };
+        let policy = policy(&incoming.message.policy).map_err(named)?;
         let members = members(&incoming.message.member_ids)?;
         let command = incoming.command();
         let issue = async |tx: &mut Tx| {
-            let issued = store::issue(tx, policy, &members).await?;
+            let issued = store::issue(tx, policy, &members).await.map_err(named)?;
             Ok(IssueCouponsResponse {
                 coupons: issued.coupons.iter().map(wire::coupon).collect(),
                 withdrawn_member_ids: issued.withdrawn.iter().map(ToString::to_string).collect(),

@@ -288,7 +288,7 @@ async fn coupons_are_issued_to_members_and_to_nobody_else() {
     let refused = shop.issue("welcome", &[member, unknown]).await.expect_err("unknown");
     assert!(refused.to_string().contains("memberIds[1]"), "{refused}");
     let nothing = shop.issue("nonsense", &[member]).await.expect_err("no such policy");
-    assert_eq!(nothing.kind(), base::error::Kind::NotFound);
+    assert_eq!(nothing.kind(), base::error::Kind::Invalid);
     assert_eq!(shop.states(member).await, [State::Issued]);
 
     let request = shop.admin(IssueCouponsRequest {
