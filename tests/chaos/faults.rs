@@ -34,7 +34,7 @@ const KINDS: &[(u32, Kind)] = &[
 /// Faults that last at the same time, at most.
 const AT_ONCE: usize = 3;
 /// A database that is to refuse rows, and the table that only its consumers write to.
-const REFUSING: &[(&str, &str)] = &[("delivery", "delivery"), ("notification", "notification")];
+const REFUSING: &[(&str, &str)] = &[("notification", "notification")];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {

@@ -214,10 +214,19 @@ impl Page<'_> {
         };
         let payment = part(&self.seen.payments, "STATE_UNSPECIFIED");
         let delivery = part(&self.seen.deliveries, "STATE_UNSPECIFIED");
-        for field in ["state", "cancelReason", "lines", "total"] {
+        for field in ["state", "cancelReason", "total", "payable"] {
             if order[field] != view[field] {
                 wrong(field);
             }
+        }
+        // What each line bears is told where there is something to share.
+        let bought = |of: &Value| -> Vec<Value> {
+            let fields = ["productId", "displayName", "quantity", "unitPrice"];
+            let lines = of["lines"].as_array().into_iter().flatten();
+            lines.flat_map(|line| fields.map(|field| line[field].clone())).collect()
+        };
+        if bought(order) != bought(view) {
+            wrong("lines");
         }
         if text(view, "paymentState") != payment || text(view, "deliveryState") != delivery {
             wrong(&format!("not {payment} and {delivery}"));
