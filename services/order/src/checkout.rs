@@ -146,7 +146,7 @@ impl Checkouts {
             && let Some(id) = begun_as.get()
             && let Err(error) = self.end_aborted(*id).await
         {
-            tracing::warn!(%error, "what was reserved for an order is not given back yet, its task will do so");
+            tracing::warn!(order = %id, %error, "reservations of a refused order not released, its task will release them");
         }
         placed
     }
