@@ -24,6 +24,7 @@ pub(crate) fn said(arrived: &Arrived<MileageEvent>) -> Result<Option<Said>, Erro
         Some(Event::MileageCancelled(it)) => return cancelled(it, arrived.occurred_at).map(Some),
         Some(Event::MileageSpent(it)) => (&it.member_id, it.entry.as_slice(), &it.lots),
         Some(Event::MileageRestored(it)) => (&it.member_id, &*it.entries, &it.lots),
+        Some(Event::MileageRevoked(it)) => (&it.member_id, it.revoke.as_slice(), &it.lots),
         Some(Event::MileageExpired(it)) => (&it.member_id, &*it.entries, &it.lots),
         None => return Ok(None),
     };

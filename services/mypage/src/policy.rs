@@ -30,6 +30,16 @@ const LINGER: Duration = Duration::from_millis(100);
 pub(crate) struct Orders;
 
 impl Policy<OrderEvent> for Orders {
+    const TYPES: &'static [&'static str] = &[
+        OrderEvent::ORDER_PLACED,
+        OrderEvent::ORDER_AWAITING_DEPOSIT,
+        OrderEvent::ORDER_PAID,
+        OrderEvent::ORDER_PREPARED,
+        OrderEvent::ORDER_DELIVERING,
+        OrderEvent::ORDER_DELIVERED,
+        OrderEvent::ORDER_CLOSED,
+        OrderEvent::ORDER_CANCELLED,
+    ];
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<OrderEvent>]) -> Result<(), Error> {
@@ -52,6 +62,10 @@ fn milestone(arrived: &Arrived<OrderEvent>) -> Result<Option<Milestone>, Error> 
         Event::OrderDelivered(it) => (&it.order_id, &it.member_id, order::State::Delivered),
         Event::OrderClosed(it) => (&it.order_id, &it.member_id, order::State::Closed),
         Event::OrderCancelled(it) => (&it.order_id, &it.member_id, order::State::Cancelled),
+        Event::OrderLinesCancelled(_)
+        | Event::ReturnRequested(_)
+        | Event::ReturnAccepted(_)
+        | Event::ReturnRejected(_) => return Ok(None),
     };
     let (placed, cancel_reason) = match event {
         Event::OrderPlaced(it) => (Some(it.encode_to_vec()), ""),

@@ -242,6 +242,8 @@ pub(crate) fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
             .map(|body| Address::decode(&*body))
             .transpose()
             .map_err(|error| Error::internal(format!("stored address: {error}")))?,
+        returns: Vec::new(),
+        returnable_until: None,
     })
 }
 

@@ -43,6 +43,8 @@ pub(crate) fn order(stored: &Stored) -> pb::Order {
         wallet_used: Some(won(order.checkout.wallet)),
         payable: Some(order.checkout.payable(order.total).to_wire().into()),
         close_reason: close_reason(order, state).into(),
+        allowed_actions: Vec::new(),
+        returnable_until: None,
     }
 }
 
@@ -111,10 +113,12 @@ pub(crate) fn event(order: &Order, milestone: State) -> Option<Event> {
             Event::OrderPrepared(OrderPrepared { order_id, member_id, lines: told_lines(order) })
         }
         State::Delivering => Event::OrderDelivering(OrderDelivering { order_id, member_id }),
-        State::Delivered => Event::OrderDelivered(OrderDelivered { order_id, member_id }),
+        State::Delivered => {
+            Event::OrderDelivered(OrderDelivered { order_id, member_id, returnable_until: None })
+        }
         State::Closed => {
             let reason = close_reason(order, milestone).into();
-            Event::OrderClosed(OrderClosed { order_id, member_id, reason })
+            Event::OrderClosed(OrderClosed { order_id, member_id, reason, returnable_until: None })
         }
         State::Pending | State::Aborting | State::Cancelling => return None,
         State::Cancelled(reason) => Event::OrderCancelled(OrderCancelled {

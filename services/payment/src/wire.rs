@@ -70,6 +70,7 @@ fn refund(refund: &Refund, create_time: Option<SystemTime>) -> pb::Refund {
         payout_id: refund.payout.map(|id| id.to_string()).unwrap_or_default(),
         create_time: create_time.map(Into::into),
         id: refund.id.to_string(),
+        part_id: String::new(),
     }
 }
 
@@ -90,6 +91,7 @@ pub(crate) fn refund_event(payment: Uuid, member: Uuid, stored: &StoredRefund) -
         order_id: stored.refund.order.to_string(),
         member_id: member.to_string(),
         refund: Some(refund(&stored.refund, Some(stored.create_time))),
+        of_part: false,
     })
 }
 
@@ -264,6 +266,7 @@ pub(crate) fn event(
             order_id,
             member_id,
             refund: given_back.map(|it| refund(it, None)),
+            of_part: false,
         }),
         Outcome::Voided | Outcome::Reserved | Outcome::Released => return None,
     })

@@ -76,10 +76,15 @@ async fn a_parcel_shows_with_where_it_goes_until_its_member_is_erased() {
     };
     let arrived = delivery_event::Event::DeliveryDelivered(arrived);
     shop.delivery("DeliveryDelivered", order, arrived).await;
-    let delivered = OrderDelivered { order_id: order_id.clone(), member_id: member_id.clone() };
+    let delivered = OrderDelivered {
+        order_id: order_id.clone(),
+        member_id: member_id.clone(),
+        returnable_until: None,
+    };
     shop.order("OrderDelivered", order, order_event::Event::OrderDelivered(delivered)).await;
     let reason = CloseReason::DaysAfterDelivery.into();
-    let closed = OrderClosed { order_id, member_id: member_id.clone(), reason };
+    let closed =
+        OrderClosed { order_id, member_id: member_id.clone(), reason, returnable_until: None };
     shop.order("OrderClosed", order, order_event::Event::OrderClosed(closed)).await;
 
     let view = shop
