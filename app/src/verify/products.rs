@@ -28,7 +28,8 @@ const STOCKS: &str = "
       and ($1::uuid[] is null or p.id = any($1))
     order by p.id";
 
-/// An allocation's lines went out when it is DECREASED, out and back when RESTORED, else not at all.
+/// An allocation's lines went out when it is DECREASED, out and back when RESTORED, else not at all; what was
+/// taken back of it before is not among its lines.
 const ALLOCATIONS: &str = "
     with said as (
       select a.order_id, l.product_id, k.kind, sum(l.quantity * k.sign) as quantity
@@ -39,14 +40,15 @@ const ALLOCATIONS: &str = "
         and ($1::uuid[] is null or a.order_id = any($1))
       group by a.order_id, l.product_id, k.kind),
     moved as (
-      select order_id, product_id, kind, sum(quantity) as quantity
-      from stock_movement
+      select order_id, product_id, out_or_back as kind, sum(quantity) as quantity
+      from stock_movement,
+        lateral (select case kind when 'TAKEN_BACK' then 'DECREASED' else kind end as out_or_back) k
       where order_id is not null and ($1::uuid[] is null or order_id = any($1))
-      group by order_id, product_id, kind)
+      group by order_id, product_id, out_or_back)
     select 'order ' || order_id || ' moved ' || coalesce(moved.quantity, 0) || ' of ' || product_id
       || ' (' || kind || '), its allocation says ' || coalesce(said.quantity, 0)
     from said full join moved using (order_id, product_id, kind)
-    where moved.quantity is distinct from said.quantity
+    where coalesce(moved.quantity, 0) <> coalesce(said.quantity, 0)
     order by order_id";
 
 const PRODUCTS: &str = "

@@ -275,6 +275,9 @@ impl<R: Refuse> From<R> for Error {
         if let Some(field) = refusal.field() {
             error.0.violations = vec![Violation { field, description: refusal.to_string() }];
         }
+        if refusal.kind() == Kind::Unavailable {
+            error = error.retry_after(Duration::from_secs(1));
+        }
         error
     }
 }

@@ -20,6 +20,7 @@ mod points;
 mod policy;
 mod service;
 mod store;
+mod taken;
 mod watch;
 
 use std::time::Duration;
@@ -42,7 +43,8 @@ pub const SERVICE: Service = Service {
         "V6__refunds",
         "V7__audit",
         "V8__parcels",
-        "V9__points"
+        "V9__points",
+        "V10__parts"
     ],
     build,
 };

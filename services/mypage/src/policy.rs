@@ -1,7 +1,7 @@
 //! When something happened to a member, their orders, coupons or points, the page
 //! shows it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base::{Error, id::parse};
 use contracts::{
@@ -20,7 +20,9 @@ use prost::Message as _;
 
 use crate::{
     audit, points,
-    store::{self, Coupon, Fact, Learned, Milestone, Parcel, Part, PartState, Refund},
+    store::{
+        self, Coupon, Fact, Learned, Milestone, Parcel, Part, PartState, Refund, parts::PartEvent,
+    },
 };
 
 /// My Page may be this late: what passes within it is written once.
@@ -39,11 +41,16 @@ impl Policy<OrderEvent> for Orders {
         OrderEvent::ORDER_DELIVERED,
         OrderEvent::ORDER_CLOSED,
         OrderEvent::ORDER_CANCELLED,
+        OrderEvent::ORDER_LINES_CANCELLED,
+        OrderEvent::RETURN_REQUESTED,
+        OrderEvent::RETURN_ACCEPTED,
+        OrderEvent::RETURN_REJECTED,
     ];
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<OrderEvent>]) -> Result<(), Error> {
         store::pass(tx, &facts::of(batch, milestone)?).await?;
+        store::parts::keep(tx, &facts::of(batch, part)?).await?;
         store::audit::keep(tx, &facts::of(batch, audit::of_order)?).await
     }
 }
@@ -76,6 +83,12 @@ fn milestone(arrived: &Arrived<OrderEvent>) -> Result<Option<Milestone>, Error> 
         Event::OrderClosed(it) => it.reason().as_str_name(),
         _ => "",
     };
+    let returnable_until = match event {
+        Event::OrderDelivered(it) => it.returnable_until,
+        Event::OrderClosed(it) => it.returnable_until,
+        _ => None,
+    };
+    let returnable_until = returnable_until.map(SystemTime::try_from).transpose();
     Ok(Some(Milestone {
         order: parse("order_id", order)?,
         member: parse("member_id", member)?,
@@ -86,6 +99,27 @@ fn milestone(arrived: &Arrived<OrderEvent>) -> Result<Option<Milestone>, Error> 
         placed,
         cancel_reason,
         close_reason,
+        returnable_until: returnable_until.map_err(|error| Error::internal(error.to_string()))?,
+    }))
+}
+
+/// What is said of a part of an order.
+fn part(arrived: &Arrived<OrderEvent>) -> Result<Option<PartEvent>, Error> {
+    use order_event::Event;
+    let (order, member) = match &arrived.message.event {
+        Some(Event::OrderLinesCancelled(it)) => (&it.order_id, &it.member_id),
+        Some(Event::ReturnRequested(it)) => (&it.order_id, &it.member_id),
+        Some(Event::ReturnAccepted(it)) => (&it.order_id, &it.member_id),
+        Some(Event::ReturnRejected(it)) => (&it.order_id, &it.member_id),
+        _ => return Ok(None),
+    };
+    let event = OrderEvent { frame: None, event: arrived.message.event.clone() };
+    Ok(Some(PartEvent {
+        order: parse("order_id", order)?,
+        member: parse("member_id", member)?,
+        version: arrived.aggregate_version,
+        at: arrived.occurred_at,
+        body: event.encode_to_vec(),
     }))
 }
 
@@ -100,6 +134,7 @@ impl Policy<PaymentEvent> for Payments {
         PaymentEvent::PAYMENT_DECLINED,
         PaymentEvent::PAYMENT_CANCELLED,
         PaymentEvent::PAYMENT_REFUNDED,
+        PaymentEvent::PAYMENT_PART_REFUNDED,
         PaymentEvent::WALLET_ADJUSTED,
         PaymentEvent::DEPOSIT_MATCHED,
         PaymentEvent::DEPOSIT_REFUNDED,
@@ -126,6 +161,8 @@ impl Policy<PaymentEvent> for Payments {
                 Some(Event::PaymentCancelled(it)) => {
                     (&it.order_id, &it.member_id, payment::State::Cancelled)
                 }
+                // Of a part, the payment is what it was.
+                Some(Event::PaymentRefunded(it)) if it.of_part => return Ok(None),
                 Some(Event::PaymentRefunded(it)) => {
                     (&it.order_id, &it.member_id, payment::State::Cancelled)
                 }
@@ -134,28 +171,41 @@ impl Policy<PaymentEvent> for Payments {
             part_state(order, member, state.as_str_name(), arrived.aggregate_version).map(Some)
         })?;
         store::set_part(tx, Part::Payment, &states).await?;
-        store::keep_refunds(tx, &facts::of(batch, refund)?).await?;
+        store::keep_refunds(tx, &refunds(batch)?).await?;
         store::audit::keep(tx, &facts::of(batch, audit::of_payment)?).await
     }
 }
 
-fn refund(arrived: &Arrived<PaymentEvent>) -> Result<Option<Refund>, Error> {
+/// What of payments goes back, as these events say.
+fn refunds(batch: &[Arrived<PaymentEvent>]) -> Result<Vec<Refund>, Error> {
     use payment_event::Event;
-    let (order, refund) = match &arrived.message.event {
-        Some(Event::PaymentCancelled(it)) => (&it.order_id, it.refund.as_ref()),
-        Some(Event::PaymentRefunded(it)) => (&it.order_id, it.refund.as_ref()),
-        _ => return Ok(None),
+    let said = batch.iter().flat_map(|arrived| {
+        let (order, refunds) = match &arrived.message.event {
+            Some(Event::PaymentCancelled(it)) => (&*it.order_id, [it.refund.as_ref(), None]),
+            Some(Event::PaymentRefunded(it)) => (&*it.order_id, [it.refund.as_ref(), None]),
+            Some(Event::PaymentPartRefunded(it)) => {
+                (&*it.order_id, [it.refund.as_ref(), it.wallet_refund.as_ref()])
+            }
+            _ => ("", [None, None]),
+        };
+        refunds.into_iter().flatten().map(move |refund| (arrived, order, refund))
+    });
+    let keep = |(arrived, order, refund): (
+        &Arrived<PaymentEvent>,
+        &str,
+        &contracts::payment::v1::Refund,
+    )| {
+        let mut refund = refund.clone();
+        // It is as old as the event that first spoke of it.
+        refund.create_time.get_or_insert_with(|| arrived.occurred_at.into());
+        Ok(Refund {
+            order: parse("order_id", order)?,
+            id: parse("refund.id", &refund.id)?,
+            body: refund.encode_to_vec(),
+            version: arrived.aggregate_version,
+        })
     };
-    let Some(refund) = refund else { return Ok(None) };
-    let mut refund = refund.clone();
-    // It is as old as the event that first spoke of it.
-    refund.create_time.get_or_insert_with(|| arrived.occurred_at.into());
-    Ok(Some(Refund {
-        order: parse("order_id", order)?,
-        id: parse("refund.id", &refund.id)?,
-        body: refund.encode_to_vec(),
-        version: arrived.aggregate_version,
-    }))
+    said.map(keep).collect()
 }
 
 /// Follows delivery.

@@ -27,6 +27,7 @@ use crate::{
         self, Coupon, OrderView, Passed,
         points::{Line, Movement, Points},
     },
+    taken::Taken,
     watch::{self, Watches},
 };
 
@@ -200,7 +201,7 @@ fn render_movement(movement: &Movement) -> MileageEntry {
 }
 
 pub(crate) fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
-    let placed = OrderPlaced::decode(view.placed.as_slice())
+    let mut placed = OrderPlaced::decode(view.placed.as_slice())
         .map_err(|error| Error::internal(format!("stored order: {error}")))?;
     let state = order::State::from_str_name(&view.state).unwrap_or_default();
     let closed = order::CloseReason::from_str_name(&view.close_reason).unwrap_or_default();
@@ -215,6 +216,13 @@ pub(crate) fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
     let payment_state = payment::State::from_str_name(&view.payment_state).unwrap_or_default();
     let delivery = delivery::State::from_str_name(&view.delivery_state).unwrap_or_default();
     let method = placed.payment_method();
+    let member = view.member.to_string();
+    let taken = Taken::of(&view.parts, &member, state == order::State::Cancelled)?;
+    let mut lines = mem::take(&mut placed.lines);
+    let left = taken.leaves(&lines);
+    taken.mark(&mut lines);
+    let returnable = view.returnable_until.is_some_and(|until| view.now < until);
+    let actions = allowed(state, method, delivery, Rest { left, returnable });
     Ok(pb::OrderView {
         order_id: view.order.to_string(),
         state: state.into(),
@@ -227,8 +235,8 @@ pub(crate) fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
         points_used: placed.points,
         wallet_used: Some(placed.wallet_amount.unwrap_or_else(nothing)),
         payment_method: method.into(),
-        allowed_actions: allowed(state, method, delivery).into_iter().map(Into::into).collect(),
-        lines: placed.lines,
+        allowed_actions: actions.into_iter().map(Into::into).collect(),
+        lines,
         total: placed.total,
         history: view.history.into_iter().map(milestone).collect(),
         refunds: view.refunds.iter().map(|body| given_back(body)).collect::<Result<_, _>>()?,
@@ -242,8 +250,8 @@ pub(crate) fn render_order(view: OrderView) -> Result<pb::OrderView, Error> {
             .map(|body| Address::decode(&*body))
             .transpose()
             .map_err(|error| Error::internal(format!("stored address: {error}")))?,
-        returns: Vec::new(),
-        returnable_until: None,
+        returns: taken.returns,
+        returnable_until: view.returnable_until.map(Into::into),
     })
 }
 
@@ -261,11 +269,21 @@ fn payable(placed: &OrderPlaced) -> Result<Option<Money>, Error> {
     Ok(amount.minus(wallet).map(|payable| payable.to_wire().into()))
 }
 
+/// What of an order is not taken back.
+#[derive(Clone, Copy)]
+struct Rest {
+    /// Pieces are left that nobody wants back.
+    left: bool,
+    /// A return may still be asked for.
+    returnable: bool,
+}
+
 /// What the member may do with an order: order's rules, as My Page has heard of it.
 fn allowed(
     state: order::State,
     method: PaymentMethod,
     delivery: delivery::State,
+    rest: Rest,
 ) -> Vec<order_view::Action> {
     use order_view::Action;
     let dispatched = matches!(
@@ -273,18 +291,23 @@ fn allowed(
         delivery::State::Dispatched | delivery::State::Delivered | delivery::State::Completed
     );
     let transfer = method == PaymentMethod::BankTransfer;
-    match state {
-        order::State::AwaitingDeposit => vec![Action::Cancel, Action::PayDeposit],
+    let returns = (rest.left && rest.returnable).then_some(Action::RequestReturn);
+    let lines = rest.left.then_some(Action::CancelLines);
+    let cancel = [Some(Action::Cancel), lines];
+    let actions = match state {
+        order::State::AwaitingDeposit => [cancel.as_slice(), &[Some(Action::PayDeposit)]].concat(),
         order::State::Paid | order::State::Prepared if transfer => Vec::new(),
-        order::State::Placed | order::State::Paid | order::State::Prepared => vec![Action::Cancel],
-        order::State::Delivering if transfer || dispatched => vec![Action::ConfirmReceipt],
-        order::State::Delivering => vec![Action::Cancel, Action::ConfirmReceipt],
-        order::State::Delivered => vec![Action::ConfirmReceipt],
-        order::State::Unspecified
-        | order::State::Closed
-        | order::State::Cancelling
-        | order::State::Cancelled => Vec::new(),
-    }
+        order::State::Placed => vec![Some(Action::Cancel)],
+        order::State::Paid | order::State::Prepared => cancel.to_vec(),
+        order::State::Delivering if transfer || dispatched => vec![Some(Action::ConfirmReceipt)],
+        order::State::Delivering => [cancel.as_slice(), &[Some(Action::ConfirmReceipt)]].concat(),
+        order::State::Delivered => vec![Some(Action::ConfirmReceipt), returns],
+        order::State::Closed => vec![returns],
+        order::State::Unspecified | order::State::Cancelling | order::State::Cancelled => {
+            Vec::new()
+        }
+    };
+    actions.into_iter().flatten().collect()
 }
 
 /// A refund as its member reads it: that it failed is the shop's matter.
@@ -334,22 +357,32 @@ mod tests {
 
     #[test]
     fn what_may_be_done_is_what_order_would_not_refuse() {
-        use order_view::Action::{Cancel, ConfirmReceipt, PayDeposit};
+        use order_view::Action::{Cancel, CancelLines, ConfirmReceipt, PayDeposit, RequestReturn};
         let (card, transfer) = (PaymentMethod::Card, PaymentMethod::BankTransfer);
         let (none, started) = (delivery::State::Unspecified, delivery::State::Started);
+        let rest = Rest { left: true, returnable: true };
         for (state, method, delivery, actions) in [
             (order::State::Placed, card, none, &[Cancel][..]),
-            (order::State::AwaitingDeposit, transfer, none, &[Cancel, PayDeposit]),
-            (order::State::Prepared, card, none, &[Cancel]),
+            (order::State::AwaitingDeposit, transfer, none, &[Cancel, CancelLines, PayDeposit]),
+            (order::State::Prepared, card, none, &[Cancel, CancelLines]),
             (order::State::Prepared, transfer, none, &[]),
-            (order::State::Delivering, card, started, &[Cancel, ConfirmReceipt]),
+            (order::State::Delivering, card, started, &[Cancel, CancelLines, ConfirmReceipt]),
             (order::State::Delivering, transfer, started, &[ConfirmReceipt]),
             (order::State::Delivering, card, delivery::State::Dispatched, &[ConfirmReceipt]),
-            (order::State::Delivered, card, delivery::State::Delivered, &[ConfirmReceipt]),
-            (order::State::Closed, card, delivery::State::Completed, &[]),
+            (
+                order::State::Delivered,
+                card,
+                delivery::State::Delivered,
+                &[ConfirmReceipt, RequestReturn],
+            ),
+            (order::State::Closed, card, delivery::State::Completed, &[RequestReturn]),
             (order::State::Cancelled, card, delivery::State::Cancelled, &[]),
         ] {
-            assert_eq!(allowed(state, method, delivery), actions, "{state:?} {method:?}");
+            assert_eq!(allowed(state, method, delivery, rest), actions, "{state:?} {method:?}");
+        }
+        let (closed, completed) = (order::State::Closed, delivery::State::Completed);
+        for rest in [Rest { left: false, ..rest }, Rest { returnable: false, ..rest }] {
+            assert_eq!(allowed(closed, card, completed, rest), []);
         }
     }
 

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod changes;
 pub(crate) mod coupons;
 mod parcels;
+pub(crate) mod parts;
 pub(crate) mod points;
 mod refunds;
 
@@ -39,6 +40,8 @@ pub(crate) struct Milestone {
     pub(crate) cancel_reason: &'static str,
     /// Empty, but of CLOSED.
     pub(crate) close_reason: &'static str,
+    /// Of DELIVERED and CLOSED.
+    pub(crate) returnable_until: Option<SystemTime>,
 }
 
 /// Adds milestones, in this order; the last of an order is its state.
@@ -65,6 +68,7 @@ pub(crate) async fn pass(tx: &mut Tx, milestones: &[Milestone]) -> Result<(), Er
     let changes: Vec<i64> = members.iter().map(|member| counted[member]).collect();
     let (states, reasons) = (column(|m| m.state), column(|m| m.cancel_reason));
     let closed = column(|m| m.close_reason);
+    let returnable: Vec<_> = latest.values().map(|(m, _)| m.returnable_until).collect();
     let passed: Vec<Uuid> = milestones.iter().map(|milestone| milestone.order).collect();
     let names: Vec<&str> = milestones.iter().map(|milestone| milestone.state).collect();
     let versions: Vec<i64> = milestones.iter().map(|milestone| milestone.version).collect();
@@ -73,19 +77,31 @@ pub(crate) async fn pass(tx: &mut Tx, milestones: &[Milestone]) -> Result<(), Er
     tx.execute(
         "with seen as (
            insert into order_view (order_id, member_id, state, cancel_reason, placed, change,
-             close_reason)
+             close_reason, returnable_until)
            select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[],
-             $6::bigint[], $12::text[])
+             $6::bigint[], $12::text[], $13::timestamptz[])
            on conflict (order_id) do update set state = excluded.state,
              cancel_reason = excluded.cancel_reason, close_reason = excluded.close_reason,
-             placed = coalesce(excluded.placed, order_view.placed), change = excluded.change)
+             placed = coalesce(excluded.placed, order_view.placed), change = excluded.change,
+             returnable_until = coalesce(excluded.returnable_until, order_view.returnable_until))
          insert into milestone (order_id, state, version, at, trace_id)
          select * from unnest($7::uuid[], $8::text[], $9::bigint[], $10::timestamptz[],
            $11::text[])
          on conflict (order_id, state) do nothing",
         &[
-            &orders, &members, &states, &reasons, &placed, &changes, &passed, &names, &versions,
-            &times, &traces, &closed,
+            &orders,
+            &members,
+            &states,
+            &reasons,
+            &placed,
+            &changes,
+            &passed,
+            &names,
+            &versions,
+            &times,
+            &traces,
+            &closed,
+            &returnable,
         ],
     )
     .await?;
@@ -164,6 +180,12 @@ pub(crate) struct OrderView {
     pub(crate) address: Option<Vec<u8>>,
     /// Encoded, the oldest first.
     pub(crate) refunds: Vec<Vec<u8>>,
+    /// What was taken back of it: encoded events, the oldest first.
+    pub(crate) parts: Vec<(SystemTime, Vec<u8>)>,
+    pub(crate) returnable_until: Option<SystemTime>,
+    pub(crate) member: Uuid,
+    /// What time it was when it was read, by the service's clock.
+    pub(crate) now: SystemTime,
     /// The oldest first.
     pub(crate) history: Vec<Passed>,
 }
@@ -193,6 +215,10 @@ impl OrderView {
             tracking_number: row.get("tracking_number"),
             address: row.get("address"),
             refunds: row.get::<_, Option<Vec<Vec<u8>>>>("refunds").unwrap_or_default(),
+            parts: parts::of(row),
+            returnable_until: row.get("returnable_until"),
+            member: row.get("member_id"),
+            now: row.get("now"),
             history: passed.map(|((state, at), trace_id)| Passed { state, at, trace_id }).collect(),
         }
     }
@@ -207,7 +233,12 @@ pub(crate) async fn orders(
     let rows = reader
         .query(
             "select o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
-               o.delivery_state, o.carrier, o.tracking_number, o.close_reason,
+               o.delivery_state, o.carrier, o.tracking_number, o.close_reason, o.member_id,
+               o.returnable_until, (select clock_now()) as now,
+               (select array_agg(p.body order by p.version) from part_event p
+                where p.order_id = o.order_id) as parts,
+               (select array_agg(p.at order by p.version) from part_event p
+                where p.order_id = o.order_id) as part_times,
                (select a.body from address_view a where a.order_id = o.order_id) as address,
                (select array_agg(r.body order by r.refund_id) from refund_view r
                 where r.order_id = o.order_id) as refunds,
@@ -219,7 +250,8 @@ pub(crate) async fn orders(
                    order by order_id desc limit $3) o
              join milestone m using (order_id)
              group by o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
-               o.delivery_state, o.carrier, o.tracking_number, o.close_reason
+               o.delivery_state, o.carrier, o.tracking_number, o.close_reason, o.member_id,
+               o.returnable_until
              order by o.order_id desc",
             &[&member, &page.below.unwrap_or(Uuid::max()), &page.limit()],
         )
@@ -236,7 +268,12 @@ pub(crate) async fn order(
     let row = reader
         .query_opt(
             "select o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
-               o.delivery_state, o.carrier, o.tracking_number, o.close_reason,
+               o.delivery_state, o.carrier, o.tracking_number, o.close_reason, o.member_id,
+               o.returnable_until, (select clock_now()) as now,
+               (select array_agg(p.body order by p.version) from part_event p
+                where p.order_id = o.order_id) as parts,
+               (select array_agg(p.at order by p.version) from part_event p
+                where p.order_id = o.order_id) as part_times,
                (select a.body from address_view a where a.order_id = o.order_id) as address,
                (select array_agg(r.body order by r.refund_id) from refund_view r
                 where r.order_id = o.order_id) as refunds,

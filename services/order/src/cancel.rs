@@ -71,13 +71,26 @@ impl Cancel {
         // Payment judges it.
         let account = incoming.message.refund_account.as_ref().map(Message::encode_to_vec);
         let actor = incoming.member()?;
+        let wish = |order: &Order| {
+            let by_shop =
+                (order.member.0 != actor).then(|| ByShop { actor, note: note.to_owned() });
+            Wish { by_shop, refund_account: account.clone() }
+        };
+        self.wish(&incoming, order, wish).await
+    }
+
+    /// Cancels an order, as a request wishes that may touch it.
+    pub(crate) async fn wish<T: Message>(
+        &self,
+        incoming: &Incoming<T>,
+        order: OrderId,
+        wish: impl Fn(&Order) -> Wish,
+    ) -> Result<Reply<pb::Order>, Error> {
         let begin = async |tx: &mut Tx| {
             let (number, stored) =
                 store::update(tx, order, incoming.scope.owner(), |stored, order| {
                     incoming.check_etag(&wire::etag(stored))?;
-                    let by_shop =
-                        (order.member.0 != actor).then(|| ByShop { actor, note: note.to_owned() });
-                    let wish = Wish { by_shop, refund_account: account.clone() };
+                    let wish = wish(order);
                     Ok((order.begin_cancel(wish)?, Vec::new()))
                 })
                 .await?;

@@ -7,6 +7,8 @@
 
 pub(crate) mod checkout;
 mod ending;
+pub(crate) mod parts;
+pub(crate) mod pieces;
 mod refusal;
 
 use std::ops::RangeInclusive;
@@ -17,7 +19,10 @@ use base::{
     input::{self, Text},
 };
 
-use self::checkout::{Checkout, Won};
+use self::{
+    checkout::{Checkout, Won},
+    parts::Parts,
+};
 pub(crate) use self::{ending::CloseReason, refusal::Refusal};
 
 base::id!(
@@ -227,6 +232,8 @@ pub(crate) struct Order {
     pub(crate) wish: Wish,
     /// The last milestone that others were told of.
     pub(crate) told: State,
+    /// What has been taken back of it.
+    pub(crate) parts: Parts,
 }
 
 /// Milestones that were passed, the first first.
@@ -333,6 +340,9 @@ impl Order {
                 if wish.by_shop.is_none() && self.facts.dispatched {
                     return Err(Refusal::Dispatched);
                 }
+                if self.parts.under_way.is_some() {
+                    return Err(Refusal::PartUnderWay);
+                }
                 // What the shop wants counts, whoever else wants it too.
                 if wish.by_shop.is_some() || self.wish.by_shop.is_none() {
                     self.wish = wish;
@@ -386,6 +396,8 @@ impl Order {
     fn pass(&mut self) -> Milestones {
         let now = self.state();
         let passed = match now {
+            // Milestones say what is left of the order: that is not known yet.
+            _ if self.parts.under_way.is_some() => Vec::new(),
             State::Pending | State::Aborting | State::Cancelling => Vec::new(),
             State::Cancelled(_) if now == self.told => Vec::new(),
             State::Cancelled(_) => vec![now],

@@ -19,6 +19,7 @@ fn order() -> Order {
         facts: Facts::default(),
         wish: Wish::default(),
         told: State::Placed,
+        parts: Parts::default(),
     }
 }
 

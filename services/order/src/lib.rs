@@ -15,6 +15,8 @@
 //! - **Address**: where the goods go; delivery and My Page keep it. See `address`.
 //! - **Dispatch**: a carrier gets the goods, and the member cannot cancel any more; what comes first counts.
 //! - **Closing by itself**: some time after the delivery, when the member does not. See `closing`.
+//! - **Part**: pieces of an order that are taken back while the rest goes on: lines that are cancelled, or a
+//!   **return** that the member asks for and the shop accepts or rejects. See `parts`.
 //! - **Catalogue**: a copy of what product sells, for prices.
 
 mod address;
@@ -25,7 +27,9 @@ mod closing;
 mod depositor;
 mod domain;
 mod metrics;
+mod parts;
 mod policy;
+mod returns;
 mod service;
 mod store;
 mod wire;
@@ -34,7 +38,10 @@ mod worker;
 use std::time::Duration;
 
 use base::Error;
-use contracts::order::v1::{OrderEvent, order_service_server::OrderServiceServer};
+use contracts::order::v1::{
+    OrderEvent, order_service_server::OrderServiceServer,
+    return_service_server::ReturnServiceServer,
+};
 use serde::Deserialize;
 use server::{Service, ServiceBuilder};
 
@@ -45,6 +52,7 @@ use self::{
     checkout::{Checkouts, Peers},
     closing::Terms,
     depositor::Depositors,
+    parts::Takings,
 };
 
 /// The order service.
@@ -57,7 +65,8 @@ pub const SERVICE: Service = Service {
         "V4__open_orders",
         "V5__off_sale",
         "V6__deliveries",
-        "V7__checkout"
+        "V7__checkout",
+        "V8__parts"
     ],
     build,
 };
@@ -93,8 +102,11 @@ fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let (coupon, mileage) = (builder.peer("coupon")?, builder.peer("mileage")?);
     let peers = Peers { coupon, mileage, payment: payment.clone(), deadline };
     let checkouts = Checkouts::new(database.clone(), peers.clone());
+    let takings = Takings::new(&database, &payment, deadline, cancel.clone());
+    let behind = Cancel::new(builder.background(), payment.clone(), deadline);
     let worker = worker::Worker {
-        cancel: Cancel::new(builder.background(), payment.clone(), deadline),
+        takings: Takings::new(&builder.background(), &payment, deadline, behind.clone()),
+        cancel: behind,
         checkouts: Checkouts::new(builder.background(), peers),
         depositors: Depositors { database: builder.background(), payment, deadline },
         declarations: Declarations {
@@ -105,9 +117,11 @@ fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
         },
     };
     let addresses = Addresses { member: builder.peer("member")?, deadline };
-    let orders = service::Orders { database, catalogue, addresses, cancel, checkouts };
+    let returns = returns::Returns { database: database.clone(), takings: takings.clone() };
+    let orders = service::Orders { database, catalogue, addresses, cancel, checkouts, takings };
     builder
         .serve(OrderServiceServer::new(orders))
+        .serve(ReturnServiceServer::new(returns))
         .publish::<OrderEvent>()
         .measure(metrics::measure)
         .work(worker)

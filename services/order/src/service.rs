@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, mem};
 
 use base::{Error, Money, error::Violation, input};
 use contracts::order::v1::{
-    self as pb, AskWithdrawalRequest, AskWithdrawalResponse, CancelOrderRequest,
-    ConfirmReceiptRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse,
-    PlaceOrderRequest, RecordDispatchRequest, RecordDispatchResponse,
+    self as pb, AskWithdrawalRequest, AskWithdrawalResponse, CancelLinesRequest,
+    CancelOrderRequest, ConfirmReceiptRequest, GetOrderRequest, ListOrdersRequest,
+    ListOrdersResponse, PlaceOrderRequest, RecordDispatchRequest, RecordDispatchResponse,
     order_service_server::OrderService,
 };
 use pg::{Database, Tx, idempotency};
@@ -23,7 +23,9 @@ use crate::{
         self, CARD_TOKEN, DEPOSITOR, Facts, LINES, Line, MemberId, Method, Order, OrderId, Pending,
         ProductId, QUANTITY, Refusal, TOTAL, Wish,
         checkout::{Checkout, POINTS},
+        parts::Parts,
     },
+    parts::Takings,
     store::{self, Offer},
     wire,
 };
@@ -35,6 +37,7 @@ pub(crate) struct Orders {
     pub(crate) addresses: Addresses,
     pub(crate) cancel: Cancel,
     pub(crate) checkouts: Checkouts,
+    pub(crate) takings: Takings,
 }
 
 impl Orders {
@@ -57,7 +60,7 @@ impl Orders {
         let expected = expected
             .map(|parts| Money::parse_within("expectedTotal", Some(parts), &TOTAL))
             .transpose()?;
-        let wanted = wanted(&message.lines)?;
+        let wanted = wanted(message.lines.iter().map(|it| (it.product_id.as_str(), it.quantity)))?;
         let checkout = checkout(message)?;
         if store::has_withdrawn(&mut self.database.read().await?, member).await? {
             return Err(Refusal::MemberWithdrawn.into());
@@ -77,7 +80,8 @@ impl Orders {
         let facts = Facts { pending, ..Facts::default() };
         let id = OrderId(base::id::new());
         let (told, wish) = (facts.state(), Wish::default());
-        Ok(Order { id, member, method, lines, total, checkout, payment: None, facts, wish, told })
+        let (payment, parts) = (None, Parts::default());
+        Ok(Order { id, member, method, lines, total, checkout, payment, facts, wish, told, parts })
     }
 }
 
@@ -157,6 +161,15 @@ impl OrderService for Orders {
         Ok(to_the_end(async move { cancel.run(incoming).await }).await?.into())
     }
 
+    async fn cancel_lines(
+        &self,
+        request: Request<CancelLinesRequest>,
+    ) -> Result<Response<pb::Order>, Status> {
+        let incoming = Incoming::scoped(request)?;
+        let takings = self.takings.clone();
+        Ok(to_the_end(async move { takings.cancel_lines(incoming).await }).await?.into())
+    }
+
     async fn ask_withdrawal(
         &self,
         request: Request<AskWithdrawalRequest>,
@@ -234,16 +247,18 @@ fn checkout(message: &PlaceOrderRequest) -> Result<Checkout, Error> {
 }
 
 /// A product, how many of it, and the line that named it first.
-type Wanted = (ProductId, i32, usize);
+pub(crate) type Wanted = (ProductId, i32, usize);
 
 /// Reads the lines; those of one product are merged.
-fn wanted(lines: &[pb::place_order_request::Line]) -> Result<Vec<Wanted>, Error> {
+pub(crate) fn wanted<'a>(
+    lines: impl ExactSizeIterator<Item = (&'a str, i32)>,
+) -> Result<Vec<Wanted>, Error> {
     input::count("lines", lines.len(), &LINES)?;
     let mut wanted: Vec<Wanted> = Vec::new();
-    for (index, line) in lines.iter().enumerate() {
-        let product = ProductId::parse(&format!("lines[{index}].productId"), &line.product_id)?;
+    for (index, (product, quantity)) in lines.enumerate() {
+        let product = ProductId::parse(&format!("lines[{index}].productId"), product)?;
         let field = format!("lines[{index}].quantity");
-        let quantity = input::number(&field, line.quantity, &QUANTITY)?;
+        let quantity = input::number(&field, quantity, &QUANTITY)?;
         match wanted.iter_mut().find(|(known, ..)| *known == product) {
             Some((_, sum, _)) => *sum = domain::more_of(&field, *sum, quantity)?,
             None => wanted.push((product, quantity, index)),

@@ -1,14 +1,17 @@
 //! All the SQL of orders.
 
 mod catalogue;
+pub(crate) mod parts;
 
 use std::{collections::BTreeMap, time::SystemTime};
 
 use base::{Error, Money, error::not_found, id::Uuid, page::Page};
+use contracts::order::v1::order_event::Event;
 use eventlog::{
     Draft,
     facts::{Aggregate, Learned},
 };
+
 use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
@@ -29,7 +32,9 @@ macro_rules! select_orders {
            coupon_shares, points_shares, wallet_shares, product_ids, display_names, quantities,
            unit_prices_minor, pending, place_attempts, deposit_requested, paid, stock_decreased, delivery_started,
            dispatched, delivered, receipt_confirmed, close_reason, cancel_attempts, cancel_reason, cancel_actor, cancel_note,
-           refund_account, payment_id, told, version, event_version, create_time
+           refund_account, payment_id, told, version, event_version, create_time,
+           cancelled_quantities, returned_quantities, open_quantities, part_id, part_attempts, arrived_at,
+           (select clock_now()) as now
          from orders"
     };
 }
@@ -41,6 +46,8 @@ pub(crate) struct Stored {
     pub(crate) version: i64,
     event_version: i64,
     pub(crate) create_time: SystemTime,
+    /// What time it was when it was read, by the service's clock.
+    pub(crate) now: SystemTime,
 }
 
 impl Stored {
@@ -72,28 +79,35 @@ impl Stored {
             facts,
             wish: wish(row),
             told: wire::stored_told(row.get("told"), cancelled)?,
+            parts: parts::of_order(row),
         };
         Ok(Self {
             order,
             version: row.get("version"),
             event_version: row.get("event_version"),
             create_time: row.get("create_time"),
+            now: row.get("now"),
         })
     }
 
-    /// The events of these milestones, numbered on; they are counted with them.
-    fn tell(&mut self, tx: &mut Tx, milestones: &Milestones) -> Vec<Draft> {
+    /// These events and those of these milestones, numbered on; milestones are counted with them.
+    fn tell(&mut self, tx: &mut Tx, events: Vec<Event>, milestones: &Milestones) -> Vec<Draft> {
+        let Order { facts, parts, .. } = &mut self.order;
+        if facts.delivered || facts.closed.is_some() {
+            parts.arrived.get_or_insert(self.now);
+        }
         for state in milestones.iter().copied() {
             let (order, created) = (self.order.clone(), self.create_time);
             tx.once_committed(move || metrics::reached(&order, state, created));
         }
-        let tell = |milestone: &State| {
+        let passed = milestones.iter().filter_map(|milestone| wire::event(&self.order, *milestone));
+        let events: Vec<Event> = events.into_iter().chain(passed).collect();
+        let id = self.order.id.0;
+        let number = |event| {
             self.event_version += 1;
-            let event = wire::event(&self.order, *milestone)?;
-            let id = self.order.id.0;
-            Some(Draft::of(event, id, self.event_version, id))
+            Draft::of(event, id, self.event_version, id)
         };
-        milestones.iter().filter_map(tell).collect()
+        events.into_iter().map(number).collect()
     }
 }
 
@@ -156,7 +170,7 @@ pub(crate) async fn insert(tx: &mut Tx, order: Order) -> Result<Stored, Error> {
                display_names, quantities, unit_prices_minor, pending, state, told, version,
                event_version)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 1, $12)
-             on conflict (id) do nothing returning create_time",
+             on conflict (id) do nothing returning create_time, clock_now()",
             &[
                 &order.id.0,
                 &order.member.0,
@@ -177,13 +191,13 @@ pub(crate) async fn insert(tx: &mut Tx, order: Order) -> Result<Stored, Error> {
         let ((), stored) = update(tx, order.id, None, |_, _| Ok(((), Vec::new()))).await?;
         return Ok(stored);
     };
-    let create_time = row.get(0);
-    let mut stored = Stored { order, version: 1, event_version: 0, create_time };
+    let (create_time, now) = (row.get(0), row.get(1));
+    let mut stored = Stored { order, version: 1, event_version: 0, create_time, now };
     if stored.order.checkout != Checkout::default() {
         save_checkout(tx, &stored.order).await?;
     }
     if event_version == 1 {
-        let drafts = stored.tell(tx, &vec![State::Placed]);
+        let drafts = stored.tell(tx, Vec::new(), &vec![State::Placed]);
         eventlog::append(tx, &drafts).await?;
     }
     Ok(stored)
@@ -210,6 +224,19 @@ pub(crate) async fn update<T>(
     owner: Option<Uuid>,
     change: impl FnOnce(&Stored, &mut Order) -> Result<(T, Milestones), Error>,
 ) -> Result<(T, Stored), Error> {
+    let change = |stored: &Stored, order: &mut Order| {
+        change(stored, order).map(|(answer, milestones)| (answer, Vec::new(), milestones))
+    };
+    update_telling(tx, id, owner, change).await
+}
+
+/// The same, where more is told than milestones: events that come before them.
+pub(crate) async fn update_telling<T>(
+    tx: &mut Tx,
+    id: OrderId,
+    owner: Option<Uuid>,
+    change: impl FnOnce(&Stored, &mut Order) -> Result<(T, Vec<Event>, Milestones), Error>,
+) -> Result<(T, Stored), Error> {
     let row = tx
         .query_opt(
             concat!(
@@ -221,18 +248,23 @@ pub(crate) async fn update<T>(
         .await?;
     let mut stored = Stored::from_row(&row.ok_or_else(not_found)?)?;
     let mut order = stored.order.clone();
-    let (answer, milestones) = change(&stored, &mut order)?;
-    let changed = order.facts != stored.order.facts || order.payment != stored.order.payment;
+    let (answer, events, milestones) = change(&stored, &mut order)?;
+    let was = &stored.order;
+    let (facts, payment) = (order.facts != was.facts, order.payment != was.payment);
+    let parts = order.parts != was.parts;
     if order.wish != stored.order.wish {
         save_wish(tx, &order).await?;
     }
     if order.checkout != stored.order.checkout {
         save_checkout(tx, &order).await?;
     }
+    if parts {
+        parts::save_taken(tx, &order).await?;
+    }
     stored.order = order;
-    if changed {
+    if facts || payment || parts || !events.is_empty() {
         stored.version += 1;
-        let drafts = stored.tell(tx, &milestones);
+        let drafts = stored.tell(tx, events, &milestones);
         Stored::save(tx, &[&stored]).await?;
         eventlog::append(tx, &drafts).await?;
     }
@@ -307,7 +339,7 @@ impl Aggregate for Stored {
     fn learn(&mut self, tx: &mut Tx, fact: &Fact) -> Option<Vec<Draft>> {
         let milestones = self.order.learn(*fact);
         self.version += 1;
-        Some(self.tell(tx, &milestones))
+        Some(self.tell(tx, Vec::new(), &milestones))
     }
 
     async fn save(tx: &mut Tx, orders: &[&Self]) -> Result<(), Error> {
@@ -325,13 +357,14 @@ impl Aggregate for Stored {
                receipt_confirmed = n.close_reason is not null, close_reason = n.close_reason,
                cancel_attempts = n.cancel_attempts,
                cancel_reason = n.cancel_reason, payment_id = n.payment_id, state = n.state,
-               told = n.told, version = n.version, event_version = n.event_version
+               told = n.told, version = n.version, event_version = n.event_version,
+               arrived_at = n.arrived_at
              from unnest($1::uuid[], $2::bool[], $3::bool[], $4::bool[], $5::bool[], $6::text[],
                $7::int[], $8::text[], $9::uuid[], $10::text[], $11::text[], $12::bigint[],
-               $13::bigint[], $14::text[], $15::int[], $16::bool[], $17::bool[])
+               $13::bigint[], $14::text[], $15::int[], $16::bool[], $17::bool[], $18::timestamptz[])
                as n(id, deposit_requested, paid, stock_decreased, delivery_started,
                  close_reason, cancel_attempts, cancel_reason, payment_id, state, told, version,
-                 event_version, pending, place_attempts, dispatched, delivered)
+                 event_version, pending, place_attempts, dispatched, delivered, arrived_at)
              where orders.id = n.id",
             &[
                 &column(orders, |s| s.order.id.0),
@@ -351,10 +384,11 @@ impl Aggregate for Stored {
                 &column(orders, |s| s.order.facts.place_attempts),
                 &facts(orders, |f| f.dispatched),
                 &facts(orders, |f| f.delivered),
+                &column(orders, |s| s.order.parts.arrived),
             ],
         )
         .await?;
-        Ok(())
+        parts::void(tx, orders).await
     }
 
     /// Others may speak of orders that were never placed here: a restored backup's, say.

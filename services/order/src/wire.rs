@@ -1,6 +1,8 @@
 //! How an order looks elsewhere: on the wire, in events, and in the database, where states, methods and
 //! reasons have their names from the contract.
 
+pub(crate) mod part;
+
 use std::iter;
 
 use base::{Error, Money};
@@ -13,6 +15,7 @@ use crate::{
     domain::{
         ByShop, CancelReason, CloseReason, Line, Method, Order, State,
         checkout::{Share, Won},
+        parts::Taken,
     },
     store::Stored,
 };
@@ -25,6 +28,7 @@ pub(crate) fn order(stored: &Stored) -> pb::Order {
         State::Cancelled(reason) => reason.name(),
         _ => "CANCEL_REASON_UNSPECIFIED",
     };
+    let actions = order.actions(stored.now).into_iter();
     pb::Order {
         id: order.id.to_string(),
         member_id: order.member.to_string(),
@@ -43,8 +47,8 @@ pub(crate) fn order(stored: &Stored) -> pb::Order {
         wallet_used: Some(won(order.checkout.wallet)),
         payable: Some(order.checkout.payable(order.total).to_wire().into()),
         close_reason: close_reason(order, state).into(),
-        allowed_actions: Vec::new(),
-        returnable_until: None,
+        allowed_actions: actions.map(|it| part::action(it).into()).collect(),
+        returnable_until: order.returnable_until().map(Into::into),
     }
 }
 
@@ -64,7 +68,8 @@ fn close_reason(order: &Order, state: State) -> pb::order::CloseReason {
     }
 }
 
-fn won(won: Won) -> contracts::Money {
+/// An amount on the wire.
+pub(crate) fn won(won: Won) -> contracts::Money {
     Money::krw(won).to_wire().into()
 }
 
@@ -106,19 +111,21 @@ pub(crate) fn event(order: &Order, milestone: State) -> Option<Event> {
         State::Paid => Event::OrderPaid(OrderPaid {
             order_id,
             member_id,
-            lines: told_lines(order),
+            lines: kept_lines(order),
             payment_id: order.payment.map(|id| id.to_string()).unwrap_or_default(),
         }),
         State::Prepared => {
-            Event::OrderPrepared(OrderPrepared { order_id, member_id, lines: told_lines(order) })
+            Event::OrderPrepared(OrderPrepared { order_id, member_id, lines: kept_lines(order) })
         }
         State::Delivering => Event::OrderDelivering(OrderDelivering { order_id, member_id }),
         State::Delivered => {
-            Event::OrderDelivered(OrderDelivered { order_id, member_id, returnable_until: None })
+            let returnable_until = order.returnable_until().map(Into::into);
+            Event::OrderDelivered(OrderDelivered { order_id, member_id, returnable_until })
         }
         State::Closed => {
             let reason = close_reason(order, milestone).into();
-            Event::OrderClosed(OrderClosed { order_id, member_id, reason, returnable_until: None })
+            let returnable_until = order.returnable_until().map(Into::into);
+            Event::OrderClosed(OrderClosed { order_id, member_id, reason, returnable_until })
         }
         State::Pending | State::Aborting | State::Cancelling => return None,
         State::Cancelled(reason) => Event::OrderCancelled(OrderCancelled {
@@ -147,17 +154,29 @@ fn told_lines(order: &Order) -> Vec<pb::OrderLine> {
     shared_lines(order)
 }
 
-/// Lines with what each bears.
+/// What is left of the lines, in events: so many pieces are to be taken from the stock, and delivered.
+fn kept_lines(order: &Order) -> Vec<pb::OrderLine> {
+    let lines = told_lines(order);
+    let kept = order.kept().filter_map(|(line, quantity)| {
+        let line = lines.get(line)?.clone();
+        Some(pb::OrderLine { quantity, ..line })
+    });
+    kept.collect()
+}
+
+/// Lines with what each bears, and what has been taken back of it.
 fn shared_lines(order: &Order) -> Vec<pb::OrderLine> {
     let shares = order.checkout.shares.iter().copied().chain(iter::repeat(Share::default()));
-    let shared = |(of, share): (&Line, Share)| pb::OrderLine {
+    let shared = |((of, taken), share): ((&Line, Taken), Share)| pb::OrderLine {
         coupon_share: Some(won(share.coupon)),
         points_share: Some(won(share.points)),
         wallet_share: Some(won(share.wallet)),
         payable_share: Some(won(share.payable(of))),
+        cancelled_quantity: taken.cancelled,
+        returned_quantity: taken.returned,
         ..line(of)
     };
-    order.lines.iter().zip(shares).map(shared).collect()
+    order.taken().zip(shares).map(shared).collect()
 }
 
 fn line(line: &Line) -> pb::OrderLine {

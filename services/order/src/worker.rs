@@ -14,10 +14,12 @@ use crate::{
     closing,
     depositor::{self, Depositors},
     domain::{CloseReason, OrderId},
+    parts::{Cancellation, Return, Taking as _, Takings},
 };
 
 pub(crate) struct Worker {
     pub(crate) cancel: Cancel,
+    pub(crate) takings: Takings,
     pub(crate) checkouts: Checkouts,
     pub(crate) depositors: Depositors,
     pub(crate) declarations: Declarations,
@@ -28,6 +30,8 @@ impl Handler for Worker {
         let order = OrderId(task.key);
         match task.kind.as_str() {
             cancel::Call::TASK => self.cancel.resume(order).await?,
+            Cancellation::TASK => self.takings.resume_cancellation(order).await?,
+            Return::TASK => self.takings.resume_return(order).await?,
             checkout::Call::TASK => self.checkouts.abort(order).await?,
             depositor::TASK => self.depositors.tell(task).await?,
             address::TASK => self.declarations.tell(task).await?,

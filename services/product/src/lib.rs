@@ -18,7 +18,13 @@ use server::{Service, ServiceBuilder};
 /// The product service.
 pub const SERVICE: Service = Service {
     name: "product",
-    migrations: pg::migrations!["V1__products", "V2__limits", "V3__hot_stock", "V4__off_sale"],
+    migrations: pg::migrations![
+        "V1__products",
+        "V2__limits",
+        "V3__hot_stock",
+        "V4__off_sale",
+        "V5__parts"
+    ],
     build,
 };
 

@@ -221,6 +221,8 @@ pub(crate) struct Learned {
 #[derive(Clone, Debug)]
 pub(crate) enum Fact {
     Paid(Vec<Line>),
+    /// Some of it goes back; the cancellation or return that says so.
+    TakenBack(Uuid, Vec<Line>),
     Cancelled,
 }
 
@@ -250,9 +252,10 @@ pub(crate) async fn learn(
         let Some(locked) = allocations.get_mut(&learned.order) else { continue };
         let outcome = match &learned.fact {
             Fact::Paid(lines) => locked.allocation.paid(lines.clone(), &mut shelf),
+            Fact::TakenBack(_, lines) => locked.allocation.taken_back(lines, &mut shelf),
             Fact::Cancelled => locked.allocation.cancelled(&mut shelf),
         };
-        moves.add(learned.order, &outcome);
+        moves.add(learned, &outcome);
         if let Some(event) = told(learned.order, locked.member, outcome) {
             locked.version += 1;
             let draft = draft(learned.order.0, locked.version, event);
@@ -309,7 +312,8 @@ async fn lock_shelf(
 ) -> Result<Shelf, Error> {
     let wanted = facts.iter().flat_map(|learned| match &learned.fact {
         Fact::Paid(lines) => lines.as_slice(),
-        Fact::Cancelled => &[],
+        // It goes back to where it was taken from.
+        Fact::TakenBack(..) | Fact::Cancelled => &[],
     });
     let taken = allocations.values().flat_map(|locked| &locked.allocation.lines);
     let products: Vec<Uuid> = wanted.chain(taken).map(|line| line.product.0).collect();
@@ -363,8 +367,8 @@ async fn save(
            update product set stock = least(n.stock, 2147483647)::int,
              surplus = greatest(n.stock - 2147483647, 0)
            from unnest($7::uuid[], $8::bigint[]) as n (id, stock) where product.id = n.id)
-         insert into stock_movement (product_id, kind, quantity, order_id)
-         select * from unnest($9::uuid[], $10::text[], $11::int[], $12::uuid[])",
+         insert into stock_movement (product_id, kind, quantity, order_id, part_id)
+         select * from unnest($9::uuid[], $10::text[], $11::int[], $12::uuid[], $13::uuid[])",
         &[
             &orders,
             &states,
@@ -378,6 +382,7 @@ async fn save(
             &moves.kinds,
             &moves.quantities,
             &moves.orders,
+            &moves.parts,
         ],
     )
     .await?;
@@ -391,12 +396,14 @@ struct Moves {
     kinds: Vec<&'static str>,
     quantities: Vec<i32>,
     orders: Vec<Uuid>,
+    parts: Vec<Option<Uuid>>,
 }
 
 impl Moves {
-    fn add(&mut self, order: OrderId, outcome: &Outcome) {
+    fn add(&mut self, learned: &Learned, outcome: &Outcome) {
         let (kind, sign, lines) = match outcome {
             Outcome::Decreased(lines) => ("DECREASED", -1, lines),
+            Outcome::TakenBack(lines) => ("TAKEN_BACK", 1, lines),
             Outcome::Restored(lines) => ("RESTORED", 1, lines),
             Outcome::Short { .. } | Outcome::Quiet => return,
         };
@@ -404,7 +411,11 @@ impl Moves {
             self.products.push(line.product.0);
             self.kinds.push(kind);
             self.quantities.push(sign * line.quantity.get());
-            self.orders.push(order.0);
+            self.orders.push(learned.order.0);
+            self.parts.push(match learned.fact {
+                Fact::TakenBack(part, _) => Some(part),
+                Fact::Paid(_) | Fact::Cancelled => None,
+            });
         }
     }
 }
@@ -421,7 +432,7 @@ fn told(order: OrderId, member: MemberId, outcome: Outcome) -> Option<Event> {
             let missing = wire(&missing);
             Some(Event::StockShort(StockShort { order_id, member_id, missing }))
         }
-        Outcome::Restored(lines) => {
+        Outcome::TakenBack(lines) | Outcome::Restored(lines) => {
             let lines = wire(&lines);
             Some(Event::StockRestored(StockRestored { order_id, member_id, lines }))
         }

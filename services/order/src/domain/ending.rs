@@ -25,6 +25,8 @@ impl Order {
         match self.state() {
             State::Cancelled(_) => Err(Refusal::Cancelled),
             _ if self.facts.dispatched => Ok(Vec::new()),
+            // Some of the goods may not be on their way.
+            _ if self.parts.under_way.is_some() => Err(Refusal::Cancelling),
             // Delivery may be ahead: that it has started is still to be heard of.
             State::Prepared | State::Delivering | State::Delivered => {
                 Ok(self.learn(Fact::Dispatched))
@@ -40,11 +42,17 @@ impl Order {
     }
 
     /// The time for closing it is up, counted from the start of its delivery, or from its arrival.
-    /// `None`: not yet, since it is being cancelled, or has still to hear that it is on its way.
+    /// `None`: not yet, since some of it is taken back or it is being cancelled, or has still to hear that it
+    /// is on its way.
     pub(crate) fn close_by_itself(&mut self, reason: CloseReason) -> Option<Milestones> {
         let due = match (self.state(), reason) {
             (State::Delivering, CloseReason::DaysAfterStart)
-            | (State::Delivered, CloseReason::DaysAfterDelivery) => true,
+            | (State::Delivered, CloseReason::DaysAfterDelivery) => {
+                if self.parts.is_open() {
+                    return None;
+                }
+                true
+            }
             // It is counted from something else by now, or has ended.
             (State::Delivering | State::Delivered | State::Closed | State::Cancelled(_), _) => {
                 false

@@ -27,6 +27,22 @@ pub(crate) enum Refusal {
     OpenOrders,
     #[error("the membership has ended")]
     MemberWithdrawn,
+    #[error("payment has not answered yet; try again in a moment")]
+    PaymentPending,
+    #[error("the deposit is confirmed: only the shop can cancel it")]
+    DepositConfirmed,
+    #[error("another cancellation or return of this order is under way; try again in a moment")]
+    PartUnderWay,
+    #[error("so many are not left to be taken back: {left} are")]
+    LinesTaken { left: i32 },
+    #[error("the goods have not arrived yet")]
+    NotDelivered,
+    #[error("the time to ask for a return is over")]
+    ReturnPeriodOver,
+    #[error("the return is accepted")]
+    ReturnAccepted,
+    #[error("the return is rejected")]
+    ReturnRejected,
 }
 
 impl Refuse for Refusal {
@@ -34,6 +50,7 @@ impl Refuse for Refusal {
         match self {
             Self::MemberWithdrawn => Kind::Unauthenticated,
             Self::NotPlaced => Kind::NotFound,
+            Self::PartUnderWay => Kind::Unavailable,
             Self::Closed
             | Self::Dispatched
             | Self::Cancelled
@@ -41,7 +58,14 @@ impl Refuse for Refusal {
             | Self::NotDelivering
             | Self::OpenOrders
             | Self::NotOnSale
-            | Self::PriceChanged => Kind::Conflict,
+            | Self::PriceChanged
+            | Self::PaymentPending
+            | Self::DepositConfirmed
+            | Self::LinesTaken { .. }
+            | Self::NotDelivered
+            | Self::ReturnPeriodOver
+            | Self::ReturnAccepted
+            | Self::ReturnRejected => Kind::Conflict,
         }
     }
 
@@ -57,6 +81,14 @@ impl Refuse for Refusal {
             Self::OpenOrders => "OPEN_ORDERS",
             Self::NotOnSale => "NOT_ON_SALE",
             Self::MemberWithdrawn => "MEMBER_WITHDRAWN",
+            Self::PaymentPending => "PAYMENT_PENDING",
+            Self::DepositConfirmed => "DEPOSIT_CONFIRMED",
+            Self::PartUnderWay => "OUTCOME_PENDING",
+            Self::LinesTaken { .. } => "LINES_TAKEN",
+            Self::NotDelivered => "NOT_DELIVERED",
+            Self::ReturnPeriodOver => "RETURN_PERIOD_OVER",
+            Self::ReturnAccepted => "RETURN_ACCEPTED",
+            Self::ReturnRejected => "RETURN_REJECTED",
         }
     }
 }
