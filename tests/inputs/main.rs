@@ -113,6 +113,9 @@ fn turned_away(answer: &Result<Value, Status>) -> Option<String> {
             "orders under way",
             "there is a balance",
             "the wallet holds less",
+            // An order has fewer pieces, and cost less.
+            "are not left to be taken back",
+            "more than is left",
             // They have few points.
             "the balance is smaller",
         ]

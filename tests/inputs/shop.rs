@@ -19,7 +19,7 @@ use crate::{
     dynamic::Dynamic,
     methods::Rpc,
     people::{Member, Product, with_status, won},
-    sagas::Saga,
+    sagas::{Saga, arrive},
 };
 
 /// A stream that says nothing for so long was let through.
@@ -40,6 +40,8 @@ pub(crate) struct Shop {
     payment: String,
     delivery: String,
     product: Product,
+    /// Orders of theirs of many pieces: one is on its way, the other has arrived.
+    many: (String, String),
     /// A payout of theirs.
     payout: String,
     /// What was set going, to be seen to its end.
@@ -78,6 +80,12 @@ impl Shop {
         let payout = member.rest.post(&path, body).await.expect("an answer");
         let payout = with_status(200, payout).text("id");
         let sagas = Vec::new();
+        let many = (
+            member.buys(std::slice::from_ref(&product.id), 200).await,
+            member.buys(std::slice::from_ref(&product.id), 200).await,
+        );
+        member.eventually_sees(&many.0, "DELIVERING").await;
+        arrive(&deployment, &member, &seller, &many.1).await;
         Self {
             deployment,
             channels,
@@ -90,6 +98,7 @@ impl Shop {
             payment,
             delivery,
             product,
+            many,
             payout,
             sagas,
         }
@@ -177,6 +186,45 @@ impl Shop {
                     request["memberId"] = json!(member);
                 }
                 if field.starts_with("refundAccount") {
+                    request["refundAccount"] = account();
+                }
+                request
+            }
+            "CancelLines" | "RequestReturn" => {
+                let order = if call == "CancelLines" { &self.many.0 } else { &self.many.1 };
+                let mut request = json!({
+                    "orderId": order, "reason": "a test",
+                    "lines": [{ "productId": self.product.id, "quantity": 1 }],
+                });
+                if field.starts_with("refundAccount") {
+                    request["refundAccount"] = account();
+                }
+                request
+            }
+            "RefundPart" => {
+                let mut request = json!({
+                    "orderId": self.many.0, "memberId": member, "partId": uuid::Uuid::now_v7(),
+                    "amount": won(1), "lines": [{ "productId": self.product.id, "quantity": 1 }],
+                });
+                let part = field.split('.').next().unwrap_or_default();
+                match part {
+                    "refundAccount" => request[part] = account(),
+                    "walletAmount" => request[part] = won(0),
+                    _ => {}
+                }
+                request
+            }
+            "ListOrderReturns" => json!({ "orderId": self.many.1 }),
+            "AcceptReturn" | "RejectReturn" => {
+                let path = format!("/v1/orders/{}/returns", self.many.1);
+                let body = json!({
+                    "reason": "a test", "lines": [{ "productId": self.product.id, "quantity": 1 }],
+                });
+                let asked = self.member.rest.post(&path, body).await.expect("an answer");
+                let mut request = json!({ "returnId": with_status(201, asked).text("id") });
+                if call == "RejectReturn" {
+                    request["reason"] = json!("a test");
+                } else if field.starts_with("refundAccount") {
                     request["refundAccount"] = account();
                 }
                 request
@@ -269,7 +317,9 @@ impl Shop {
             "ReportParcel" => json!({ "carrier": "CJ", "notice": {} }),
             "ListProducts" | "ListOrders" | "ListPayments" | "ListDeliveries"
             | "ListNotifications" | "ListPayouts" | "ListDeposits" | "ListAuditEntries"
-            | "ParkedEvents.List" | "ListLogLosses" | "ListCouponPolicies" => json!({}),
+            | "ListReturns" | "ParkedEvents.List" | "ListLogLosses" | "ListCouponPolicies" => {
+                json!({})
+            }
             _ => json!({ "memberId": member }),
         }
     }

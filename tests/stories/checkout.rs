@@ -16,15 +16,15 @@ use crate::{
 const PRICE: i64 = 1_000;
 
 /// A deployment with something on sale, and a member with a welcome coupon of 3,000 won and 1,000 points.
-struct Shop {
-    deployment: Deployment,
-    product: Product,
-    member: Member,
-    coupon: String,
+pub(crate) struct Shop {
+    pub(crate) deployment: Deployment,
+    pub(crate) product: Product,
+    pub(crate) member: Member,
+    pub(crate) coupon: String,
 }
 
 impl Shop {
-    async fn open(story: &str, balance: i64) -> Self {
+    pub(crate) async fn open(story: &str, balance: i64) -> Self {
         let deployment = Deployment::open(story).await;
         let product = deployment.product(PRICE, 10_000).await;
         let member = deployment.member(balance).await;
@@ -39,11 +39,11 @@ impl Shop {
     }
 
     /// Places an order of ten, 10,000 won, with what it is paid with.
-    async fn order(&self, paid: Value) -> Answer {
+    pub(crate) async fn order(&self, paid: Value) -> Answer {
         self.member.place(&self.product, 10, paid).await
     }
 
-    async fn eventually_holds(&self, coupon: &str, points: i64) {
+    pub(crate) async fn eventually_holds(&self, coupon: &str, points: i64) {
         let path = format!("/v1/members/{}/coupons", self.member.id);
         eventually(&format!("the coupon {coupon} and {points} points"), async || {
             let coupons = states(&self.member.get(&path).await, "coupons");
@@ -61,7 +61,7 @@ impl Member {
     }
 
     /// State and amount of an order's payment, and its parts.
-    async fn payment(&self, order: &str) -> (String, i64, Vec<String>) {
+    pub(crate) async fn payment(&self, order: &str) -> (String, i64, Vec<String>) {
         let payments = self.get(&format!("/v1/payments?orderId={order}")).await;
         let payment = &payments.body["payments"][0];
         let parts = payment["parts"].as_array().cloned().unwrap_or_default();
@@ -73,7 +73,7 @@ impl Member {
     }
 }
 
-fn units(money: &Value) -> i64 {
+pub(crate) fn units(money: &Value) -> i64 {
     money["units"].as_str().and_then(|units| units.parse().ok()).unwrap_or_default()
 }
 

@@ -63,12 +63,12 @@ impl Member {
     }
 }
 
-async fn dispatch(seller: &Rest, delivery: &str, number: &str) -> Answer {
+pub(crate) async fn dispatch(seller: &Rest, delivery: &str, number: &str) -> Answer {
     let body = json!({ "carrier": "cj", "trackingNumber": number });
     seller.post(&format!("/v1/deliveries/{delivery}:dispatch"), body).await.expect("an answer")
 }
 
-async fn arrived(seller: &Rest, delivery: &str) -> Answer {
+pub(crate) async fn arrived(seller: &Rest, delivery: &str) -> Answer {
     let path = format!("/v1/deliveries/{delivery}:markDelivered");
     seller.post(&path, json!({})).await.expect("an answer")
 }

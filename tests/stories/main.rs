@@ -20,6 +20,7 @@ mod mall;
 mod mealkit;
 mod money;
 mod ops;
+mod parts;
 mod people;
 mod points;
 mod races;

@@ -7,6 +7,8 @@ mod card;
 mod checkout;
 #[path = "order/deliveries.rs"]
 mod deliveries;
+#[path = "order/parts.rs"]
+mod parts;
 
 use std::{
     collections::HashMap,
@@ -69,6 +71,16 @@ static CANCELLED: LazyLock<Mutex<Vec<String>>> = LazyLock::new(Mutex::default);
 /// Lets a charge of `tok_held`, or a cancellation, be answered.
 static HELD: Notify = Notify::const_new();
 
+/// What payment answers now.
+fn answer(order: &str) -> Answer {
+    let mut answers = ANSWERS.lock().expect("no panic");
+    match answers.get_mut(order) {
+        Some(script) if script.len() > 1 => script.remove(0),
+        Some(script) => script[0],
+        None => Answer::Cancelled,
+    }
+}
+
 struct Payments;
 
 #[tonic::async_trait]
@@ -78,14 +90,7 @@ impl PaymentService for Payments {
         request: Request<payment::CancelPaymentRequest>,
     ) -> Result<Response<payment::CancelPaymentResponse>, Status> {
         CANCELLED.lock().expect("no panic").push(request.get_ref().order_id.clone());
-        let answer = {
-            let mut answers = ANSWERS.lock().expect("no panic");
-            match answers.get_mut(&request.get_ref().order_id) {
-                Some(script) if script.len() > 1 => script.remove(0),
-                Some(script) => script[0],
-                None => Answer::Cancelled,
-            }
-        };
+        let answer = answer(&request.get_ref().order_id);
         if matches!(answer, Answer::Held) {
             HELD.notified().await;
         }
@@ -99,6 +104,13 @@ impl PaymentService for Payments {
             Answer::Silence => std::future::pending().await,
             Answer::Away => Err(Status::unimplemented("turned away")),
         }
+    }
+
+    async fn refund_part(
+        &self,
+        request: Request<payment::RefundPartRequest>,
+    ) -> Result<Response<payment::RefundPartResponse>, Status> {
+        parts::refund(answer(&request.get_ref().order_id), request.into_inner()).await
     }
 
     /// The card's token says what payment does.
@@ -231,6 +243,13 @@ impl Shop {
         });
         let payload = ProductEvent { frame: None, event: Some(decreased) }.encode_to_vec();
         self.publish("product", "StockDecreased", id, payload).await;
+        self.pay(order).await;
+    }
+
+    /// Has payment do its part.
+    async fn pay(&self, order: &Order) {
+        let id = base::id::parse("id", &order.id).expect("an id");
+        let (order_id, member_id) = (order.id.clone(), order.member_id.clone());
         let approved = payment_event::Event::PaymentApproved(PaymentApproved {
             payment_id: base::id::new().to_string(),
             order_id,

@@ -109,7 +109,7 @@ impl Shop {
     }
 
     /// Somebody of delivery is about to give the goods to a carrier.
-    async fn record_dispatch(&self, order: &Order) -> Result<(), Error> {
+    pub(crate) async fn record_dispatch(&self, order: &Order) -> Result<(), Error> {
         let message = RecordDispatchRequest {
             order_id: order.id.clone(),
             member_id: order.member_id.clone(),
@@ -119,7 +119,7 @@ impl Shop {
     }
 
     /// Delivery says that the goods are on their way, and that they have arrived.
-    async fn arrives(&self, order: &Order) {
+    pub(crate) async fn arrives(&self, order: &Order) {
         let id: Uuid = order.id.parse().expect("an id");
         let (delivery_id, order_id) = (base::id::new().to_string(), order.id.clone());
         let member_id = order.member_id.clone();
@@ -142,19 +142,19 @@ impl Shop {
         }
     }
 
-    async fn on_its_way(&self, script: &[Answer]) -> Order {
+    pub(crate) async fn on_its_way(&self, script: &[Answer]) -> Order {
         let order = self.place(script).await;
         self.deliver(&order).await;
         self.eventually(&order, State::Delivering).await;
         order
     }
 
-    async fn days_pass(&self, days: u64) {
+    pub(crate) async fn days_pass(&self, days: u64) {
         let by = Duration::from_hours(days * 24);
         pg::clock::advance(&self.stage.database("order"), by).await.expect("advances");
     }
 
-    async fn seen(&self, order: &Order) -> Order {
+    pub(crate) async fn seen(&self, order: &Order) -> Order {
         let request = GetOrderRequest { order_id: order.id.clone() };
         let request = self.stage.call(As::Member(self.member), request);
         self.orders.clone().get_order(request).await.expect("is there").into_inner()
