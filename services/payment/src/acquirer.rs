@@ -31,6 +31,13 @@ pub(crate) enum Charged {
     Declined,
 }
 
+/// A part of a charge that is to be given back.
+pub(crate) struct Part {
+    /// The refund's id: under it the acquirer gives it back once, and knows it.
+    pub(crate) id: Uuid,
+    pub(crate) amount: Money,
+}
+
 /// What became of a refund.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refunded {
@@ -84,7 +91,15 @@ impl Acquirer {
         }
     }
 
-    /// Gives back what was charged for an order. An error leaves it open.
+    /// Gives back a part of what was charged for an order. An error leaves it open.
+    pub(crate) async fn refund_part(&self, order: Uuid, part: &Part) -> Result<Refunded, Error> {
+        match self {
+            Self::Sandbox => Ok(Refunded::Done),
+            Self::Http(http) => http.refund_part(order, part).await,
+        }
+    }
+
+    /// Gives back what is left of what was charged for an order. An error leaves it open.
     pub(crate) async fn refund(&self, order: Uuid) -> Result<Refunded, Error> {
         match self {
             Self::Sandbox => Ok(Refunded::Done),

@@ -22,8 +22,11 @@ use pg::{
 use server::Incoming;
 
 use crate::{
-    acquirer::{Acquirer, Charge, Charged},
-    domain::{ABANDONED, AMOUNT, Authorise as Next, CARD_TOKEN, MemberId, OrderId, Refusal, State},
+    acquirer::{Acquirer, Charge, Charged, Part, Refunded},
+    domain::{
+        ABANDONED, AMOUNT, Authorise as Next, CARD_TOKEN, MemberId, OrderId, Refusal, State,
+        refund::RefundId,
+    },
     mileage::Mileage,
     store, tasks, wire,
 };
@@ -143,7 +146,7 @@ impl Authorise {
         tx.commit().await
     }
 
-    /// Gives back what a card was charged for an order.
+    /// Gives back what is left of what a card was charged for an order.
     pub(crate) async fn refund(&self, order: OrderId) -> Result<Outcome, Error> {
         let refunded = self.acquirer.refund(order.0).await?;
         let mut tx = self.commands.database().begin().await?;
@@ -153,12 +156,30 @@ impl Authorise {
             return Ok(Outcome::Done);
         }
         tx.commit().await?;
-        tracing::error!(
-            %order, ?refunded,
-            "the acquirer refuses a refund, an operator has to see to it; asking again later"
-        );
-        Ok(Outcome::Again(REFUSED))
+        Ok(refused(order, &refunded))
     }
+
+    /// Gives back a part of it.
+    pub(crate) async fn refund_part(&self, id: RefundId) -> Result<Outcome, Error> {
+        let database = self.commands.database();
+        let refund = store::card_refund(&mut database.read().await?, id).await?;
+        let Some(refund) = refund else { return Ok(Outcome::Done) };
+        let part = Part { id: id.0, amount: refund.amount };
+        let refunded = self.acquirer.refund_part(refund.order.0, &part).await?;
+        let mut tx = database.begin().await?;
+        let done = store::part_refunded(&mut tx, &refund, &refunded).await?;
+        tx.commit().await?;
+        Ok(if done { Outcome::Done } else { refused(refund.order, &refunded) })
+    }
+}
+
+/// A refund that is refused is asked for again, and somebody is told.
+fn refused(order: OrderId, refunded: &Refunded) -> Outcome {
+    tracing::error!(
+        %order, ?refunded,
+        "the acquirer refuses a refund, an operator has to see to it; asking again later"
+    );
+    Outcome::Again(REFUSED)
 }
 
 impl in_doubt::Call for Call {

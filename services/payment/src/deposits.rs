@@ -193,7 +193,7 @@ async fn record(
     let begin = async |tx: &mut Tx| {
         let payment = store::lock(tx, order, member).await?.payment;
         let parts = deposit::parts(tx, order, id).await?;
-        let verdict = judge(&payment, amount, sum(&parts)?, pg::clock::now(tx).await?);
+        let verdict = judge(&payment, amount, deposit::sum(&parts)?, pg::clock::now(tx).await?);
         let (stored, made) = deposit::make(tx, &arrived, &recorded_by).await?;
         is_new = made;
         if !made {
@@ -246,7 +246,7 @@ async fn match_by_hand(
         incoming.check_etag(&stored.version.to_string())?;
         let amount = stored.deposit.whole()?;
         let parts = deposit::parts(tx, order, id).await?;
-        let verdict = match judge(&payment, amount, sum(&parts)?, pg::clock::now(tx).await?) {
+        let verdict = match judge(&payment, amount, deposit::sum(&parts)?, pg::clock::now(tx).await?) {
             Verdict::Hold(HeldReason::Excess) => Verdict::Match,
             Verdict::Hold(HeldReason::Late) => return Err(Refusal::DepositExpired.into()),
             Verdict::Hold(HeldReason::Duplicate) => return Err(Refusal::DepositConfirmed.into()),
@@ -283,7 +283,7 @@ async fn pay(
             Ok(Begun::Already(wire::deposit(&stored)))
         }
         Verdict::Match => {
-            let due = payment.amount.minus(sum(&parts)?).unwrap_or(Money::ZERO);
+            let due = payment.amount.minus(deposit::sum(&parts)?).unwrap_or(Money::ZERO);
             for mut part in parts {
                 let amount = part.deposit.amount;
                 part.deposit.begin_match(&payment, amount);
@@ -329,12 +329,6 @@ fn same(stored: &Stored, amount: Money) -> Result<(), Error> {
     }
     let detail = format!("this bank transaction is recorded already, with {known}");
     Err(Error::new(Kind::AlreadyExists, "DEPOSIT_DIFFERS", detail))
-}
-
-fn sum(parts: &[Stored]) -> Result<Money, Error> {
-    let held = parts.iter().map(|part| part.deposit.held);
-    let sum = held.into_iter().try_fold(Money::ZERO, Money::plus);
-    sum.ok_or_else(|| Error::internal("parts of a deposit that are more than can be counted"))
 }
 
 /// Tells mileage of a payment that has just been completed. A courtesy, as a confirmation's.

@@ -3,7 +3,9 @@
 
 #![warn(clippy::arithmetic_side_effects, reason = "money that wraps is money out of nowhere")]
 
+mod charge;
 pub(crate) mod deposit;
+pub(crate) mod part;
 pub(crate) mod payout;
 pub(crate) mod refund;
 mod refusal;
@@ -18,8 +20,12 @@ use std::{
 
 use base::{Money, Refuse as _, id::Uuid, input::Text};
 
-pub(crate) use self::refusal::Refusal;
+pub(crate) use self::{
+    charge::{ABANDONED, Authorise},
+    refusal::Refusal,
+};
 use self::{
+    part::PartId,
     payout::Account,
     refund::{GivenBack, Tender},
 };
@@ -39,6 +45,8 @@ base::id!(
 
 /// What an order may cost, in won.
 pub(crate) const AMOUNT: RangeInclusive<i64> = 0..=1_000_000_000_000;
+/// How many of a product an order may have.
+pub(crate) const QUANTITY: RangeInclusive<i32> = 1..=1_000_000_000;
 /// What an acquirer may know a card by.
 pub(crate) const CARD_TOKEN: Text = Text::new(1, 200);
 /// What a depositor may be called.
@@ -108,10 +116,13 @@ pub(crate) struct Payment {
     pub(crate) order: OrderId,
     pub(crate) member: MemberId,
     pub(crate) method: Method,
-    /// What the method pays.
+    /// What the method pays, without what went back for parts.
     pub(crate) amount: Money,
     /// What the wallet pays beside it: taken when the payment begins, and held until it ends.
     pub(crate) wallet: Money,
+    /// What went back of what the method had paid, for parts.
+    pub(crate) refunded: Money,
+    pub(crate) wallet_refunded: Money,
     pub(crate) state: State,
     /// Why it was declined or cancelled; while the outcome is open, why it shall be cancelled then.
     pub(crate) reason: String,
@@ -146,6 +157,10 @@ pub(crate) enum Outcome {
     Released,
     /// The wallet's part of a payment that was taken back.
     WalletRefunded(GivenBack),
+    /// Less is waited for, and the wallet has so much of its part again.
+    Reduced { part: PartId, wallet: Money },
+    /// Some of what was paid goes back, and the rest stays paid.
+    PartRefunded { part: PartId, by_method: Option<GivenBack>, by_wallet: Option<GivenBack> },
 }
 
 /// Who wants an order cancelled.
@@ -155,19 +170,25 @@ pub(crate) enum By {
     Shop,
 }
 
-/// What to do about a card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Authorise {
-    /// Ask the acquirer.
-    Ask,
-    /// It has been charged already.
-    Charged,
-}
-
 impl Payment {
-    /// What the order costs.
+    /// What the order costs, without what went back for parts.
     pub(crate) fn total(&self) -> Money {
         self.amount.plus(self.wallet).expect("both are parts of what an order may cost")
+    }
+
+    /// What the method paid, or is to pay, and what the wallet does: with what went back for parts.
+    pub(crate) fn paid(&self) -> (Money, Money) {
+        let sum = |left: Money, back| left.plus(back).expect("no more than an order may cost");
+        (sum(self.amount, self.refunded), sum(self.wallet, self.wallet_refunded))
+    }
+
+    /// Where what the method paid goes back to.
+    fn tender(&self, account: Option<Account>) -> Tender {
+        match (self.method, account) {
+            (Method::Card, _) => Tender::Card,
+            (Method::BankTransfer, Some(account)) => Tender::BankTransfer(account),
+            (Method::Wallet | Method::BankTransfer, _) => Tender::Wallet,
+        }
     }
 
     /// The order is placed: take the money, or wait for it.
@@ -256,11 +277,7 @@ impl Payment {
             }
             State::WaitingForDeposit => self.end(reason, wallets),
             State::Done => {
-                let to = match (self.method, account) {
-                    (Method::Card, _) => Tender::Card,
-                    (Method::BankTransfer, Some(account)) => Tender::BankTransfer(account),
-                    (Method::Wallet | Method::BankTransfer, _) => Tender::Wallet,
-                };
+                let to = self.tender(account);
                 let amount = self.amount;
                 if to == Tender::Wallet && amount != Money::ZERO {
                     put_back(wallets, self.member, amount);
@@ -306,75 +323,6 @@ impl Payment {
         }
     }
 
-    /// A card is to be charged for an order that is about to be placed, and the wallet's part taken.
-    pub(crate) fn authorise(
-        &mut self,
-        amount: Money,
-        wallet: Money,
-        wallets: &mut Wallets,
-    ) -> Result<(Authorise, Vec<Outcome>), Refusal> {
-        if self.state == State::New {
-            (self.amount, self.wallet, self.method) = (amount, wallet, Method::Card);
-            let mut outcomes = self.reserve(wallets)?;
-            self.state = State::Authorising;
-            if amount != Money::ZERO {
-                return Ok((Authorise::Ask, outcomes));
-            }
-            // Nobody has to be asked for nothing.
-            outcomes.extend(self.charged("", wallets));
-            return Ok((Authorise::Charged, outcomes));
-        }
-        match self.state {
-            // The acquirer charges a payment once, however often it is asked.
-            State::Authorising if self.reason.is_empty() => Ok((Authorise::Ask, Vec::new())),
-            State::Done => Ok((Authorise::Charged, Vec::new())),
-            State::Declined if self.reason != ABANDONED => Err(Refusal::CardDeclined),
-            State::New
-            | State::Declined
-            | State::Authorising
-            | State::WaitingForDeposit
-            | State::Confirming
-            | State::Cancelled
-            | State::Expired
-            | State::Refused => Err(Refusal::OrderCancelled),
-        }
-    }
-
-    /// The acquirer has charged the card.
-    pub(crate) fn charged(&mut self, reference: &str, wallets: &mut Wallets) -> Vec<Outcome> {
-        if self.state == State::Done || !self.acquirer_reference.is_empty() {
-            return Vec::new();
-        }
-        reference.clone_into(&mut self.acquirer_reference);
-        let open = self.state == State::Authorising;
-        if open && self.reason.is_empty() {
-            self.state = State::Done;
-            return vec![Outcome::Approved];
-        }
-        self.state = State::Cancelled;
-        let released = if open { self.release(wallets) } else { None };
-        iter::once(Outcome::Voided).chain(released).collect()
-    }
-
-    /// Nobody waits for the outcome of the charge any more: no other attempt is made, and one that is
-    /// heard of later is voided. False when there is an outcome.
-    pub(crate) fn abandon(&mut self) -> bool {
-        if self.state == State::Authorising && self.reason.is_empty() {
-            ABANDONED.clone_into(&mut self.reason);
-        }
-        self.state == State::Authorising
-    }
-
-    /// The acquirer has declined, or was told to forget it.
-    pub(crate) fn not_charged(&mut self, reason: &str, wallets: &mut Wallets) -> Vec<Outcome> {
-        if self.state != State::Authorising {
-            return Vec::new();
-        }
-        // Nobody is told who was not told of it before.
-        self.refuse(reason);
-        self.release(wallets).into_iter().collect()
-    }
-
     /// The seller has seen a deposit. Answers this attempt's number, or `None` when it is
     /// confirmed already.
     pub(crate) fn confirm(
@@ -396,7 +344,7 @@ impl Payment {
                 self.attempts = self.attempts.saturating_add(1);
                 Ok(Some(self.attempts))
             }
-            (State::Done, Method::BankTransfer) if amount != self.amount => {
+            (State::Done, Method::BankTransfer) if amount != self.paid().0 => {
                 Err(Refusal::DepositConfirmed)
             }
             (State::Done, Method::BankTransfer) => Ok(None),
@@ -480,8 +428,6 @@ fn put_back(wallets: &mut Wallets, member: MemberId, amount: Money) {
         balance.plus(amount).expect("it would take nine thousand million top-ups to pay so much");
 }
 
-/// Why a charge ended whose outcome nobody waited for.
-pub(crate) const ABANDONED: &str = "ABANDONED";
 /// How long a deposit is waited for when nothing else is configured.
 pub(crate) const DEPOSIT_WITHIN: Duration = Duration::from_hours(7 * 24);
 

@@ -17,6 +17,8 @@ fn payment() -> Payment {
         method: Method::Wallet,
         amount: Money::ZERO,
         wallet: Money::ZERO,
+        refunded: Money::ZERO,
+        wallet_refunded: Money::ZERO,
         state: State::New,
         reason: String::new(),
         lines: Vec::new(),

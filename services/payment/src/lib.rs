@@ -2,6 +2,8 @@
 //!
 //! - **Payment**: one an order: DONE, DECLINED, CANCELLED, EXPIRED; REFUSED (unseen)
 //!   when the order was cancelled before payment heard of it.
+//! - **Part**: what pieces of an order bear of its payment: it goes back when they are cancelled or
+//!   returned, and the rest stays paid; while a deposit is waited for, less is due.
 //! - **Authorise**: charge a card for an order that is about to be placed.
 //! - **Deposit**: what arrived on the shop's bank account. It is MATCHED with a payment that waits
 //!   for it, or HELD until somebody matches, refunds or credits it.
@@ -56,7 +58,8 @@ pub const SERVICE: Service = Service {
         "V4__wallets",
         "V5__refunds",
         "V6__deposits",
-        "V7__wallet_parts"
+        "V7__wallet_parts",
+        "V8__parts"
     ],
     build,
 };

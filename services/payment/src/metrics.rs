@@ -56,6 +56,10 @@ impl Counted {
             Outcome::Reserved => ("wallet_reserved", payment.wallet),
             Outcome::Released => ("wallet_released", payment.wallet),
             Outcome::WalletRefunded(given_back) => ("wallet_refunded", given_back.amount),
+            Outcome::Reduced { .. } => ("deposit_reduced", payment.amount),
+            Outcome::PartRefunded { by_method, .. } => {
+                ("part_refunded", by_method.as_ref().map_or(Money::ZERO, |it| it.amount))
+            }
         };
         let method = payment.method.name();
         Self { labels: [("payment_method", method), ("outcome", outcome)], amount }

@@ -2,16 +2,17 @@
 
 use std::{mem, ops::RangeInclusive};
 
-use base::{Error, Money, error::not_found, id::Uuid};
+use base::{Error, Money, error::not_found, id::Uuid, input};
 use contracts::{
-    order::v1::BankAccount,
+    order::v1::{BankAccount, Pieces},
     payment::v1::{
         self as pb, AdjustWalletRequest, AskWithdrawalRequest, AskWithdrawalResponse,
         AuthorizeRequest, CancelPaymentRequest, CancelPaymentResponse, ConfirmDepositRequest,
         DeclareDepositorRequest, DeclareDepositorResponse, GetPaymentRequest, GetPayoutRequest,
         GetWalletRequest, ListPaymentsRequest, ListPaymentsResponse, ListPayoutsRequest,
         ListPayoutsResponse, ListWalletEntriesRequest, ListWalletEntriesResponse,
-        PayOutWalletRequest, TopUpWalletRequest, payment_service_server::PaymentService,
+        PayOutWalletRequest, RefundPartRequest, RefundPartResponse, TopUpWalletRequest,
+        payment_service_server::PaymentService,
     },
 };
 use identity::access::Scope;
@@ -23,7 +24,9 @@ use crate::{
     authorise::Authorise,
     confirm::Confirm,
     domain::{
-        By, DEPOSITOR, MemberId, OrderId, PaymentId, Refusal, State,
+        AMOUNT, By, DEPOSITOR, Line, MemberId, OrderId, Payment, PaymentId, QUANTITY, Refusal,
+        State,
+        part::{Part, PartId},
         payout::{Account, PAYOUT, PayoutId},
         wallet::{ADJUSTMENT, Note, REASON},
     },
@@ -132,6 +135,31 @@ impl PaymentService for Payments {
         Ok(Response::new(CancelPaymentResponse {
             payment: known.then(|| wire::payment(&stored, &[])),
         }))
+    }
+
+    async fn refund_part(
+        &self,
+        request: Request<RefundPartRequest>,
+    ) -> Result<Response<RefundPartResponse>, Status> {
+        let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        let message = &incoming.message;
+        let order = OrderId::parse("orderId", &message.order_id)?;
+        let share = |field, amount: Option<&contracts::Money>| {
+            Money::parse_within(field, amount.map(contracts::Money::parts), &AMOUNT)
+        };
+        let to = message.refund_account.as_ref();
+        let part = Part {
+            id: PartId::parse("partId", &message.part_id)?,
+            amount: share("amount", message.amount.as_ref())?,
+            wallet: share("walletAmount", message.wallet_amount.as_ref())?,
+            lines: pieces(&message.lines)?,
+            by: if message.by_shop { By::Shop } else { By::Member },
+            account: to.map(|it| account("refundAccount", Some(it))).transpose()?,
+        };
+        let mut tx = self.database.begin().await?;
+        let unpaid = store::refund_part(&mut tx, order, MemberId(member), part).await?;
+        tx.commit().await?;
+        Ok(Response::new(RefundPartResponse { unpaid }))
     }
 
     async fn ask_withdrawal(
@@ -270,8 +298,12 @@ async fn rendered(
     payments: &[Stored],
     scope: &Scope,
 ) -> Result<Vec<(Uuid, pb::Payment)>, Error> {
-    let cancelled = payments.iter().filter(|it| it.payment.state == State::Cancelled);
-    let orders: Vec<Uuid> = cancelled.map(|it| it.payment.order.0).collect();
+    let gave_back = |it: &&Stored| {
+        let Payment { state, refunded, wallet_refunded, .. } = &it.payment;
+        *state == State::Cancelled || (*refunded, *wallet_refunded) != (Money::ZERO, Money::ZERO)
+    };
+    let orders: Vec<Uuid> =
+        payments.iter().filter(gave_back).map(|it| it.payment.order.0).collect();
     let refunds = store::refunds(reader, &orders).await?;
     let render = |stored: &Stored| {
         let refunds = refunds.get(&stored.payment.order).map_or(&[][..], Vec::as_slice);
@@ -280,6 +312,16 @@ async fn rendered(
         (stored.payment.id.0, payment)
     };
     Ok(payments.iter().map(render).collect())
+}
+
+/// Reads the `lines` of a request.
+fn pieces(pieces: &[Pieces]) -> Result<Vec<Line>, Error> {
+    let line = |(at, piece): (usize, &Pieces)| {
+        let product = base::id::parse(&format!("lines[{at}].productId"), &piece.product_id)?;
+        let field = format!("lines[{at}].quantity");
+        Ok(Line { product, quantity: input::number(&field, piece.quantity, &QUANTITY)? })
+    };
+    pieces.iter().enumerate().map(line).collect()
 }
 
 /// Reads an account of a request; `field` is its path.

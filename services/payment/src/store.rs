@@ -2,6 +2,7 @@
 
 pub(crate) mod deposit;
 mod ledger;
+mod part;
 mod payout;
 mod read;
 mod refund;
@@ -28,8 +29,12 @@ pub(crate) use payout::{
     Stored as StoredPayout, erase_members, from_wallet as pay_out, get as payout, has_money,
     has_withdrawn, list as payouts, paid, withdraw_members,
 };
+pub(crate) use part::refund as refund_part;
 pub(crate) use read::{Filter, find, get, list, member_in, member_of};
-pub(crate) use refund::{Stored as StoredRefund, failed, of_orders as refunds, refunded};
+pub(crate) use refund::{
+    Stored as StoredRefund, card as card_refund, failed, of_orders as refunds, part_refunded,
+    refunded,
+};
 pub(crate) use wallet::{
     Entry, adjust, balance, begin_top_up, entries, lock_top_up, save_top_up, top_up_charged,
     top_up_refunded, wallet_balance,
@@ -38,9 +43,9 @@ pub(crate) use wallet::{
 /// All that makes up a payment.
 macro_rules! select_payments {
     () => {
-        "select id, order_id, member_id, method, amount_minor, wallet_minor, state, reason, product_ids,
-           quantities, deposit_due_time, reference, depositor_name, confirm_attempts, acquirer_reference,
-           version, create_time
+        "select id, order_id, member_id, method, amount_minor, wallet_minor, refunded_minor,
+           wallet_refunded_minor, state, reason, product_ids, quantities, deposit_due_time, reference,
+           depositor_name, confirm_attempts, acquirer_reference, version, create_time
          from payment"
     };
 }
@@ -66,6 +71,8 @@ impl Stored {
             method: Method::named(row.get("method"))?,
             amount: Money::krw(row.get("amount_minor")),
             wallet: Money::krw(row.get("wallet_minor")),
+            refunded: Money::krw(row.get("refunded_minor")),
+            wallet_refunded: Money::krw(row.get("wallet_refunded_minor")),
             state: State::named(row.get("state"))?,
             reason: row.get("reason"),
             lines: products.into_iter().zip(quantities).map(line).collect(),
@@ -82,10 +89,10 @@ impl Stored {
     fn tell(
         &mut self,
         outcome: &Outcome,
-        refund: Option<&Refund>,
+        refunds: &[Refund],
         cause: Option<&Cause>,
     ) -> Option<Draft> {
-        let event = wire::event(&self.payment, outcome, refund)?;
+        let event = wire::event(&self.payment, outcome, refunds)?;
         self.version += 1;
         let (id, order) = (self.payment.id.0, self.payment.order.0);
         let draft = Draft::of(event, id, self.version, order);
@@ -218,20 +225,14 @@ impl Books {
             if let Some(reason) = given_up {
                 self.given_up.entry(reason).or_default().push(order.0);
             }
-            let refund = match &outcome {
-                Outcome::Cancelled(Some(given_back)) | Outcome::WalletRefunded(given_back) => {
-                    Some(Refund::new(order, given_back))
-                }
-                _ => None,
-            };
-            self.drafts.extend(stored.tell(&outcome, refund.as_ref(), cause));
-            self.tasks.extend(tasks::after(&stored.payment, &outcome).map(|kind| (order, kind)));
-            if let (
-                Outcome::Cancelled(Some(given_back)) | Outcome::WalletRefunded(given_back),
-                Some(refund),
-            ) = (outcome, refund)
-            {
-                self.refunds.push((stored.payment.clone(), given_back, refund));
+            let (given_back, part) = outcome.gives_back();
+            let refunds: Vec<Refund> =
+                given_back.iter().map(|it| Refund::new(order, it, part)).collect();
+            self.drafts.extend(stored.tell(&outcome, &refunds, cause));
+            let kinds = tasks::after(&stored.payment, &outcome, &refunds);
+            self.tasks.extend(kinds.into_iter().map(|kind| (order, kind)));
+            for (given_back, refund) in given_back.into_iter().zip(refunds) {
+                self.refunds.push((stored.payment.clone(), given_back.clone(), refund));
             }
         }
     }
@@ -244,6 +245,7 @@ impl Books {
             .filter(|stored| self.before.get(&stored.payment.order) != Some(&stored.payment))
             .collect();
         save_payments(tx, &changed).await?;
+        part::save_amounts(tx, &changed, &self.before).await?;
         save_wallets(tx, &self.wallets_before, &self.wallets).await?;
         self.ledger.save(tx).await?;
         refund::insert(tx, &self.refunds).await?;
@@ -284,9 +286,9 @@ async fn lock_payments(
            select i, o, m, 'WALLET', 0, 'KRW', 'NEW'
            from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as learned (i, o, m)
            on conflict (order_id) do nothing
-           returning id, order_id, member_id, method, amount_minor, wallet_minor, state, reason,
-             product_ids, quantities, deposit_due_time, reference, depositor_name,
-             confirm_attempts, acquirer_reference, version, create_time)
+           returning id, order_id, member_id, method, amount_minor, wallet_minor, refunded_minor,
+             wallet_refunded_minor, state, reason, product_ids, quantities, deposit_due_time,
+             reference, depositor_name, confirm_attempts, acquirer_reference, version, create_time)
          select * from (",
         select_payments!(),
         " where order_id = any($2) order by order_id for update) kept
@@ -343,25 +345,7 @@ async fn save_payments(tx: &mut Tx, payments: &[&Stored]) -> Result<(), Error> {
         ],
     )
     .await?;
-    save_wallet_parts(tx, payments).await?;
     save_lines(tx, payments).await
-}
-
-/// Few payments have a part that the wallet pays beside the method.
-async fn save_wallet_parts(tx: &mut Tx, payments: &[&Stored]) -> Result<(), Error> {
-    let parts = payments.iter().map(|stored| &stored.payment);
-    let (orders, parts): (Vec<Uuid>, Vec<i64>) = parts
-        .filter(|payment| payment.wallet != Money::ZERO)
-        .map(|payment| (payment.order.0, payment.wallet.minor()))
-        .unzip();
-    if orders.is_empty() {
-        return Ok(());
-    }
-    let sql =
-        "update payment set wallet_minor = n.w from unnest($1::uuid[], $2::bigint[]) as n(o, w)
-         where payment.order_id = n.o and payment.wallet_minor <> n.w";
-    tx.execute(sql, &[&orders, &parts]).await?;
-    Ok(())
 }
 
 /// Lines are kept where a deposit will take them from the stock.

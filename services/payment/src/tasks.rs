@@ -10,7 +10,12 @@ use pg::{
 
 use crate::{
     acquirer::Refunded,
-    domain::{Method, OrderId, Outcome, Payment, payout::PayoutId, wallet::TopUpId},
+    domain::{
+        Method, OrderId, Outcome, Payment,
+        payout::PayoutId,
+        refund::{Refund, RefundId},
+        wallet::TopUpId,
+    },
 };
 
 /// Has a charge forgotten whose outcome nobody waits for any more.
@@ -27,8 +32,9 @@ pub(crate) const PAY_OUT: &str = "send-payout";
 pub(crate) const CONFIRM: &str = "confirm-deposit";
 /// Stops waiting for a deposit.
 pub(crate) const EXPIRE: &str = "expire-deposit";
-/// Gives the money on a card back.
+/// Gives the money on a card back: all that is left of it, or a part.
 pub(crate) const REFUND: &str = "refund-card";
+pub(crate) const REFUND_PART: &str = "refund-card-part";
 
 /// Something to be done about an order's payment once an outcome is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +43,8 @@ pub(crate) enum Kind {
     Expire(SystemTime),
     /// Give the money on a card back.
     Refund,
+    /// Give so much of it back.
+    RefundPart(RefundId),
 }
 
 impl Kind {
@@ -45,36 +53,49 @@ impl Kind {
         match self {
             Self::Expire(_) => EXPIRE,
             Self::Refund => REFUND,
+            Self::RefundPart(_) => REFUND_PART,
         }
     }
 }
 
 /// What an outcome leaves to be done.
-pub(crate) fn after(payment: &Payment, outcome: &Outcome) -> Option<Kind> {
-    match outcome {
+pub(crate) fn after(payment: &Payment, outcome: &Outcome, refunds: &[Refund]) -> Vec<Kind> {
+    let kind = match outcome {
         Outcome::DepositRequested => payment.deposit_due.map(Kind::Expire),
         Outcome::Cancelled(Some(_)) if payment.method == Method::Card => Some(Kind::Refund),
         Outcome::Voided => Some(Kind::Refund),
+        Outcome::PartRefunded { .. } => {
+            let cards = refunds.iter().filter(|it| it.tender == Method::Card);
+            return cards.map(|it| Kind::RefundPart(it.id)).collect();
+        }
         Outcome::Approved
         | Outcome::Declined
         | Outcome::Cancelled(_)
         | Outcome::Expired
         | Outcome::Reserved
         | Outcome::Released
+        | Outcome::Reduced { .. }
         | Outcome::WalletRefunded(_) => None,
-    }
+    };
+    kind.into_iter().collect()
 }
 
 /// Has all of it done once `tx` has committed: an expiry when it is due, the rest at once.
 pub(crate) async fn schedule(tx: &mut Tx, tasks: &[(OrderId, Kind)]) -> Result<(), Error> {
     let plan = |(order, kind): &(OrderId, Kind)| {
-        let due = match kind {
-            Kind::Expire(at) => Due::At(*at),
-            Kind::Refund => Due::After(Duration::ZERO),
+        let (key, due) = match kind {
+            Kind::Expire(at) => (order.0, Due::At(*at)),
+            Kind::Refund => (order.0, Due::After(Duration::ZERO)),
+            Kind::RefundPart(id) => (id.0, Due::After(Duration::ZERO)),
         };
-        Plan { kind: kind.name(), key: order.0, due }
+        Plan { kind: kind.name(), key, due }
     };
     task::schedule_all(tx, &tasks.iter().map(plan).collect::<Vec<_>>()).await
+}
+
+/// Has product asked for the goods of a deposit that is complete, once `tx` has committed.
+pub(crate) async fn confirm(tx: &mut Tx, order: OrderId) -> Result<(), Error> {
+    task::schedule(tx, CONFIRM, order.0, Due::After(Duration::ZERO), &[]).await
 }
 
 /// Has a payout sent once `tx` has committed.

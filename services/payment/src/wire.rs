@@ -7,9 +7,9 @@ use base::{Error, Money, id::Uuid};
 use contracts::{
     order::v1::{BankAccount, PaymentMethod},
     payment::v1::{
-        self as pb, DepositCredited, DepositExpired, DepositMatched, DepositRefunded,
-        DepositRequested, PaymentApproved, PaymentCancelled, PaymentDeclined, PaymentRefunded,
-        WalletAdjusted, WalletToppedUp, payment_event::Event,
+        self as pb, DepositCredited, DepositExpired, DepositMatched, DepositReduced,
+        DepositRefunded, DepositRequested, PaymentApproved, PaymentCancelled, PaymentDeclined,
+        PaymentPartRefunded, PaymentRefunded, WalletAdjusted, WalletToppedUp, payment_event::Event,
     },
 };
 
@@ -32,7 +32,7 @@ pub(crate) fn payment(stored: &Stored, refunds: &[StoredRefund]) -> pb::Payment 
         order_id: payment.order.to_string(),
         member_id: payment.member.to_string(),
         method: method(payment.method).into(),
-        amount: Some(payment.total().to_wire().into()),
+        amount: Some(sum(payment.paid()).to_wire().into()),
         state: state_of(payment.state).into(),
         deposit_due_time: payment.deposit_due.map(Into::into),
         deposit_reference: payment.deposit_due.map(|_| reference(payment)).unwrap_or_default(),
@@ -44,9 +44,14 @@ pub(crate) fn payment(stored: &Stored, refunds: &[StoredRefund]) -> pb::Payment 
     }
 }
 
+fn sum((by_method, by_wallet): (Money, Money)) -> Money {
+    by_method.plus(by_wallet).expect("no more than an order may cost")
+}
+
 /// Who pays how much of a payment.
 fn parts(payment: &Payment) -> Vec<pb::PaymentPart> {
-    [(Method::Wallet, payment.wallet), (payment.method, payment.amount)]
+    let (by_method, by_wallet) = payment.paid();
+    [(Method::Wallet, by_wallet), (payment.method, by_method)]
         .into_iter()
         .filter(|(_, amount)| *amount != Money::ZERO)
         .map(|(by, amount)| pb::PaymentPart {
@@ -70,7 +75,7 @@ fn refund(refund: &Refund, create_time: Option<SystemTime>) -> pb::Refund {
         payout_id: refund.payout.map(|id| id.to_string()).unwrap_or_default(),
         create_time: create_time.map(Into::into),
         id: refund.id.to_string(),
-        part_id: String::new(),
+        part_id: refund.part.map(|part| part.to_string()).unwrap_or_default(),
     }
 }
 
@@ -91,7 +96,7 @@ pub(crate) fn refund_event(payment: Uuid, member: Uuid, stored: &StoredRefund) -
         order_id: stored.refund.order.to_string(),
         member_id: member.to_string(),
         refund: Some(refund(&stored.refund, Some(stored.create_time))),
-        of_part: false,
+        of_part: stored.refund.part.is_some(),
     })
 }
 
@@ -224,8 +229,9 @@ pub(crate) fn deposit_credited(
 pub(crate) fn event(
     payment: &Payment,
     outcome: &Outcome,
-    given_back: Option<&Refund>,
+    refunds: &[Refund],
 ) -> Option<Event> {
+    let given_back = refunds.first();
     let payment_id = payment.id.to_string();
     let (order_id, member_id) = (payment.order.to_string(), payment.member.to_string());
     let reason = payment.reason.clone();
@@ -268,6 +274,26 @@ pub(crate) fn event(
             refund: given_back.map(|it| refund(it, None)),
             of_part: false,
         }),
+        Outcome::Reduced { part, .. } => Event::DepositReduced(DepositReduced {
+            payment_id,
+            order_id,
+            member_id,
+            part_id: part.to_string(),
+            amount: Some(payment.amount.to_wire().into()),
+        }),
+        Outcome::PartRefunded { part, by_method, by_wallet } => {
+            // A refund for each of the two that there is, in this order.
+            let mut refunds = refunds.iter().map(|it| refund(it, None));
+            Event::PaymentPartRefunded(PaymentPartRefunded {
+                payment_id,
+                order_id,
+                member_id,
+                part_id: part.to_string(),
+                amount_left: Some(payment.total().to_wire().into()),
+                refund: by_method.as_ref().and_then(|_| refunds.next()),
+                wallet_refund: by_wallet.as_ref().and_then(|_| refunds.next()),
+            })
+        }
         Outcome::Voided | Outcome::Reserved | Outcome::Released => return None,
     })
 }

@@ -15,6 +15,7 @@ use crate::{
     domain::{
         OrderId,
         payout::{PayoutId, PayoutState},
+        refund::RefundId,
         wallet::TopUpId,
     },
     store, tasks,
@@ -41,6 +42,7 @@ impl Handler for Worker {
             tasks::EXPIRE => expire(&self.database, order).await?,
             tasks::LOOK_UP => self.authorise.look_up(order).await?,
             tasks::REFUND => return self.authorise.refund(order).await,
+            tasks::REFUND_PART => return self.authorise.refund_part(RefundId(task.key)).await,
             tasks::ABANDON_TOP_UP => self.fill_wallet.abandon(top_up).await?,
             tasks::LOOK_UP_TOP_UP => self.fill_wallet.look_up(top_up).await?,
             tasks::REFUND_TOP_UP => self.fill_wallet.refund(top_up).await?,

@@ -4,7 +4,7 @@
 
 use base::{Money, id::Uuid};
 
-use super::{Method, OrderId, payout::Account};
+use super::{Method, OrderId, Outcome, part::PartId, payout::Account};
 
 base::id!(
     /// Identifies a refund, and the payout that carries it to a bank account.
@@ -58,11 +58,13 @@ pub(crate) struct Refund {
     pub(crate) amount: Money,
     pub(crate) state: RefundState,
     pub(crate) payout: Option<Uuid>,
+    /// The part that it is for; none: what was left of the whole payment.
+    pub(crate) part: Option<PartId>,
 }
 
 impl Refund {
     /// One that has just been decided. A wallet has its money at once.
-    pub(crate) fn new(order: OrderId, given_back: &GivenBack) -> Self {
+    pub(crate) fn new(order: OrderId, given_back: &GivenBack, part: Option<PartId>) -> Self {
         let id = RefundId(base::id::new());
         let tender = given_back.to.method();
         let (state, payout) = match tender {
@@ -70,6 +72,27 @@ impl Refund {
             Method::Card => (RefundState::Refunding, None),
             Method::BankTransfer => (RefundState::Refunding, Some(id.0)),
         };
-        Self { id, order, tender, amount: given_back.amount, state, payout }
+        Self { id, order, tender, amount: given_back.amount, state, payout, part }
+    }
+}
+
+impl Outcome {
+    /// What it gives back, each by a refund of its own, and the part that it is for.
+    pub(crate) fn gives_back(&self) -> (Vec<&GivenBack>, Option<PartId>) {
+        match self {
+            Self::Cancelled(given_back) => (given_back.iter().collect(), None),
+            Self::WalletRefunded(given_back) => (vec![given_back], None),
+            Self::PartRefunded { part, by_method, by_wallet } => {
+                (by_method.iter().chain(by_wallet).collect(), Some(*part))
+            }
+            Self::DepositRequested
+            | Self::Approved
+            | Self::Declined
+            | Self::Expired
+            | Self::Voided
+            | Self::Reserved
+            | Self::Released
+            | Self::Reduced { .. } => (Vec::new(), None),
+        }
     }
 }

@@ -23,6 +23,12 @@ pub(crate) enum Refusal {
     CardDeclined,
     #[error("the order was cancelled")]
     OrderCancelled,
+    #[error("the card is being charged right now")]
+    Authorising,
+    #[error("payment has not heard of the order yet")]
+    PaymentPending,
+    #[error("that is more than is left of the payment")]
+    MoreThanIsLeft,
     #[error("the deposit is being confirmed right now")]
     Confirming,
     #[error("the deposit is confirmed: the payment cannot be cancelled any more")]
@@ -43,13 +49,15 @@ impl Refuse for Refusal {
     fn kind(&self) -> Kind {
         match self {
             Self::WrongAmount(_) => Kind::Invalid,
-            Self::Confirming | Self::TopUpAbandoned => Kind::Unavailable,
+            Self::MoreThanIsLeft => Kind::Internal,
+            Self::Authorising | Self::Confirming | Self::TopUpAbandoned => Kind::Unavailable,
             Self::WalletFull
             | Self::InsufficientBalance
             | Self::MemberActive
             | Self::WalletNotEmpty
             | Self::CardDeclined
             | Self::OrderCancelled
+            | Self::PaymentPending
             | Self::DepositConfirmed
             | Self::DepositExpired
             | Self::PaymentCancelled
@@ -67,6 +75,9 @@ impl Refuse for Refusal {
             Self::WalletNotEmpty => "WALLET_NOT_EMPTY",
             Self::CardDeclined => "CARD_DECLINED",
             Self::OrderCancelled => "ORDER_CANCELLED",
+            Self::Authorising => "AUTHORISING",
+            Self::PaymentPending => "PAYMENT_PENDING",
+            Self::MoreThanIsLeft => "MORE_THAN_IS_LEFT",
             Self::Confirming => "CONFIRMING",
             Self::DepositConfirmed => "DEPOSIT_CONFIRMED",
             Self::DepositExpired => "DEPOSIT_EXPIRED",

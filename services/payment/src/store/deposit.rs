@@ -203,6 +203,13 @@ pub(crate) async fn parts(
     tx.query(sql, &[&order.0, &but.0]).await?.iter().map(Stored::from_row).collect()
 }
 
+/// What is held of deposits.
+pub(crate) fn sum(deposits: &[Stored]) -> Result<Money, Error> {
+    let held = deposits.iter().map(|stored| stored.deposit.held);
+    let sum = held.into_iter().try_fold(Money::ZERO, Money::plus);
+    sum.ok_or_else(|| Error::internal("parts of a deposit that are more than can be counted"))
+}
+
 /// Which order a deposit pays: that of its reference, else the only one that waits for this amount from
 /// this depositor.
 pub(crate) async fn target(

@@ -110,7 +110,7 @@ impl Move {
         Self { kind, from, to, amount, order: None, subject: None, note: None }
     }
 
-    /// About an order; once of its kind.
+    /// About an order; once of its kind, and once for each part of the order that is its subject.
     pub(super) fn of_order(self, order: OrderId) -> Self {
         Self { order: Some(order), ..self }
     }
@@ -124,6 +124,16 @@ impl Move {
     pub(super) fn noted(self, note: Note) -> Self {
         Self { note: Some(note), ..self }
     }
+}
+
+/// What the method paid goes back.
+fn refund(member: MemberId, GivenBack { amount, to }: &GivenBack) -> Move {
+    let to = match to {
+        Tender::Card => Account::Card.into(),
+        Tender::Wallet => Side::from(member),
+        Tender::BankTransfer(_) => Account::Payout.into(),
+    };
+    Move::new(Kind::Refund, Account::Sales, to, *amount)
 }
 
 /// Ledger transactions to be written.
@@ -146,19 +156,25 @@ impl Ledger {
                 self.push(wallet.of_order(*order));
                 Move::new(Kind::Payment, side(), Account::Sales, *amount)
             }
-            Outcome::Cancelled(Some(GivenBack { amount, to })) => {
-                let to = match to {
-                    Tender::Card => Account::Card.into(),
-                    Tender::Wallet => Side::from(*member),
-                    Tender::BankTransfer(_) => Account::Payout.into(),
-                };
-                Move::new(Kind::Refund, Account::Sales, to, *amount)
-            }
+            Outcome::Cancelled(Some(given_back)) => refund(*member, given_back),
             Outcome::Voided => Move::new(Kind::ChargeFound, Account::Card, Account::Held, *amount),
             Outcome::Reserved => Move::new(Kind::WalletReserved, *member, Account::Held, *wallet),
             Outcome::Released => Move::new(Kind::WalletReleased, Account::Held, *member, *wallet),
             Outcome::WalletRefunded(GivenBack { amount, .. }) => {
                 Move::new(Kind::WalletRefund, Account::Sales, *member, *amount)
+            }
+            Outcome::Reduced { part, wallet } => {
+                Move::new(Kind::WalletReleased, Account::Held, *member, *wallet).of(part.0)
+            }
+            Outcome::PartRefunded { part, by_method, by_wallet } => {
+                let by_method = by_method.iter().map(|it| refund(*member, it));
+                let by_wallet = by_wallet.iter().map(|GivenBack { amount, .. }| {
+                    Move::new(Kind::WalletRefund, Account::Sales, *member, *amount)
+                });
+                for moved in by_method.chain(by_wallet) {
+                    self.push(moved.of_order(*order).of(part.0));
+                }
+                return;
             }
             Outcome::Cancelled(None)
             | Outcome::DepositRequested

@@ -12,11 +12,19 @@ use crate::{
     acquirer::Refunded,
     domain::{
         Method, OrderId, Payment,
+        part::PartId,
         payout::{Payout, PayoutId, PayoutState},
         refund::{GivenBack, Refund, RefundId, RefundState, Tender},
     },
     wire,
 };
+
+/// All that makes up a refund.
+macro_rules! select_refunds {
+    () => {
+        "select id, order_id, tender, amount_minor, state, payout_id, part_id, create_time from refund"
+    };
+}
 
 /// A refund as it is stored.
 #[derive(Clone, Debug)]
@@ -34,6 +42,7 @@ impl Stored {
             amount: Money::krw(row.get("amount_minor")),
             state: RefundState::named(row.get("state"))?,
             payout: row.get("payout_id"),
+            part: row.get::<_, Option<Uuid>>("part_id").map(PartId),
         };
         Ok(Self { refund, create_time: row.get("create_time") })
     }
@@ -55,9 +64,9 @@ pub(super) async fn insert(
         return Ok(());
     }
     tx.execute(
-        "insert into refund (id, order_id, tender, amount_minor, state, payout_id)
+        "insert into refund (id, order_id, tender, amount_minor, state, payout_id, part_id)
          select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[],
-           $6::uuid[])",
+           $6::uuid[], $7::uuid[])",
         &[
             &column(refunds, |it| it.id.0),
             &column(refunds, |it| it.order.0),
@@ -65,6 +74,7 @@ pub(super) async fn insert(
             &column(refunds, |it| it.amount.minor()),
             &column(refunds, |it| it.state.name()),
             &column(refunds, |it| it.payout),
+            &column(refunds, |it| it.part.map(|part| part.0)),
         ],
     )
     .await?;
@@ -85,22 +95,48 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// The acquirer has said what became of an order's refund to a card. Answers whether it is done.
+/// The acquirer has said what became of the refund of all that was left of a charge. Answers whether it
+/// is done.
 pub(crate) async fn refunded(
     tx: &mut Tx,
     order: OrderId,
     refunded: &Refunded,
 ) -> Result<bool, Error> {
-    let state = match refunded {
-        Refunded::Done => RefundState::Refunded,
-        Refunded::Refused(_) => RefundState::Failed,
-    };
-    let sql =
-        "select id from refund where order_id = $1 and tender = 'CARD' and state <> 'REFUNDED'";
+    let state = state_of(refunded);
+    let sql = "select id from refund where order_id = $1 and tender = 'CARD' and part_id is null
+           and state <> 'REFUNDED'";
     for row in tx.query(sql, &[&order.0]).await? {
         set(tx, RefundId(row.get(0)), order, Method::Card, state).await?;
     }
     Ok(state == RefundState::Refunded)
+}
+
+/// The same of a part of a charge.
+pub(crate) async fn part_refunded(
+    tx: &mut Tx,
+    refund: &Refund,
+    refunded: &Refunded,
+) -> Result<bool, Error> {
+    let state = state_of(refunded);
+    set(tx, refund.id, refund.order, Method::Card, state).await?;
+    Ok(state == RefundState::Refunded)
+}
+
+fn state_of(refunded: &Refunded) -> RefundState {
+    match refunded {
+        Refunded::Done => RefundState::Refunded,
+        Refunded::Refused(_) => RefundState::Failed,
+    }
+}
+
+/// A refund to a card that is not done, if it is there.
+pub(crate) async fn card(reader: &mut Reader, id: RefundId) -> Result<Option<Refund>, Error> {
+    let sql = concat!(
+        select_refunds!(),
+        " where id = $1 and tender = 'CARD' and state <> 'REFUNDED'"
+    );
+    let row = reader.query_opt(sql, &[&id.0]).await?;
+    Ok(row.as_ref().map(Stored::from_row).transpose()?.map(|stored| stored.refund))
 }
 
 /// Says how far a refund has come, and where it goes; tells others when that is news.
@@ -117,7 +153,7 @@ pub(super) async fn set(
     let row = tx
         .query_opt(
             "update refund set state = $2, tender = $3 where id = $1 and (state, tender) <> ($2, $3)
-             returning id, order_id, tender, amount_minor, state, payout_id, create_time",
+             returning id, order_id, tender, amount_minor, state, payout_id, part_id, create_time",
             &[&id.0, &state.name(), &tender.name()],
         )
         .await?;
@@ -139,9 +175,7 @@ pub(crate) async fn of_orders(
     if orders.is_empty() {
         return Ok(refunds);
     }
-    let sql = "
-        select id, order_id, tender, amount_minor, state, payout_id, create_time
-        from refund where order_id = any($1) order by id";
+    let sql = concat!(select_refunds!(), " where order_id = any($1) order by id");
     for row in &reader.query(sql, &[&orders]).await? {
         let stored = Stored::from_row(row)?;
         refunds.entry(stored.refund.order).or_default().push(stored);
