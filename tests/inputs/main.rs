@@ -113,9 +113,10 @@ fn turned_away(answer: &Result<Value, Status>) -> Option<String> {
             "orders under way",
             "there is a balance",
             "the wallet holds less",
-            // An order has fewer pieces, and cost less.
+            // An order has fewer pieces.
             "are not left to be taken back",
-            "more than is left",
+            // A part of an order that was never placed.
+            "payment has not heard of the order yet",
             // They have few points.
             "the balance is smaller",
         ]

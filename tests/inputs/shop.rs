@@ -201,19 +201,6 @@ impl Shop {
                 }
                 request
             }
-            "RefundPart" => {
-                let mut request = json!({
-                    "orderId": self.many.0, "memberId": member, "partId": uuid::Uuid::now_v7(),
-                    "amount": won(1), "lines": [{ "productId": self.product.id, "quantity": 1 }],
-                });
-                let part = field.split('.').next().unwrap_or_default();
-                match part {
-                    "refundAccount" => request[part] = account(),
-                    "walletAmount" => request[part] = won(0),
-                    _ => {}
-                }
-                request
-            }
             "ListOrderReturns" => json!({ "orderId": self.many.1 }),
             "AcceptReturn" | "RejectReturn" => {
                 let path = format!("/v1/orders/{}/returns", self.many.1);
@@ -229,6 +216,12 @@ impl Shop {
                 }
                 request
             }
+            // Of an order that nobody has heard of: what can be read is refused for that alone.
+            "RefundPart" => json!({
+                "orderId": uuid::Uuid::now_v7(), "memberId": member, "partId": uuid::Uuid::now_v7(),
+                "amount": amount, "walletAmount": won(0), "refundAccount": account(),
+                "lines": [{ "productId": self.product.id, "quantity": 1 }],
+            }),
             "DeclareDepositor" => {
                 json!({ "orderId": self.order, "memberId": member, "depositorName": "Kim" })
             }

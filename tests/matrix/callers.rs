@@ -236,6 +236,7 @@ impl World {
             ("account_number", text("110-234-567890")),
             ("member_id", text(&id)),
             ("order_id", text(&order)),
+            ("part_id", text(&uuid::Uuid::now_v7().to_string())),
             (
                 "payment_id",
                 text(&first(format!("/v1/payments?orderId={order}"), "payments/0/id").await),

@@ -72,7 +72,7 @@ fn what_is_taken_back_after_it_was_spent_is_a_debt_that_earnings_fill() {
     let (mut account, first, spent_on) = (Account::default(), entry(), order());
     account.earn(first, 100, at(10));
     let (taken, _) = account.spend(spent_on, 80, at(0)).expect("enough");
-    assert_eq!(points(&account.revoke(first, at(1))), [(Kind::Revoke, -100)]);
+    assert_eq!(points(&account.revoke(first, 0, at(1))), [(Kind::Revoke, -100)]);
     assert_eq!((account.debt, balance(&account)), (80, -80));
     assert_eq!(account.spend(order(), 1, at(1)), Err(Refusal::InsufficientPoints));
     let next = entry();
@@ -89,7 +89,7 @@ fn what_is_taken_back_comes_out_of_other_lots_before_it_is_a_debt() {
     account.earn(first, 100, at(10));
     account.earn(second, 100, at(20));
     account.spend(order(), 150, at(0)).expect("enough");
-    account.revoke(second, at(1));
+    account.revoke(second, 0, at(1));
     assert_eq!((account.debt, balance(&account)), (50, -50));
 }
 
@@ -99,7 +99,7 @@ fn what_has_expired_is_not_taken_back_again() {
     account.earn(only, 100, at(10));
     account.spend(order(), 30, at(0)).expect("enough");
     account.expire(at(10));
-    assert_eq!(points(&account.revoke(only, at(11))), [(Kind::Revoke, -30)]);
+    assert_eq!(points(&account.revoke(only, 0, at(11))), [(Kind::Revoke, -30)]);
     assert_eq!(balance(&account), -30);
 }
 
@@ -173,7 +173,9 @@ fn whatever_happens_no_point_is_lost_or_made() {
                 3 => dice
                     .pick(&mut spent)
                     .map_or_else(Vec::new, |(id, taken)| account.restore(id, &taken, at(now))),
-                4 => dice.pick(&mut earned).map_or_else(Vec::new, |id| account.revoke(id, at(now))),
+                4 => dice
+                    .pick(&mut earned)
+                    .map_or_else(Vec::new, |id| account.revoke(id, 0, at(now))),
                 _ => {
                     now += dice.roll(15);
                     account.expire(at(now))
@@ -192,10 +194,188 @@ fn whatever_happens_no_point_is_lost_or_made() {
             sum += account.restore(id, &taken, at(now)).iter().map(|it| it.points).sum::<i64>();
         }
         for id in earned {
-            sum += account.revoke(id, at(now)).iter().map(|it| it.points).sum::<i64>();
+            sum += account.revoke(id, 0, at(now)).iter().map(|it| it.points).sum::<i64>();
         }
         let end = account.expire(at(now + 1_000));
         sum += end.iter().map(|it| it.points).sum::<i64>();
         assert_eq!(balance(&account), sum, "seed {seed}: {account:?}");
+    }
+}
+
+#[test]
+fn what_comes_back_of_an_order_expires_last() {
+    let (old, young) = (entry(), entry());
+    let both = vec![Taken { lot: old, points: 50 }, Taken { lot: young, points: 20 }];
+    let mut spend = Spend { state: SpendState::Spent, points: 70, taken: both };
+    assert_eq!(spend.give_back(5), [Taken { lot: young, points: 5 }]);
+    let rest = [Taken { lot: young, points: 15 }, Taken { lot: old, points: 10 }];
+    assert_eq!(spend.give_back(25), rest);
+    assert_eq!(spend.ask(70), Ok(true), "it has spent what it had spent");
+    // More than is left is what is left, and a cancellation finds the rest.
+    assert_eq!(spend.clone().give_back(41), [Taken { lot: old, points: 40 }]);
+    assert_eq!(spend.release(), Some(&[Taken { lot: old, points: 40 }][..]));
+    assert_eq!(spend.give_back(1), []);
+}
+
+#[test]
+fn what_a_payment_earned_is_taken_back_in_parts_and_then_the_rest() {
+    let (mut account, first) = (Account::default(), entry());
+    account.earn(first, 100, at(10));
+    account.spend(order(), 80, at(0)).expect("enough");
+    assert_eq!(points(&account.revoke(first, 70, at(1))), [(Kind::Revoke, -30)]);
+    assert_eq!((balance(&account), account.debt), (-10, 10));
+    assert_eq!(account.revoke(first, 70, at(1)), [], "nothing twice");
+    assert_eq!(points(&account.revoke(first, 0, at(1))), [(Kind::Revoke, -70)]);
+    assert_eq!(balance(&account), -80);
+}
+
+#[test]
+fn what_has_expired_is_part_of_what_is_taken_back() {
+    let (mut account, only) = (Account::default(), entry());
+    account.earn(only, 100, at(10));
+    account.spend(order(), 30, at(0)).expect("enough");
+    account.expire(at(10));
+    // 30 were of use, and the rest of the payment would have earned 40.
+    assert_eq!(account.revoke(only, 40, at(11)), []);
+    assert_eq!(points(&account.revoke(only, 20, at(11))), [(Kind::Revoke, -10)]);
+    assert_eq!(points(&account.revoke(only, 0, at(11))), [(Kind::Revoke, -20)]);
+}
+
+/// A payment that has earned, and what it is worth now.
+struct Earned {
+    id: EntryId,
+    points: i64,
+    worth: i64,
+    taken_back: i64,
+}
+
+/// An order that has spent, and how much of that is back.
+struct Spender {
+    id: OrderId,
+    spend: Spend,
+    back: i64,
+}
+
+/// A member whose orders are paid, cancelled and returned, in parts and as a whole.
+struct Member {
+    dice: Dice,
+    account: Account,
+    now: u64,
+    sum: i64,
+    earned: Vec<Earned>,
+    spent: Vec<Spender>,
+}
+
+impl Member {
+    fn few(&mut self, most: u64) -> i64 {
+        i64::try_from(self.dice.roll(most + 1)).expect("few")
+    }
+
+    /// One of so many, if there are any.
+    fn one_of(&mut self, count: usize) -> Option<usize> {
+        let count = u64::try_from(count).ok().filter(|count| *count > 0)?;
+        usize::try_from(self.dice.roll(count)).ok()
+    }
+
+    fn moved(&mut self, movements: &[Movement]) {
+        self.sum += movements.iter().map(|it| it.points).sum::<i64>();
+    }
+
+    fn earns(&mut self) {
+        let (id, points) = (entry(), self.few(200));
+        let lasts = 1 + self.dice.roll(40);
+        self.account.earn(id, points, at(self.now + lasts));
+        self.sum += points;
+        self.earned.push(Earned { id, points, worth: points, taken_back: 0 });
+    }
+
+    fn spends(&mut self) {
+        let (id, points) = (order(), 1 + self.few(200));
+        let mut account = self.account.clone();
+        let Ok((taken, movements)) = account.spend(id, points, at(self.now)) else { return };
+        self.account = account;
+        self.moved(&movements);
+        let spend = Spend { state: SpendState::Spent, points, taken };
+        self.spent.push(Spender { id, spend, back: 0 });
+    }
+
+    fn has_back(&mut self, all: bool) {
+        let (wanted, now) = (self.few(60), at(self.now));
+        let Some(which) = self.one_of(self.spent.len()) else { return };
+        let spender = &mut self.spent[which];
+        let taken = if all {
+            spender.spend.release().map(<[Taken]>::to_vec).unwrap_or_default()
+        } else {
+            spender.spend.give_back(wanted)
+        };
+        let points: i64 = taken.iter().map(|it| it.points).sum();
+        assert!(all || points <= wanted);
+        spender.back += points;
+        let movements = self.account.restore(spender.id, &taken, now);
+        let restored = movements.iter().filter(|it| it.kind == Kind::Restore);
+        assert_eq!(restored.map(|it| it.points).sum::<i64>(), points);
+        self.moved(&movements);
+    }
+
+    fn is_worth_less(&mut self, nothing: bool) {
+        let (less, now) = (self.few(60), at(self.now));
+        let Some(which) = self.one_of(self.earned.len()) else { return };
+        let earned = &mut self.earned[which];
+        earned.worth = if nothing { 0 } else { (earned.worth - less).max(0) };
+        let movements = self.account.revoke(earned.id, earned.worth, now);
+        let revoked = movements.iter().filter(|it| it.kind == Kind::Revoke);
+        earned.taken_back -= revoked.map(|it| it.points).sum::<i64>();
+        self.moved(&movements);
+    }
+
+    fn check(&self, seed: u64) {
+        assert_eq!(balance(&self.account), self.sum, "seed {seed}");
+        let open = self.account.lots.values().any(|lot| lot.remaining > 0);
+        assert!(self.account.debt == 0 || !open, "seed {seed}: a debt beside points");
+        for lot in self.account.lots.values() {
+            assert!(lot.remaining >= 0 && lot.remaining + lot.expired <= lot.points, "{lot:?}");
+        }
+        for Spender { spend, back, .. } in &self.spent {
+            let left: i64 = spend.taken.iter().map(|it| it.points).sum();
+            let kept = if spend.state == SpendState::Spent { left } else { 0 };
+            assert_eq!(spend.points, kept + back, "seed {seed}");
+        }
+        for Earned { id, points, worth, taken_back } in &self.earned {
+            assert!(*taken_back <= points - worth, "seed {seed}: more than it is worth less");
+            let lot = self.account.lots.get(id);
+            assert_eq!(lot.map_or(0, |lot| lot.revoked), *taken_back, "seed {seed}");
+            let expired = lot.map_or(0, |lot| lot.expired);
+            assert!(taken_back + expired >= points - worth, "seed {seed}: less");
+        }
+    }
+}
+
+#[test]
+fn in_whatever_parts_orders_end_no_point_is_lost_or_made() {
+    for seed in 0..3_000 {
+        let mut member = Member {
+            dice: Dice(seed),
+            account: Account::default(),
+            now: 0,
+            sum: 0,
+            earned: Vec::new(),
+            spent: Vec::new(),
+        };
+        for _ in 0..60 {
+            match member.dice.roll(10) {
+                0 | 1 => member.earns(),
+                2 | 3 => member.spends(),
+                4 | 5 => member.has_back(false),
+                6 => member.has_back(true),
+                7 => member.is_worth_less(false),
+                8 => member.is_worth_less(true),
+                _ => {
+                    member.now += member.dice.roll(15);
+                    let movements = member.account.expire(at(member.now));
+                    member.moved(&movements);
+                }
+            }
+            member.check(seed);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What a payment earns, and that it is taken back once: no clock, no network, no SQL.
+//! What a payment earns, and that it is taken back once, in parts or all of it: no clock, no network, no SQL.
 //! What is left of it is in [`account`].
 
 #![warn(clippy::arithmetic_side_effects, reason = "points that wrap are points out of nowhere")]
@@ -21,6 +21,10 @@ base::id!(
 base::id!(
     /// Identifies an order; of the order context.
     OrderId
+);
+base::id!(
+    /// Identifies a part of an order: a cancellation of some lines, or a return; of the order context.
+    PartId
 );
 base::id!(
     /// Identifies a member; of the member context.
@@ -76,6 +80,11 @@ impl Rate {
         self.0
     }
 
+    /// A rate as it is stored.
+    pub(crate) const fn stored(basis_points: u32) -> Self {
+        Self(basis_points)
+    }
+
     /// The points of a payment: `floor(paid × rate)`.
     pub(crate) fn points(self, paid: Paid) -> Points {
         let points = i128::from(paid.0.minor())
@@ -120,7 +129,9 @@ pg::names!(State, constraint mileage_entry_state:
 /// What happened to the payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fact {
-    Approved(Points),
+    Approved(Paid),
+    /// Some of it went back; this is what is left.
+    Reduced(Paid),
     Cancelled,
 }
 
@@ -131,7 +142,12 @@ pub(crate) struct Entry {
     pub(crate) payment: PaymentId,
     pub(crate) order: OrderId,
     pub(crate) member: MemberId,
+    /// What it earned.
     pub(crate) points: Points,
+    /// How many fewer it is worth since some of the payment went back.
+    pub(crate) taken_back: Points,
+    /// The rate that it was earned at; none where nobody noted it.
+    pub(crate) rate: Option<Rate>,
     pub(crate) state: State,
 }
 
@@ -139,6 +155,8 @@ pub(crate) struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Earned,
+    /// It is worth so much less.
+    Reduced(Points),
     Cancelled,
     /// From now on nothing is earned; nothing that others would want to know.
     Refused,
@@ -147,12 +165,30 @@ pub(crate) enum Outcome {
 }
 
 impl Entry {
-    /// Takes in what happened to the payment.
-    pub(crate) fn learn(&mut self, fact: Fact) -> Outcome {
+    /// What it is worth: what was earned of what is left of the payment.
+    pub(crate) fn worth(&self) -> Points {
+        Points(self.points.0.saturating_sub(self.taken_back.0))
+    }
+
+    /// Takes in what happened to the payment; what it earns now it earns at this rate.
+    pub(crate) fn learn(&mut self, fact: Fact, rate: Rate) -> Outcome {
         let (state, outcome) = match (self.state, fact) {
-            (State::New, Fact::Approved(points)) => {
-                self.points = points;
+            // Whoever says what is left of a payment says that it was approved.
+            (State::New, Fact::Approved(paid) | Fact::Reduced(paid)) => {
+                (self.points, self.rate) = (rate.points(paid), Some(rate));
                 (State::Earned, Outcome::Earned)
+            }
+            (State::Earned, Fact::Reduced(left)) => {
+                let left = self.rate.unwrap_or(rate).points(left);
+                let less = self.worth().0.saturating_sub(left.0);
+                // In whatever order they come: the least is the last.
+                let outcome = if less > 0 {
+                    self.taken_back = Points(self.taken_back.0.saturating_add(less));
+                    Outcome::Reduced(Points(less))
+                } else {
+                    Outcome::Unchanged
+                };
+                (State::Earned, outcome)
             }
             (State::New, Fact::Cancelled) => (State::Refused, Outcome::Refused),
             (State::Earned, Fact::Cancelled) => (State::Cancelled, Outcome::Cancelled),
@@ -221,9 +257,13 @@ mod tests {
             order: OrderId(base::id::new()),
             member: MemberId(base::id::new()),
             points: Points(0),
+            taken_back: Points(0),
+            rate: None,
             state: State::New,
         }
     }
+
+    const RATE: Rate = Rate(10_000);
 
     fn paid(won: i64) -> Paid {
         Paid::told("amount", Some(("KRW", won, 0))).expect("not negative")
@@ -251,11 +291,11 @@ mod tests {
     #[test]
     fn a_payment_earns_once_and_is_taken_back_once() {
         let mut entry = entry();
-        assert_eq!(entry.learn(Fact::Approved(Points(10))), Outcome::Earned);
+        assert_eq!(entry.learn(Fact::Approved(paid(10)), RATE), Outcome::Earned);
         // The rate may have changed in between.
-        assert_eq!(entry.learn(Fact::Approved(Points(20))), Outcome::Unchanged);
-        assert_eq!(entry.learn(Fact::Cancelled), Outcome::Cancelled);
-        assert_eq!(entry.learn(Fact::Cancelled), Outcome::Unchanged);
+        assert_eq!(entry.learn(Fact::Approved(paid(10)), Rate(20)), Outcome::Unchanged);
+        assert_eq!(entry.learn(Fact::Cancelled, RATE), Outcome::Cancelled);
+        assert_eq!(entry.learn(Fact::Cancelled, RATE), Outcome::Unchanged);
         assert_eq!((entry.points, entry.state), (Points(10), State::Cancelled));
         assert_eq!(entry.earned(), Ok(()));
     }
@@ -263,10 +303,48 @@ mod tests {
     #[test]
     fn a_payment_cancelled_first_never_earns() {
         let mut entry = entry();
-        assert_eq!(entry.learn(Fact::Cancelled), Outcome::Refused);
-        assert_eq!(entry.learn(Fact::Approved(Points(10))), Outcome::Unchanged);
+        assert_eq!(entry.learn(Fact::Cancelled, RATE), Outcome::Refused);
+        assert_eq!(entry.learn(Fact::Approved(paid(10)), RATE), Outcome::Unchanged);
+        assert_eq!(entry.learn(Fact::Reduced(paid(5)), RATE), Outcome::Unchanged);
         assert_eq!((entry.points, entry.state), (Points(0), State::Refused));
         assert_eq!(entry.earned(), Err(Refusal::PaymentCancelled));
+    }
+
+    #[test]
+    fn what_is_left_of_a_payment_is_worth_what_it_would_have_earned() {
+        let mut entry = entry();
+        assert_eq!(entry.learn(Fact::Approved(paid(1_099)), Rate(100)), Outcome::Earned);
+        // By the rate of its day: 9.
+        let reduced = entry.learn(Fact::Reduced(paid(999)), Rate(10_000));
+        assert_eq!(reduced, Outcome::Reduced(Points(1)));
+        assert_eq!(entry.learn(Fact::Reduced(paid(901)), Rate(100)), Outcome::Unchanged);
+        assert_eq!(entry.learn(Fact::Reduced(paid(0)), Rate(0)), Outcome::Reduced(Points(9)));
+        assert_eq!((entry.points, entry.worth()), (Points(10), Points(0)));
+    }
+
+    #[test]
+    fn in_whatever_order_the_parts_of_a_payment_come_the_least_counts() {
+        let facts = [
+            Fact::Approved(paid(10)),
+            Fact::Reduced(paid(8)),
+            Fact::Reduced(paid(3)),
+            Fact::Reduced(paid(3)),
+        ];
+        // Each number to the base of 4 is an order of facts, doubles included.
+        for history in 0..4_usize.pow(6) {
+            let (mut entry, mut least) = (entry(), 10);
+            for at in 0..6 {
+                let fact = facts[history / 4_usize.pow(at) % 4];
+                let before = entry.worth().0;
+                if let Outcome::Reduced(less) = entry.learn(fact, RATE) {
+                    assert_eq!(entry.worth().0, before - less.0, "{history}");
+                }
+                if let Fact::Reduced(left) = fact {
+                    least = least.min(left.0.minor());
+                }
+                assert_eq!(entry.worth().0, least, "{history}");
+            }
+        }
     }
 
     #[test]
@@ -278,9 +356,9 @@ mod tests {
                 let mut outcomes = Vec::new();
                 for at in 0..length {
                     let taken_back = history & (1 << at) != 0;
-                    let fact = if taken_back { Fact::Cancelled } else { Fact::Approved(Points(1)) };
+                    let fact = if taken_back { Fact::Cancelled } else { Fact::Approved(paid(1)) };
                     cancelled |= taken_back;
-                    outcomes.push(entry.learn(fact));
+                    outcomes.push(entry.learn(fact, RATE));
                     assert_eq!(entry.state == State::Earned, !cancelled, "{history:b}");
                 }
                 let count = |outcome| outcomes.iter().filter(|it| **it == outcome).count();

@@ -7,6 +7,8 @@
 //!   rounded down.
 //! - **Lot**: what is left of what a payment earned, until it expires. The lots that expire first are
 //!   spent first, and get back what was spent of them when the order is cancelled.
+//! - **Part**: some of an order is cancelled or returned: the share of what was spent on it comes back, those
+//!   points first that expire last, and what is left of its payment is worth what it would have earned.
 //! - **Debt**: what was taken back after it had been spent, and no lot has. Whatever comes in fills it.
 //! - **Balance**: what the lots have left, less the debt: the sum of all entries.
 //! - **Spend**: what one order did with points: SPENT, RELEASED when it was cancelled; REFUSED (unseen)
@@ -32,8 +34,11 @@ use server::{Service, ServiceBuilder};
 use settings::MileageSettings;
 
 /// The mileage service.
-pub const SERVICE: Service =
-    Service { name: "mileage", migrations: pg::migrations!["V1__mileage", "V2__lots"], build };
+pub const SERVICE: Service = Service {
+    name: "mileage",
+    migrations: pg::migrations!["V1__mileage", "V2__lots", "V3__parts"],
+    build,
+};
 
 /// How many points a payment earns with these settings: per won, in basis points.
 pub fn basis_points(settings: &Settings) -> Result<u32, Error> {

@@ -12,11 +12,12 @@ static POINTS: LazyLock<Counters<One>> = LazyLock::new(|| {
     telemetry::counters("hansang.mileage.points", "Points earned, taken back, spent, and so on")
 });
 
-/// Points were earned or taken back.
+/// Points were earned or taken back; `points` is what they are worth without what parts took back.
 pub(crate) fn changed(outcome: Outcome, points: Points) {
-    let outcome = match outcome {
-        Outcome::Earned => "earned",
-        Outcome::Cancelled => "cancelled",
+    let (outcome, points) = match outcome {
+        Outcome::Earned => ("earned", points),
+        Outcome::Reduced(less) => ("cancelled", less),
+        Outcome::Cancelled => ("cancelled", points),
         Outcome::Refused | Outcome::Unchanged => return,
     };
     let points = u64::try_from(points.get()).unwrap_or_default();

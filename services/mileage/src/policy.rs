@@ -1,9 +1,10 @@
 //! When a payment is approved, it earns points; when it is cancelled, they are
-//! taken back. When an order is cancelled, what it has spent comes back.
+//! taken back, and when some of it goes back, so are some of them. When an order is cancelled, what it has
+//! spent comes back, and when some of it is cancelled or returned, the share of that.
 
 use std::time::Duration;
 
-use base::Error;
+use base::{Error, input};
 use contracts::{
     order::v1::{OrderEvent, order_event},
     payment::v1::{PaymentEvent, payment_event::Event},
@@ -12,8 +13,11 @@ use eventlog::{Arrived, Policy, facts};
 use pg::Tx;
 
 use crate::{
-    domain::{Fact, MemberId, OrderId, Paid, PaymentId, Rate},
-    store::{self, Learned, spend::Released},
+    domain::{Fact, MemberId, OrderId, Paid, PartId, PaymentId, Rate, account::SPEND},
+    store::{
+        self, Learned,
+        spend::{Returned, What},
+    },
 };
 
 /// The call that completes a payment has earned the points already; this only makes sure.
@@ -26,55 +30,80 @@ pub(crate) struct Payments {
 }
 
 impl Policy<PaymentEvent> for Payments {
-    const TYPES: &'static [&'static str] =
-        &[PaymentEvent::PAYMENT_APPROVED, PaymentEvent::PAYMENT_CANCELLED];
+    const TYPES: &'static [&'static str] = &[
+        PaymentEvent::PAYMENT_APPROVED,
+        PaymentEvent::PAYMENT_PART_REFUNDED,
+        PaymentEvent::PAYMENT_CANCELLED,
+    ];
     const LINGER: Duration = LINGER;
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<PaymentEvent>]) -> Result<(), Error> {
-        let facts = facts::of(batch, |arrived| self.learned(arrived))?;
-        store::learn(tx, &facts, self.expire_after).await.map(drop)
+        let facts = facts::of(batch, learned)?;
+        store::learn(tx, &facts, self.rate, self.expire_after).await.map(drop)
     }
 }
 
-impl Payments {
-    fn learned(&self, arrived: &Arrived<PaymentEvent>) -> Result<Option<Learned>, Error> {
-        let (payment, order, member, fact) = match &arrived.message.event {
-            Some(Event::PaymentApproved(it)) => {
-                let paid = it.amount.as_ref().map(contracts::Money::parts);
-                let points = self.rate.points(Paid::told("amount", paid)?);
-                (&it.payment_id, &it.order_id, &it.member_id, Fact::Approved(points))
-            }
-            Some(Event::PaymentCancelled(it)) => {
-                (&it.payment_id, &it.order_id, &it.member_id, Fact::Cancelled)
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(Learned {
-            payment: PaymentId::parse("payment_id", payment)?,
-            order: OrderId::parse("order_id", order)?,
-            member: MemberId::parse("member_id", member)?,
-            fact,
-            cause: Some(arrived.cause()),
-        }))
-    }
+fn learned(arrived: &Arrived<PaymentEvent>) -> Result<Option<Learned>, Error> {
+    let told = |field, amount: Option<&contracts::Money>| {
+        Paid::told(field, amount.map(contracts::Money::parts))
+    };
+    let (payment, order, member, fact) = match &arrived.message.event {
+        Some(Event::PaymentApproved(it)) => {
+            let paid = told("amount", it.amount.as_ref())?;
+            (&it.payment_id, &it.order_id, &it.member_id, Fact::Approved(paid))
+        }
+        Some(Event::PaymentPartRefunded(it)) => {
+            let left = told("amount_left", it.amount_left.as_ref())?;
+            (&it.payment_id, &it.order_id, &it.member_id, Fact::Reduced(left))
+        }
+        Some(Event::PaymentCancelled(it)) => {
+            (&it.payment_id, &it.order_id, &it.member_id, Fact::Cancelled)
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(Learned {
+        payment: PaymentId::parse("payment_id", payment)?,
+        order: OrderId::parse("order_id", order)?,
+        member: MemberId::parse("member_id", member)?,
+        fact,
+        cause: Some(arrived.cause()),
+    }))
 }
 
 pub(crate) struct Orders;
 
 impl Policy<OrderEvent> for Orders {
-    const TYPES: &'static [&'static str] = &[OrderEvent::ORDER_CANCELLED];
+    const TYPES: &'static [&'static str] = &[
+        OrderEvent::ORDER_CANCELLED,
+        OrderEvent::ORDER_LINES_CANCELLED,
+        OrderEvent::RETURN_ACCEPTED,
+    ];
 
     async fn apply(&self, tx: &mut Tx, batch: &[Arrived<OrderEvent>]) -> Result<(), Error> {
-        store::spend::release(tx, &facts::of(batch, released)?).await.map(drop)
+        store::spend::give_back(tx, &facts::of(batch, returned)?).await.map(drop)
     }
 }
 
-fn released(arrived: &Arrived<OrderEvent>) -> Result<Option<Released>, Error> {
+fn returned(arrived: &Arrived<OrderEvent>) -> Result<Option<Returned>, Error> {
     use order_event::Event;
-    let Some(Event::OrderCancelled(it)) = &arrived.message.event else { return Ok(None) };
-    Ok(Some(Released {
-        order: OrderId::parse("order_id", &it.order_id)?,
-        member: MemberId::parse("member_id", &it.member_id)?,
+    let part = |field, id, points| {
+        let points = input::number("points", points, &(0..=*SPEND.end()))?;
+        Ok::<_, Error>(What::Part(PartId::parse(field, id)?, points))
+    };
+    let (order, member, what) = match &arrived.message.event {
+        Some(Event::OrderCancelled(it)) => (&it.order_id, &it.member_id, What::All),
+        Some(Event::OrderLinesCancelled(it)) if it.points != 0 => {
+            (&it.order_id, &it.member_id, part("part_id", &it.part_id, it.points)?)
+        }
+        Some(Event::ReturnAccepted(it)) if it.points != 0 => {
+            (&it.order_id, &it.member_id, part("return_id", &it.return_id, it.points)?)
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(Returned {
+        order: OrderId::parse("order_id", order)?,
+        member: MemberId::parse("member_id", member)?,
+        what,
         cause: Some(arrived.cause()),
     }))
 }

@@ -17,7 +17,7 @@ use crate::{
     store::{
         self, Learned,
         read::{self, Filter, Line},
-        spend::{self, Released},
+        spend::{self, Returned, What},
     },
     wire,
 };
@@ -81,11 +81,11 @@ impl MileageService for Mileage {
             payment,
             order: OrderId::parse("orderId", &message.order_id)?,
             member: MemberId(member),
-            fact: Fact::Approved(self.rate.points(paid)),
+            fact: Fact::Approved(paid),
             cause: None,
         };
         let mut tx = self.database.begin().await?;
-        let mut entries = store::learn(&mut tx, &[approved], self.expire_after).await?;
+        let mut entries = store::learn(&mut tx, &[approved], self.rate, self.expire_after).await?;
         tx.commit().await?;
         let stored = entries.remove(&payment).ok_or_else(|| Error::internal("no entry"))?;
         stored.entry.earned().map_err(Error::from)?;
@@ -111,9 +111,9 @@ impl MileageService for Mileage {
     ) -> Result<Response<ReleasePointsResponse>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let order = OrderId::parse("orderId", &incoming.message.order_id)?;
-        let released = Released { order, member: MemberId(member), cause: None };
+        let returned = Returned { order, member: MemberId(member), what: What::All, cause: None };
         let mut tx = self.database.begin().await?;
-        let points = spend::release(&mut tx, &[released]).await?;
+        let points = spend::give_back(&mut tx, &[returned]).await?;
         tx.commit().await?;
         let points = points.get(&order).copied().unwrap_or_default();
         Ok(Response::new(ReleasePointsResponse { points }))

@@ -19,7 +19,8 @@ use tokio_postgres::{Row, types::ToSql};
 use self::account::{Accounts, expired};
 use crate::{
     domain::{
-        Entry, EntryId, Fact, MemberId, OrderId, Outcome, PaymentId, Points, State, account::Kind,
+        Entry, EntryId, Fact, MemberId, OrderId, Outcome, PaymentId, Points, Rate, State,
+        account::Kind,
     },
     metrics, wire,
 };
@@ -27,8 +28,8 @@ use crate::{
 /// All that makes up an entry.
 macro_rules! select_entries {
     () => {
-        "select id, payment_id, order_id, member_id, points, state, version, create_time,
-           (select expire_time from mileage_lot where entry_id = mileage_entry.id) as expire_time
+        "select id, payment_id, order_id, member_id, points, taken_back, basis_points, state, version,
+           create_time, (select expire_time from mileage_lot where entry_id = mileage_entry.id) as expire_time
          from mileage_entry"
     };
 }
@@ -53,6 +54,10 @@ impl Stored {
             order: OrderId(row.get("order_id")),
             member: MemberId(row.get("member_id")),
             points: Points::stored(row.get("points")),
+            taken_back: Points::stored(row.get("taken_back")),
+            rate: row
+                .get::<_, Option<i32>>("basis_points")
+                .map(|it| Rate::stored(it.unsigned_abs())),
             state: State::named(row.get("state"))?,
         };
         Ok(Self {
@@ -75,11 +80,12 @@ pub(crate) struct Learned {
     pub(crate) cause: Option<Cause>,
 }
 
-/// Takes facts in, in this order. Points that are earned expire after this time. Answers all that the
-/// facts are about, as it is then.
+/// Takes facts in, in this order. Points are earned at this rate, and expire after this time. Answers all
+/// that the facts are about, as it is then.
 pub(crate) async fn learn(
     tx: &mut Tx,
     facts: &[Learned],
+    rate: Rate,
     expire_after: Duration,
 ) -> Result<BTreeMap<PaymentId, Stored>, Error> {
     if facts.is_empty() {
@@ -91,12 +97,12 @@ pub(crate) async fn learn(
     let mut drafts = Vec::new();
     for learned in facts {
         let Some(stored) = entries.get_mut(&learned.payment) else { continue };
-        let outcome = stored.entry.learn(learned.fact);
+        let outcome = stored.entry.learn(learned.fact, rate);
         if outcome == Outcome::Unchanged {
             continue;
         }
-        (stored.version, stored.changed) = (stored.version + 1, true);
-        let points = stored.entry.points;
+        stored.changed = true;
+        let points = stored.entry.worth();
         tx.once_committed(move || metrics::changed(outcome, points));
         let caused = |draft: Draft| match &learned.cause {
             Some(cause) => draft.caused_by(cause.clone()),
@@ -116,14 +122,17 @@ pub(crate) async fn learn(
 
 /// What an outcome means for the member's account. Answers the events.
 fn change(
-    stored: &Stored,
+    stored: &mut Stored,
     outcome: Outcome,
     accounts: &mut Accounts,
     expire_after: Duration,
 ) -> Vec<Draft> {
-    let entry = &stored.entry;
+    let (entry, version) = (&stored.entry, &mut stored.version);
     let (id, member) = (entry.id, entry.member);
-    let draft = |event| Draft::of(event, id.0, stored.version, entry.order.0);
+    let mut draft = |event| {
+        *version += 1;
+        Draft::of(event, id.0, *version, entry.order.0)
+    };
     match outcome {
         Outcome::Earned => {
             let expire_time = accounts.now.checked_add(expire_after).unwrap_or(accounts.now);
@@ -133,18 +142,40 @@ fn change(
             iter::once(earned).chain(more).collect()
         }
         Outcome::Cancelled => {
-            let movements = accounts.change(member, |it, now| it.revoke(id, now));
-            let mut entries = accounts.record(member, movements, None);
-            let revoked = |it: &account::StoredMovement| it.movement.kind == Kind::Revoke;
-            let revoke = entries.pop_if(|it| revoked(it));
+            let (revoke, due) = revoke(entry, 0, accounts);
             let (lots, more) = accounts.tell(member);
             let cancelled = draft(wire::cancelled(entry, revoke.as_ref(), lots));
-            // What was due, and nobody had met yet.
-            let due = expired(member, &entries, Vec::new());
+            let due = expired(member, &due, Vec::new());
             iter::once(cancelled).chain(due).chain(more).collect()
         }
-        Outcome::Refused | Outcome::Unchanged => Vec::new(),
+        Outcome::Reduced(_) => {
+            let (revoke, due) = revoke(entry, entry.worth().get(), accounts);
+            let (mut lots, more) = accounts.tell(member);
+            // It may all have expired that would have been taken back.
+            let revoked =
+                revoke.map(|it| draft(wire::revoked(entry, &it, std::mem::take(&mut lots))));
+            let due = expired(member, &due, lots);
+            revoked.into_iter().chain(due).chain(more).collect()
+        }
+        Outcome::Refused => {
+            *version += 1;
+            Vec::new()
+        }
+        Outcome::Unchanged => Vec::new(),
     }
+}
+
+/// Takes back what an entry earned beyond this worth. Answers the REVOKE entry, if there is one, and those
+/// of points that were due, and nobody had met yet.
+fn revoke(
+    entry: &Entry,
+    worth: i64,
+    accounts: &mut Accounts,
+) -> (Option<account::StoredMovement>, Vec<account::StoredMovement>) {
+    let movements = accounts.change(entry.member, |it, now| it.revoke(entry.id, worth, now));
+    let mut entries = accounts.record(entry.member, movements, None);
+    let revoke = entries.pop_if(|it| it.movement.kind == Kind::Revoke);
+    (revoke, entries)
 }
 
 /// Makes sure that each payment has an entry's row, NEW if need be.
@@ -162,8 +193,8 @@ async fn lock(tx: &mut Tx, facts: &[Learned]) -> Result<BTreeMap<PaymentId, Stor
            from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[])
              as learned (i, p, o, m)
            on conflict (payment_id) do nothing
-           returning id, payment_id, order_id, member_id, points, state, version, create_time,
-             null::timestamptz as expire_time)
+           returning id, payment_id, order_id, member_id, points, taken_back, basis_points, state, version,
+             create_time, null::timestamptz as expire_time)
          select * from (",
         select_entries!(),
         " where payment_id = any($2) order by payment_id for update) kept
@@ -178,7 +209,7 @@ async fn lock(tx: &mut Tx, facts: &[Learned]) -> Result<BTreeMap<PaymentId, Stor
         .collect()
 }
 
-/// Reads the lots that payments which are cancelled take points out of: their own, and others where
+/// Reads the lots that payments which are cancelled, or reduced, take points out of: their own, and others where
 /// those have been spent.
 async fn load(
     tx: &mut Tx,
@@ -186,9 +217,9 @@ async fn load(
     entries: &BTreeMap<PaymentId, Stored>,
     accounts: &mut Accounts,
 ) -> Result<(), Error> {
-    let cancelled: BTreeSet<PaymentId> =
-        facts.iter().filter(|it| it.fact == Fact::Cancelled).map(|it| it.payment).collect();
-    let known = entries.values().filter(|it| cancelled.contains(&it.entry.payment));
+    let takes_back = |it: &&Learned| matches!(it.fact, Fact::Cancelled | Fact::Reduced(_));
+    let less: BTreeSet<PaymentId> = facts.iter().filter(takes_back).map(|it| it.payment).collect();
+    let known = entries.values().filter(|it| less.contains(&it.entry.payment));
     let earned: Vec<&Entry> =
         known.map(|it| &it.entry).filter(|it| it.state == State::Earned).collect();
     let ids: Vec<Uuid> = earned.iter().map(|entry| entry.id.0).collect();
@@ -215,14 +246,20 @@ async fn save(tx: &mut Tx, entries: &BTreeMap<PaymentId, Stored>) -> Result<(), 
     }
     let payments: Vec<Uuid> = changed.iter().map(|stored| stored.entry.payment.0).collect();
     let points: Vec<i64> = changed.iter().map(|stored| stored.entry.points.get()).collect();
+    let taken_back: Vec<i64> = changed.iter().map(|stored| stored.entry.taken_back.get()).collect();
+    let rates: Vec<Option<i32>> = changed
+        .iter()
+        .map(|stored| stored.entry.rate.and_then(|it| i32::try_from(it.basis_points()).ok()))
+        .collect();
     let states: Vec<&str> = changed.iter().map(|stored| stored.entry.state.name()).collect();
     let versions: Vec<i64> = changed.iter().map(|stored| stored.version).collect();
     tx.execute(
-        "update mileage_entry set points = n.points, state = n.state, version = n.version
-         from unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[])
-           as n(payment_id, points, state, version)
+        "update mileage_entry set points = n.points, state = n.state, version = n.version,
+           taken_back = n.taken_back, basis_points = n.basis_points
+         from unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::int[])
+           as n(payment_id, points, state, version, taken_back, basis_points)
          where mileage_entry.payment_id = n.payment_id",
-        &[&payments, &points, &states, &versions],
+        &[&payments, &points, &states, &versions, &taken_back, &rates],
     )
     .await?;
     Ok(())

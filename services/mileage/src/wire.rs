@@ -4,8 +4,8 @@
 use std::time::SystemTime;
 
 use contracts::mileage::v1::{
-    self as pb, MileageCancelled, MileageEarned, MileageExpired, MileageRestored, MileageSpent,
-    mileage_event::Event,
+    self as pb, MileageCancelled, MileageEarned, MileageExpired, MileageRestored, MileageRevoked,
+    MileageSpent, mileage_event::Event,
 };
 
 use crate::{
@@ -44,6 +44,17 @@ pub(crate) fn cancelled(
         revoke: revoke.map(movement),
         lots,
         by_lots: true,
+    })
+}
+
+/// The event of points that are taken back since some of their payment went back.
+pub(crate) fn revoked(entry: &Entry, revoke: &StoredMovement, lots: Vec<pb::MileageLot>) -> Event {
+    Event::MileageRevoked(MileageRevoked {
+        payment_id: entry.payment.to_string(),
+        order_id: entry.order.to_string(),
+        member_id: entry.member.to_string(),
+        revoke: Some(movement(revoke)),
+        lots,
     })
 }
 

@@ -246,16 +246,19 @@ async fn match_by_hand(
         incoming.check_etag(&stored.version.to_string())?;
         let amount = stored.deposit.whole()?;
         let parts = deposit::parts(tx, order, id).await?;
-        let verdict = match judge(&payment, amount, deposit::sum(&parts)?, pg::clock::now(tx).await?) {
-            Verdict::Hold(HeldReason::Excess) => Verdict::Match,
-            Verdict::Hold(HeldReason::Late) => return Err(Refusal::DepositExpired.into()),
-            Verdict::Hold(HeldReason::Duplicate) => return Err(Refusal::DepositConfirmed.into()),
-            Verdict::Hold(HeldReason::OrderCancelled) => {
-                return Err(Refusal::PaymentCancelled.into());
-            }
-            Verdict::Hold(HeldReason::Unmatched) => return Err(Refusal::NoDeposit.into()),
-            verdict => verdict,
-        };
+        let verdict =
+            match judge(&payment, amount, deposit::sum(&parts)?, pg::clock::now(tx).await?) {
+                Verdict::Hold(HeldReason::Excess) => Verdict::Match,
+                Verdict::Hold(HeldReason::Late) => return Err(Refusal::DepositExpired.into()),
+                Verdict::Hold(HeldReason::Duplicate) => {
+                    return Err(Refusal::DepositConfirmed.into());
+                }
+                Verdict::Hold(HeldReason::OrderCancelled) => {
+                    return Err(Refusal::PaymentCancelled.into());
+                }
+                Verdict::Hold(HeldReason::Unmatched) => return Err(Refusal::NoDeposit.into()),
+                verdict => verdict,
+            };
         stored.deposit.about = Some((payment.order, payment.id));
         deposit::tell(tx, &stored, wire::deposit_matched(&stored.deposit, actor)).await?;
         pay(tx, stored, (order, member), parts, verdict).await

@@ -45,6 +45,8 @@ base::id!(
 
 /// What an order may cost, in won.
 pub(crate) const AMOUNT: RangeInclusive<i64> = 0..=1_000_000_000_000;
+/// How many entries of products may be taken out of an order at once.
+pub(crate) const LINES: RangeInclusive<usize> = 0..=100;
 /// How many of a product an order may have.
 pub(crate) const QUANTITY: RangeInclusive<i32> = 1..=1_000_000_000;
 /// What an acquirer may know a card by.
@@ -158,9 +160,16 @@ pub(crate) enum Outcome {
     /// The wallet's part of a payment that was taken back.
     WalletRefunded(GivenBack),
     /// Less is waited for, and the wallet has so much of its part again.
-    Reduced { part: PartId, wallet: Money },
+    Reduced {
+        part: PartId,
+        wallet: Money,
+    },
     /// Some of what was paid goes back, and the rest stays paid.
-    PartRefunded { part: PartId, by_method: Option<GivenBack>, by_wallet: Option<GivenBack> },
+    PartRefunded {
+        part: PartId,
+        by_method: Option<GivenBack>,
+        by_wallet: Option<GivenBack>,
+    },
 }
 
 /// Who wants an order cancelled.

@@ -24,8 +24,8 @@ use crate::{
     authorise::Authorise,
     confirm::Confirm,
     domain::{
-        AMOUNT, By, DEPOSITOR, Line, MemberId, OrderId, Payment, PaymentId, QUANTITY, Refusal,
-        State,
+        AMOUNT, By, DEPOSITOR, LINES, Line, MemberId, OrderId, Payment, PaymentId, QUANTITY,
+        Refusal, State,
         part::{Part, PartId},
         payout::{Account, PAYOUT, PayoutId},
         wallet::{ADJUSTMENT, Note, REASON},
@@ -147,11 +147,12 @@ impl PaymentService for Payments {
         let share = |field, amount: Option<&contracts::Money>| {
             Money::parse_within(field, amount.map(contracts::Money::parts), &AMOUNT)
         };
+        let wallet = message.wallet_amount.as_ref();
         let to = message.refund_account.as_ref();
         let part = Part {
             id: PartId::parse("partId", &message.part_id)?,
             amount: share("amount", message.amount.as_ref())?,
-            wallet: share("walletAmount", message.wallet_amount.as_ref())?,
+            wallet: wallet.map_or(Ok(Money::ZERO), |it| share("walletAmount", Some(it)))?,
             lines: pieces(&message.lines)?,
             by: if message.by_shop { By::Shop } else { By::Member },
             account: to.map(|it| account("refundAccount", Some(it))).transpose()?,
@@ -316,6 +317,7 @@ async fn rendered(
 
 /// Reads the `lines` of a request.
 fn pieces(pieces: &[Pieces]) -> Result<Vec<Line>, Error> {
+    input::count("lines", pieces.len(), &LINES)?;
     let line = |(at, piece): (usize, &Pieces)| {
         let product = base::id::parse(&format!("lines[{at}].productId"), &piece.product_id)?;
         let field = format!("lines[{at}].quantity");

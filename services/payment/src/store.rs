@@ -25,11 +25,11 @@ use crate::{
     metrics::Counted,
     tasks, wire,
 };
+pub(crate) use part::refund as refund_part;
 pub(crate) use payout::{
     Stored as StoredPayout, erase_members, from_wallet as pay_out, get as payout, has_money,
     has_withdrawn, list as payouts, paid, withdraw_members,
 };
-pub(crate) use part::refund as refund_part;
 pub(crate) use read::{Filter, find, get, list, member_in, member_of};
 pub(crate) use refund::{
     Stored as StoredRefund, card as card_refund, failed, of_orders as refunds, part_refunded,

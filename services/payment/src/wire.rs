@@ -226,11 +226,7 @@ pub(crate) fn deposit_credited(
 }
 
 /// The event of an outcome; none for what others never knew.
-pub(crate) fn event(
-    payment: &Payment,
-    outcome: &Outcome,
-    refunds: &[Refund],
-) -> Option<Event> {
+pub(crate) fn event(payment: &Payment, outcome: &Outcome, refunds: &[Refund]) -> Option<Event> {
     let given_back = refunds.first();
     let payment_id = payment.id.to_string();
     let (order_id, member_id) = (payment.order.to_string(), payment.member.to_string());

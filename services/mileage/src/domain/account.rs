@@ -23,6 +23,8 @@ pub(crate) struct Lot {
     pub(crate) remaining: i64,
     /// What nobody spent in time.
     pub(crate) expired: i64,
+    /// What was taken back.
+    pub(crate) revoked: i64,
     pub(crate) expire_time: SystemTime,
 }
 
@@ -71,7 +73,8 @@ impl Account {
     pub(crate) fn earn(&mut self, entry: EntryId, points: i64, expire_time: SystemTime) {
         if points > 0 {
             let remaining = self.fill(points);
-            self.lots.insert(entry, Lot { points, remaining, expired: 0, expire_time });
+            let lot = Lot { points, remaining, expired: 0, revoked: 0, expire_time };
+            self.lots.insert(entry, lot);
         }
     }
 
@@ -97,7 +100,8 @@ impl Account {
         Ok((taken, movements))
     }
 
-    /// The order is cancelled: its points go back to where they came from, and are as old as they were.
+    /// The order is cancelled, or some of it: points go back to where they came from, and are as old as they
+    /// were.
     pub(crate) fn restore(
         &mut self,
         order: OrderId,
@@ -128,14 +132,17 @@ impl Account {
         movements
     }
 
-    /// The payment is cancelled: what it earned is taken back, but what has expired of it.
-    pub(crate) fn revoke(&mut self, entry: EntryId, now: SystemTime) -> Vec<Movement> {
+    /// The payment is cancelled, or some of it, and what it earned is worth so much: the rest is taken back,
+    /// but what has expired of it, or was taken back before.
+    pub(crate) fn revoke(&mut self, entry: EntryId, worth: i64, now: SystemTime) -> Vec<Movement> {
         let mut movements = self.expire(now);
         let Some(lot) = self.lots.get_mut(&entry) else { return movements };
-        let points = lot.points.saturating_sub(lot.expired);
-        if points == 0 {
+        let gone = lot.expired.saturating_add(lot.revoked);
+        let points = lot.points.saturating_sub(gone).saturating_sub(worth);
+        if points <= 0 {
             return movements;
         }
+        lot.revoked = lot.revoked.saturating_add(points);
         // Its own first.
         let own = lot.remaining.min(points);
         lot.remaining = lot.remaining.saturating_sub(own);
@@ -232,7 +239,7 @@ pg::names!(SpendState, constraint mileage_spend_state:
 pub(crate) struct Spend {
     pub(crate) state: SpendState,
     pub(crate) points: i64,
-    /// From which lots they are.
+    /// From which lots those are that have not come back; what expires first comes first.
     pub(crate) taken: Vec<Taken>,
 }
 
@@ -245,6 +252,25 @@ impl Spend {
             SpendState::Spent => Err(Refusal::OtherPoints),
             SpendState::Released | SpendState::Refused => Err(Refusal::OrderCancelled),
         }
+    }
+
+    /// Some of the order is cancelled: answers so many of its points, or all that are left. They are those
+    /// that expire last, so that whoever has them again has them for long.
+    pub(crate) fn give_back(&mut self, points: i64) -> Vec<Taken> {
+        let (mut wanted, mut back) = (points, Vec::new());
+        if self.state != SpendState::Spent {
+            return back;
+        }
+        while wanted > 0
+            && let Some(last) = self.taken.last_mut()
+        {
+            let (lot, points) = (last.lot, last.points.min(wanted));
+            last.points = last.points.saturating_sub(points);
+            wanted = wanted.saturating_sub(points);
+            back.push(Taken { lot, points });
+            self.taken.pop_if(|last| last.points == 0);
+        }
+        back
     }
 
     /// The order is cancelled, or never was. Answers what it had, if that is new.

@@ -28,7 +28,7 @@ pub(super) const TOLD: usize = 400;
 /// All that makes up a lot.
 macro_rules! select_lots {
     () => {
-        "select entry_id, member_id, points, remaining, expired, expire_time, version
+        "select entry_id, member_id, points, remaining, expired, revoked, expire_time, version
          from mileage_lot"
     };
 }
@@ -133,6 +133,7 @@ impl Accounts {
                 points: row.get("points"),
                 remaining: row.get("remaining"),
                 expired: row.get("expired"),
+                revoked: row.get("revoked"),
                 expire_time: row.get("expire_time"),
             };
             if locked.told.insert(entry, (lot, row.get("version"))).is_none() {
@@ -235,11 +236,11 @@ async fn save_lots(tx: &mut Tx, all: &BTreeMap<MemberId, Locked>) -> Result<(), 
     }
     tx.execute(
         "insert into mileage_lot (entry_id, member_id, points, remaining, expired, expire_time,
-           version)
+           version, revoked)
          select * from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[],
-           $6::timestamptz[], $7::bigint[])
+           $6::timestamptz[], $7::bigint[], $8::bigint[])
          on conflict (entry_id) do update set remaining = excluded.remaining,
-           expired = excluded.expired, version = excluded.version",
+           expired = excluded.expired, version = excluded.version, revoked = excluded.revoked",
         &[
             &lots.iter().map(|it| it.0.0).collect::<Vec<_>>(),
             &lots.iter().map(|it| it.1.0).collect::<Vec<_>>(),
@@ -248,6 +249,7 @@ async fn save_lots(tx: &mut Tx, all: &BTreeMap<MemberId, Locked>) -> Result<(), 
             &lots.iter().map(|it| it.2.expired).collect::<Vec<_>>(),
             &lots.iter().map(|it| it.2.expire_time).collect::<Vec<_>>(),
             &lots.iter().map(|it| it.3).collect::<Vec<_>>(),
+            &lots.iter().map(|it| it.2.revoked).collect::<Vec<_>>(),
         ],
     )
     .await?;

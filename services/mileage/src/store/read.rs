@@ -90,8 +90,8 @@ pub(crate) async fn list(
 macro_rules! select_earned {
     ($rest:literal) => {
         concat!(
-            "select e.id, e.payment_id, e.order_id, e.member_id, e.points, e.state, e.version,
-               e.create_time,
+            "select e.id, e.payment_id, e.order_id, e.member_id, e.points, e.taken_back,
+               e.basis_points, e.state, e.version, e.create_time,
                (select l.expire_time from mileage_lot l where l.entry_id = e.id) as expire_time
              from mileage_entry e where ",
             $rest

@@ -10,7 +10,7 @@ use pg::{Cause, Tx};
 use super::account::{Accounts, StoredMovement, TOLD, expired};
 use crate::{
     domain::{
-        EntryId, MemberId, OrderId,
+        EntryId, MemberId, OrderId, PartId,
         account::{Kind, Movement, Spend, SpendState, Taken},
     },
     wire,
@@ -97,46 +97,69 @@ pub(crate) async fn spend(
     Ok(entry)
 }
 
-/// That an order was cancelled, or never was.
-pub(crate) struct Released {
+/// That points of an order come back.
+pub(crate) struct Returned {
     pub(crate) order: OrderId,
     pub(crate) member: MemberId,
+    pub(crate) what: What,
     /// The event that said so; none for a call.
     pub(crate) cause: Option<Cause>,
 }
 
-/// Gives back what these orders have spent. Answers how many points each had spent.
-pub(crate) async fn release(
+/// How many of them.
+#[derive(Clone, Copy)]
+pub(crate) enum What {
+    /// All that are left: it was cancelled, or never was.
+    All,
+    /// So many: some of it was cancelled, or returned.
+    Part(PartId, i64),
+}
+
+/// Gives back what these orders have spent, or parts of it, in this order. Answers how many points each had
+/// spent.
+pub(crate) async fn give_back(
     tx: &mut Tx,
-    released: &[Released],
+    returned: &[Returned],
 ) -> Result<BTreeMap<OrderId, i64>, Error> {
-    if released.is_empty() {
+    if returned.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let members = released.iter().map(|it| (it.order, it.member)).collect();
-    let mut accounts = Accounts::lock(tx, released.iter().map(|it| it.member)).await?;
+    let members = returned.iter().map(|it| (it.order, it.member)).collect();
+    let mut accounts = Accounts::lock(tx, returned.iter().map(|it| it.member)).await?;
     let mut orders = lock(tx, &members).await?;
     let spent = orders.values().filter(|it| it.spend.state == SpendState::Spent);
     let lots: Vec<Uuid> = spent.flat_map(|it| &it.spend.taken).map(|taken| taken.lot.0).collect();
     accounts.load(tx, &lots).await?;
-    let (mut changed, mut drafts) = (BTreeMap::new(), Vec::new());
-    for Released { order, member, cause } in released {
+    let (mut released, mut parts, mut drafts) = (BTreeMap::new(), Vec::new(), Vec::new());
+    for Returned { order, member, what, cause } in returned {
         let Some(locked) = orders.get_mut(order) else { continue };
-        let Some(taken) = locked.spend.release() else { continue };
-        let movements = accounts.change(*member, |it, now| it.restore(*order, taken, now));
-        changed.insert(order.0, locked.spend.state.name());
+        let (taken, aggregate, first) = match *what {
+            What::All => {
+                let Some(taken) = locked.spend.release() else { continue };
+                let taken = taken.to_vec();
+                released.insert(order.0, locked.spend.state.name());
+                (taken, order.0, 2)
+            }
+            What::Part(part, points) => {
+                let Some(taken) = take(tx, (*order, part), points, locked).await? else { continue };
+                parts.push(*order);
+                (taken, part.0, 1)
+            }
+        };
+        let movements = accounts.change(*member, |it, now| it.restore(*order, &taken, now));
         let entries = accounts.record(*member, movements, None);
         let (mut lots, more) = accounts.tell(*member);
-        let events = (2..).zip(entries.chunks(TOLD)).map(|(version, entries)| {
+        let events = (first..).zip(entries.chunks(TOLD)).map(|(version, entries)| {
             let event = wire::restored((*order, *member), entries, mem::take(&mut lots));
-            Draft::of(event, order.0, version, order.0)
+            Draft::of(event, aggregate, version, order.0)
         });
         drafts.extend(events.chain(more).map(|draft| match cause {
             Some(cause) => draft.caused_by(cause.clone()),
             None => draft,
         }));
     }
-    let (ids, states): (Vec<Uuid>, Vec<&str>) = changed.into_iter().unzip();
+    save_taken(tx, &parts, &orders).await?;
+    let (ids, states): (Vec<Uuid>, Vec<&str>) = released.into_iter().unzip();
     if !ids.is_empty() {
         tx.execute(
             "update mileage_spend s set state = n.state
@@ -149,4 +172,45 @@ pub(crate) async fn release(
     accounts.save(tx).await?;
     eventlog::append(tx, &drafts).await?;
     Ok(orders.into_iter().map(|(order, locked)| (order, locked.spend.points)).collect())
+}
+
+/// Takes a part's points from what an order has; none when it has been carried out before.
+async fn take(
+    tx: &mut Tx,
+    (order, part): (OrderId, PartId),
+    points: i64,
+    locked: &mut Locked,
+) -> Result<Option<Vec<Taken>>, Error> {
+    if locked.spend.state == SpendState::New {
+        // It asks for its points before it is placed.
+        return Err(Error::internal(format!("the order {order} has spent no points to give back")));
+    }
+    let sql = "select from mileage_part where id = $1";
+    if tx.query_opt(sql, &[&part.0]).await?.is_some() {
+        return Ok(None);
+    }
+    let taken = locked.spend.give_back(points);
+    let points: i64 = taken.iter().map(|it| it.points).sum();
+    tx.execute(
+        "insert into mileage_part (id, order_id, points) values ($1, $2, $3)",
+        &[&part.0, &order.0, &points],
+    )
+    .await?;
+    Ok(Some(taken))
+}
+
+/// Saves what orders still have of their points. There is seldom more than one at a time.
+async fn save_taken(
+    tx: &mut Tx,
+    changed: &[OrderId],
+    orders: &BTreeMap<OrderId, Locked>,
+) -> Result<(), Error> {
+    for order in changed {
+        let Some(Locked { spend, .. }) = orders.get(order) else { continue };
+        let (lots, points): (Vec<Uuid>, Vec<i64>) =
+            spend.taken.iter().map(|it| (it.lot.0, it.points)).unzip();
+        let sql = "update mileage_spend set lot_ids = $2, taken = $3 where order_id = $1";
+        tx.execute(sql, &[&order.0, &lots, &points]).await?;
+    }
+    Ok(())
 }

@@ -119,7 +119,10 @@ impl Http {
 /// What the acquirer knows of an order.
 enum Known {
     /// Charged, under this reference, and not all of it cancelled: the reasons of what was.
-    Charged { reference: String, parts: Vec<String> },
+    Charged {
+        reference: String,
+        parts: Vec<String>,
+    },
     Cancelled,
     Nothing,
 }

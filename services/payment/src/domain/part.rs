@@ -117,3 +117,7 @@ fn without(lines: &[Line], pieces: &[Line]) -> Option<Vec<Line>> {
     left.retain(|line| line.quantity > 0);
     (!left.is_empty() || lines.is_empty()).then_some(left)
 }
+
+#[cfg(test)]
+#[path = "../part_tests.rs"]
+mod tests;

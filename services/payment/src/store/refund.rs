@@ -131,10 +131,8 @@ fn state_of(refunded: &Refunded) -> RefundState {
 
 /// A refund to a card that is not done, if it is there.
 pub(crate) async fn card(reader: &mut Reader, id: RefundId) -> Result<Option<Refund>, Error> {
-    let sql = concat!(
-        select_refunds!(),
-        " where id = $1 and tender = 'CARD' and state <> 'REFUNDED'"
-    );
+    let sql =
+        concat!(select_refunds!(), " where id = $1 and tender = 'CARD' and state <> 'REFUNDED'");
     let row = reader.query_opt(sql, &[&id.0]).await?;
     Ok(row.as_ref().map(Stored::from_row).transpose()?.map(|stored| stored.refund))
 }
