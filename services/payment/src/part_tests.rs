@@ -241,7 +241,9 @@ impl Tally {
             }
             let of_wallet = |it: &GivenBack| match outcome {
                 Outcome::WalletRefunded(_) => true,
-                Outcome::PartRefunded { by_wallet, .. } => by_wallet.as_ref() == Some(it),
+                Outcome::PartRefunded { by_wallet: Some(by_wallet), .. } => {
+                    std::ptr::eq(by_wallet, it)
+                }
                 _ => false,
             };
             for given_back in outcome.gives_back().0 {

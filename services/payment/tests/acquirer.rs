@@ -14,8 +14,8 @@ use contracts::{
     member::v1::MemberEvent,
     order::v1::OrderEvent,
     payment::v1::{
-        AuthorizeRequest, CancelPaymentRequest, TopUpWalletRequest, payment::State,
-        payment_service_client::PaymentServiceClient,
+        AuthorizeRequest, CancelPaymentRequest, ListPaymentsRequest, Refund, RefundPartRequest,
+        TopUpWalletRequest, payment::State, payment_service_client::PaymentServiceClient, refund,
     },
 };
 use http::{Method, Request, Response, StatusCode};
@@ -40,6 +40,8 @@ struct Charge {
     token: String,
     amount: i64,
     status: &'static str,
+    /// What was cancelled of it: each reason, and how much.
+    cancels: Vec<(String, i64)>,
 }
 
 /// The acquirer's books, by order.
@@ -47,7 +49,7 @@ type Books = Arc<Mutex<HashMap<String, Charge>>>;
 
 /// An acquirer that declines `tok_declined`, answers `tok_409` with that status, charges `tok_silence`
 /// without ever saying so, `tok_contradiction` after it has declined it, and `tok_late` only when it has
-/// been asked for it. It never refunds `tok_final`.
+/// been asked for it. It never refunds `tok_final`, and `tok_mute` without ever saying so.
 async fn acquirer() -> (String, Books) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -88,7 +90,14 @@ async fn answer(
             });
             known.map_or_else(
                 || (StatusCode::NOT_FOUND, json!({ "code": "NOT_FOUND_PAYMENT" })),
-                |it| (StatusCode::OK, json!({ "paymentKey": order, "status": it.status })),
+                |it| {
+                    let cancel =
+                        |(reason, won)| json!({ "cancelReason": reason, "cancelAmount": won });
+                    let cancels: Vec<Value> = it.cancels.into_iter().map(cancel).collect();
+                    let known =
+                        json!({ "paymentKey": order, "status": it.status, "cancels": cancels });
+                    (StatusCode::OK, known)
+                },
             )
         }
         (&Method::POST, path) => {
@@ -96,18 +105,30 @@ async fn answer(
             let order = order.strip_suffix("/cancel").expect("a cancellation");
             let mut books = books.lock().expect("no panic");
             let charge = books.get_mut(order).expect("charged");
-            if charge.token == "tok_final" {
-                (StatusCode::FORBIDDEN, json!({ "code": "NOT_CANCELABLE_PAYMENT" }))
-            } else {
-                charge.status = "CANCELED";
-                (StatusCode::OK, json!({ "status": "CANCELED" }))
-            }
+            cancel(charge, &body)
         }
         other => panic!("{other:?}"),
     };
     let mut response = Response::new(Full::from(answer.to_string()));
     *response.status_mut() = status;
     Ok(response)
+}
+
+fn cancel(charge: &mut Charge, body: &Value) -> (StatusCode, Value) {
+    if charge.token == "tok_final" {
+        return (StatusCode::FORBIDDEN, json!({ "code": "NOT_CANCELABLE_PAYMENT" }));
+    }
+    let left = charge.amount - charge.cancels.iter().map(|(_, won)| won).sum::<i64>();
+    let won = body["cancelAmount"].as_i64().unwrap_or(left);
+    if won > left || left == 0 {
+        return (StatusCode::FORBIDDEN, json!({ "code": "NOT_CANCELABLE_AMOUNT" }));
+    }
+    charge.cancels.push((body["cancelReason"].as_str().expect("a reason").to_owned(), won));
+    charge.status = if won == left { "CANCELED" } else { "PARTIAL_CANCELED" };
+    if charge.token == "tok_mute" {
+        return (StatusCode::GATEWAY_TIMEOUT, Value::Null);
+    }
+    (StatusCode::OK, json!({ "status": charge.status }))
 }
 
 async fn confirm(books: &Books, key: &str, body: &Value) -> (StatusCode, Value) {
@@ -122,7 +143,8 @@ async fn confirm(books: &Books, key: &str, body: &Value) -> (StatusCode, Value) 
     }
     let amount = body["amount"].as_i64().expect("an amount");
     let status = if token == "tok_late" { "LATE" } else { "DONE" };
-    let charge = Charge { key: key.to_owned(), token: token.to_owned(), amount, status };
+    let (key, cancels) = (key.to_owned(), Vec::new());
+    let charge = Charge { key, token: token.to_owned(), amount, status, cancels };
     books.lock().expect("no panic").insert(order.to_owned(), charge);
     match token {
         "tok_silence" => std::future::pending::<()>().await,
@@ -201,6 +223,30 @@ impl Shop {
         };
         let request = self.stage.call(As::ServiceFor("order", self.member), request);
         self.payments().cancel_payment(request).await.expect("cancels");
+    }
+
+    async fn refund_part(&self, order: Uuid, won: i64) -> String {
+        let part_id = base::id::new().to_string();
+        let request = RefundPartRequest {
+            order_id: order.to_string(),
+            member_id: self.member.to_string(),
+            part_id: part_id.clone(),
+            amount: Some(Money::from(("KRW", won))),
+            ..RefundPartRequest::default()
+        };
+        let request = self.stage.call(As::ServiceFor("order", self.member), request);
+        self.payments().refund_part(request).await.expect("gives back");
+        part_id
+    }
+
+    /// What an admin, or the member, reads of the refunds of an order.
+    async fn refunds(&self, order: Uuid, who: As) -> Vec<(String, refund::State)> {
+        let request =
+            ListPaymentsRequest { order_id: order.to_string(), ..ListPaymentsRequest::default() };
+        let request = self.stage.call(who, request);
+        let list = self.payments().list_payments(request).await.expect("lists").into_inner();
+        let line = |it: &Refund| (it.part_id.clone(), it.state());
+        list.payments[0].refunds.iter().map(line).collect()
     }
 
     fn charge(&self, order: Uuid) -> Option<Charge> {
@@ -354,5 +400,68 @@ async fn a_wallet_is_not_filled_by_what_nobody_knows_and_is_refunded() {
     assert_eq!(shop.stage.unanswered_keys("payment").await, 0);
     // One that is declined and one that is charged, each with a key that was used before.
     assert_eq!(shop.top_up("tok_silence", "tok_visa").await.expect("fills").units, 3_000);
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn each_part_of_a_charge_is_refunded_once_and_the_rest_with_the_order() {
+    let shop = Shop::open().await;
+    // One whose acquirer never says that it has refunded.
+    for token in ["tok_visa", "tok_mute"] {
+        let order = base::id::new();
+        shop.authorise(order, token).await.expect("charges");
+        for won in [700, 700, 100] {
+            shop.refund_part(order, won).await;
+        }
+        shop.eventually_is(order, "DONE").await;
+        let charge = shop.charge(order).expect("charged");
+        let mut sums: Vec<i64> = charge.cancels.iter().map(|(_, won)| *won).collect();
+        sums.sort_unstable();
+        assert_eq!((charge.status, sums), ("PARTIAL_CANCELED", vec![100, 700, 700]), "{token}");
+        let admin = As::Admin(base::id::new());
+        let refunds = shop.refunds(order, admin).await;
+        let done = refunds.iter().all(|(_, state)| *state == refund::State::Refunded);
+        assert!(done, "{token}: {refunds:?}");
+
+        shop.cancel(order).await;
+        shop.eventually_refunded(order).await;
+        shop.eventually_is(order, "CANCELLED").await;
+        let charge = shop.charge(order).expect("charged");
+        assert_eq!(charge.cancels.last().expect("the rest").1, 1_500, "{token}");
+    }
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn all_parts_of_a_charge_go_back_though_it_is_cancelled_meanwhile() {
+    let shop = Shop::open().await;
+    for _ in 0..30 {
+        let order = base::id::new();
+        shop.authorise(order, "tok_visa").await.expect("charges");
+        shop.refund_part(order, 700).await;
+        shop.cancel(order).await;
+        shop.eventually_refunded(order).await;
+        shop.eventually_is(order, "CANCELLED").await;
+        let charge = shop.charge(order).expect("charged");
+        assert_eq!(charge.cancels.iter().map(|(_, won)| won).sum::<i64>(), 3_000);
+        let refunds = shop.refunds(order, As::Member(shop.member)).await;
+        assert!(refunds.iter().all(|(_, state)| *state == refund::State::Refunded), "{refunds:?}");
+    }
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_part_that_is_refused_for_good_waits_for_an_operator() {
+    let shop = Shop::open().await;
+    let order = base::id::new();
+    shop.authorise(order, "tok_final").await.expect("charges");
+    let part = shop.refund_part(order, 700).await;
+    let admin = As::Admin(base::id::new());
+    let failed = vec![(part.clone(), refund::State::Failed)];
+    let ask = || async { (shop.refunds(order, admin).await == failed).then_some(()) };
+    eventually("a refund that has failed", ask).await;
+    let refunding = vec![(part, refund::State::Refunding)];
+    assert_eq!(shop.refunds(order, As::Member(shop.member)).await, refunding);
+    assert_eq!(shop.row(order).await, ("DONE".to_owned(), 1), "it is asked again");
     shop.stage.close().await;
 }

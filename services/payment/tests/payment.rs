@@ -3,6 +3,8 @@
 #[path = "payment/deposits.rs"]
 mod deposits;
 mod others;
+#[path = "payment/parts.rs"]
+mod parts;
 #[path = "payment/wallets.rs"]
 mod wallets;
 

@@ -22,7 +22,7 @@ static TRANSACTIONS: AtomicI64 = AtomicI64::new(0);
 /// How often each race is run.
 const ROUNDS: i32 = 100;
 
-fn another() -> String {
+pub(crate) fn another() -> String {
     format!("tx {}", TRANSACTIONS.fetch_add(1, Ordering::Relaxed))
 }
 
@@ -31,7 +31,12 @@ impl Shop {
         DepositServiceClient::new(self.stage.channel())
     }
 
-    async fn arrives(&self, id: &str, won: i64, reference: &str) -> Result<Deposit, Error> {
+    pub(crate) async fn arrives(
+        &self,
+        id: &str,
+        won: i64,
+        reference: &str,
+    ) -> Result<Deposit, Error> {
         let request = RecordDepositRequest {
             bank_transaction_id: id.into(),
             amount: Some(Money::from(("KRW", won))),
@@ -62,7 +67,11 @@ impl Shop {
         Ok(self.deposits().refund_deposit(request).await.map_err(Error::from)?.into_inner())
     }
 
-    async fn match_with(&self, deposit: &str, payment: &Payment) -> Result<Deposit, Error> {
+    pub(crate) async fn match_with(
+        &self,
+        deposit: &str,
+        payment: &Payment,
+    ) -> Result<Deposit, Error> {
         let request =
             MatchDepositRequest { deposit_id: deposit.into(), payment_id: payment.id.clone() };
         let request = self.stage.command(As::Seller(base::id::new()), request);
@@ -80,7 +89,7 @@ impl Shop {
     }
 
     /// A deposit as it is when nothing is under way any more.
-    async fn settled(&self, deposit: &str) -> Deposit {
+    pub(crate) async fn settled(&self, deposit: &str) -> Deposit {
         eventually("a deposit at rest", || async {
             let request = GetDepositRequest { deposit_id: deposit.into() };
             let request = self.stage.call(As::Seller(base::id::new()), request);
@@ -93,7 +102,7 @@ impl Shop {
     }
 
     /// What is held, and on its way out, is what the deposits and payouts say; nothing is in between.
-    async fn assert_deposits_add_up(&self) {
+    pub(crate) async fn assert_deposits_add_up(&self) {
         let sql = "
             select (select coalesce(sum(amount_minor), 0)::bigint from ledger_entry
                 where account = 'HELD')
@@ -103,7 +112,7 @@ impl Shop {
               - (select coalesce(sum(amount_minor), 0)::bigint from payout
                 where state = 'REQUESTED'),
               (select count(*) from payment p where state = 'DONE' and method = 'BANK_TRANSFER'
-                and amount_minor <> (select coalesce(sum(matched_minor), 0) from deposit d
+                and amount_minor + refunded_minor <> (select coalesce(sum(matched_minor), 0) from deposit d
                   where d.order_id = p.order_id)),
               (select count(*) from deposit where state = 'MATCHING')";
         let mut reader = self.stage.database("payment").read().await.expect("reads");
@@ -114,7 +123,7 @@ impl Shop {
     }
 }
 
-fn won(money: Option<&Money>) -> i64 {
+pub(crate) fn won(money: Option<&Money>) -> i64 {
     money.map_or(0, |money| money.units)
 }
 
