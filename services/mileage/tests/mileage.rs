@@ -2,6 +2,8 @@
 
 #[path = "mileage/checkout.rs"]
 mod checkout;
+#[path = "mileage/parts.rs"]
+mod parts;
 
 use std::{
     sync::{

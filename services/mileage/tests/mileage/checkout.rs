@@ -29,11 +29,11 @@ impl Shop {
         Ok(answer.into_inner().entry.expect("is there").points)
     }
 
-    async fn spend(&self, order: Uuid, points: i64) -> Result<i64, Error> {
+    pub(super) async fn spend(&self, order: Uuid, points: i64) -> Result<i64, Error> {
         self.spend_as(As::ServiceFor("order", self.member), order, points).await
     }
 
-    async fn release(&self, order: Uuid) -> i64 {
+    pub(super) async fn release(&self, order: Uuid) -> i64 {
         let (order_id, member_id) = (order.to_string(), self.member.to_string());
         let request = ReleasePointsRequest { order_id, member_id };
         let request = self.stage.call(As::ServiceFor("order", self.member), request);
@@ -59,13 +59,13 @@ impl Shop {
     }
 
     /// A payment that has earned so many points.
-    async fn earned(&self, points: i64) -> Payment {
+    pub(super) async fn earned(&self, points: i64) -> Payment {
         let payment = Payment::of(points * 100);
         self.earn(payment).await.expect("earns");
         payment
     }
 
-    async fn later(&self, by: Duration) {
+    pub(super) async fn later(&self, by: Duration) {
         clock::advance(&self.database, by).await.expect("moves");
     }
 
@@ -76,18 +76,18 @@ impl Shop {
     }
 
     /// What changed the balance, the oldest first.
-    async fn history(&self) -> Vec<(Kind, i64)> {
+    pub(super) async fn history(&self) -> Vec<(Kind, i64)> {
         let entries = self.entries(all()).await;
         entries.iter().rev().map(|entry| (entry.kind(), entry.points)).collect()
     }
 
-    async fn eventually_has(&self, balance: i64) {
+    pub(super) async fn eventually_has(&self, balance: i64) {
         let ask = || async { (self.own_balance().await == balance).then_some(()) };
         eventually(&format!("a balance of {balance}"), ask).await;
     }
 
     /// Each balance is the sum of its entries, and what the lots have left.
-    async fn assert_books_balance(&self) {
+    pub(super) async fn assert_books_balance(&self) {
         let mut reader = self.database.read().await.expect("reads");
         let sql = "select
                (coalesce((select sum(points) from mileage_entry), 0)
