@@ -10,12 +10,14 @@ mod breaks;
 #[path = "stories/deployment.rs"]
 #[expect(dead_code, reason = "the stories do more with a deployment")]
 mod deployment;
+#[path = "verify/parts.rs"]
+mod parts;
 #[path = "stories/people.rs"]
 #[expect(dead_code, reason = "the stories have more people")]
 mod people;
 
 use self::{
-    breaks::{BREAKS, Break, MESSAGE},
+    breaks::{Break, MESSAGE},
     deployment::Deployment,
 };
 
@@ -26,12 +28,12 @@ async fn each_invariant_that_is_broken_is_found_and_no_other() {
     assert!(well && broken.is_empty(), "{printed}");
     let checked: Vec<_> = printed.lines().filter_map(|line| line.strip_prefix("✓ ")).collect();
     for invariant in checked {
-        let shown = BREAKS.iter().any(|it| it.invariants.contains(&invariant));
+        let shown = breaks().any(|it| it.invariants.contains(&invariant));
         assert!(shown, "nothing shows that it can fail: {invariant}");
     }
 
     let admin = connect("postgres").await;
-    for Break { invariants, statements } in BREAKS {
+    for Break { invariants, statements } in breaks() {
         let services: BTreeSet<_> = statements.iter().map(|(service, _)| *service).collect();
         for service in &services {
             keep_a_copy(&admin, &database(&deployment, service)).await;
@@ -136,6 +138,10 @@ async fn what_has_happened_since_the_last_run_is_read_unless_all_is_asked_for() 
     admin.batch_execute(forged).await.expect("forged");
     let (_, _, printed) = verify(&deployment, &since);
     assert!(printed.contains(&newer) && printed.contains(&old), "{printed}");
+}
+
+fn breaks() -> impl Iterator<Item = &'static Break> {
+    breaks::BREAKS.iter().chain(parts::BREAKS)
 }
 
 /// An order on its way, a cancelled one, one that was short of stock, one that waits for its

@@ -7,7 +7,7 @@ pub(crate) struct Break {
     pub(crate) statements: &'static [(&'static str, &'static str)],
 }
 
-const fn broken(
+pub(crate) const fn broken(
     invariants: &'static [&'static str],
     statements: &'static [(&'static str, &'static str)],
 ) -> Break {
@@ -40,15 +40,17 @@ const UNPAID: &str = "no order that is not paid has cost money or goods, or earn
 const PLACED: &str = "no order is PLACED whose payment is decided, or missing";
 const AWAITING: &str =
     "an order is AWAITING_DEPOSIT exactly when its payment is WAITING_FOR_DEPOSIT";
-const SAME: &str = "each order's payment is the one that it names, and of its amount";
+pub(crate) const SAME: &str = "each order's payment is the one that it names, and of its amount";
 const MEMBER: &str = "what was done for an order was done for its member";
 const EARNED: &str = "each DONE payment has earned its points, once";
-const RATE: &str = "each payment's points are the rate's part of its amount, rounded down";
+pub(crate) const RATE: &str =
+    "each payment's points are the rate's part of what is left of it, rounded down";
 pub(crate) const MESSAGE: &str =
     "each approved payment has one message to marketing, and no other has";
 const ONCE: &str =
     "one payment, allocation and delivery per order at most, one entry of points per payment";
-const TOLD: &str = "each log has all events of what it tells about, and they say what is so";
+pub(crate) const TOLD: &str =
+    "each log has all events of what it tells about, and they say what is so";
 const PAGE: &str = "My Page shows each order as order, payment and delivery say";
 const POINTS: &str = "My Page shows each member, their coupons and points as they are";
 const COUPON: &str = "no member who is WITHDRAWN has a coupon that is ISSUED";

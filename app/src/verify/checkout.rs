@@ -12,12 +12,14 @@ use super::{
     sources::{Sorted, Sources},
 };
 
-pub(super) const RULES: &[Rule] = &[REDEEMED, KEPT, LOTS];
+pub(super) const RULES: &[Rule] = &[REDEEMED, KEPT, LOTS, RETURNED];
 
 const REDEEMED: Rule = "each coupon that is REDEEMED belongs to one order, which says so";
 const KEPT: Rule = "no order has a coupon or has spent points that is cancelled, or unknown";
 const LOTS: Rule =
     "each member's points are the sum of their entries, and what their lots have left";
+
+const RETURNED: Rule = "what came back of an order's points, and was taken back of a payment's, is what the entries say";
 
 const REDEMPTIONS: &str = "
     select 'order ' || coalesce(c.order_id, r.order_id) || ' has the coupon '
@@ -47,6 +49,41 @@ const BALANCES: &str = "
     where coalesce(e.sum, 0) <> coalesce(l.sum, 0) - coalesce(a.debt, 0)
       or (a.debt > 0 and l.sum > 0)
     order by member_id";
+
+/// What an order has spent is what it still has and what came back in parts; all of it came back when it ended.
+const SPENDS: &str = "
+    select 'order ' || s.order_id || ' is ' || s.state || ' with ' || s.points || ', of which it has '
+      || k.kept || '; parts gave back ' || p.back || ', the entries have ' || coalesce(m.spent, 0)
+      || ' spent and ' || coalesce(m.restored, 0) || ' restored'
+    from mileage_spend s
+    left join (
+      select order_id, -sum(points) filter (where kind = 'SPEND') as spent,
+        sum(points) filter (where kind = 'RESTORE') as restored
+      from mileage_movement
+      where order_id is not null and ($1::uuid[] is null or member_id = any($1))
+      group by order_id) m using (order_id),
+    lateral (select coalesce(sum(kept), 0) as kept from unnest(s.taken) as kept) k,
+    lateral (select coalesce(sum(points), 0) as back from mileage_part
+      where order_id = s.order_id) p
+    where s.state in ('SPENT', 'RELEASED') and ($1::uuid[] is null or s.member_id = any($1))
+      and (s.points <> k.kept + p.back or s.points <> coalesce(m.spent, 0)
+        or coalesce(m.restored, 0) <> case s.state when 'RELEASED' then s.points else p.back end)
+    order by s.order_id";
+
+/// Of a payment of which parts went back: what has expired of its points need not be taken back.
+const REVOKED: &str = "
+    select 'entry ' || e.id || ' of ' || e.points || ' is worth ' || e.taken_back || ' less, its lot has '
+      || l.revoked || ' taken back and ' || l.expired || ' expired, the entries have '
+      || coalesce(r.revoked, 0)
+    from mileage_entry e join mileage_lot l on l.entry_id = e.id
+    left join (
+      select entry_id, -sum(points) as revoked from mileage_movement
+      where kind = 'REVOKE' and ($1::uuid[] is null or member_id = any($1))
+      group by entry_id) r on r.entry_id = e.id
+    where e.state = 'EARNED' and ($1::uuid[] is null or e.member_id = any($1))
+      and (l.revoked <> coalesce(r.revoked, 0) or l.revoked + l.expired < e.taken_back
+        or (e.taken_back > 0 and l.revoked > e.taken_back))
+    order by e.id";
 
 const ORDERS: &str = "
     select id, state from orders where $1::uuid[] is null or id = any($1) order by id";
@@ -83,7 +120,12 @@ pub(super) async fn check_inside(
     scope: &Scope,
     found: &mut Suspicions,
 ) -> Result<()> {
-    for (service, rule, sql) in [("coupon", REDEEMED, REDEMPTIONS), ("mileage", LOTS, BALANCES)] {
+    for (service, rule, sql) in [
+        ("coupon", REDEEMED, REDEMPTIONS),
+        ("mileage", LOTS, BALANCES),
+        ("mileage", RETURNED, SPENDS),
+        ("mileage", RETURNED, REVOKED),
+    ] {
         for row in sources.rows(service, sql, &[&scope.ids()]).await? {
             found.certain(rule, row.get(0));
         }

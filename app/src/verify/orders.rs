@@ -37,9 +37,16 @@ const ORDERS: &str = "
     where $1::uuid[] is null or o.id = any($1)
     group by o.id order by o.id";
 
+/// `asked`: with what was not waited for any more, of lines that were cancelled.
 const PAYMENTS: &str = "
     select p.order_id, p.id, p.member_id, p.method, p.state,
-      p.amount_minor + p.wallet_minor,
+      p.amount_minor + p.wallet_minor as left,
+      p.amount_minor + p.wallet_minor + p.refunded_minor + p.wallet_refunded_minor as paid,
+      p.amount_minor + p.wallet_minor + coalesce((select sum(amount_minor + wallet_minor)
+        from payment_part s where s.order_id = p.order_id), 0)::bigint as asked,
+      p.amount_minor + p.refunded_minor as by_method,
+      (select count(*) from payment_part s where s.order_id = p.order_id and not s.unpaid) as parts,
+      (select count(*) from payment_part s where s.order_id = p.order_id and s.unpaid) as reduced,
       coalesce(string_agg(e.type, ',' order by e.aggregate_version), '') as log
     from payment p left join event e on e.aggregate_id = p.id
     where $1::uuid[] is null or p.order_id = any($1)
@@ -54,7 +61,7 @@ const DELIVERIES: &str = "
     where $1::uuid[] is null or order_id = any($1) order by order_id";
 
 const MILEAGE: &str = "
-    select order_id, id, payment_id, member_id, points, state from mileage_entry
+    select order_id, id, payment_id, member_id, points, state, taken_back from mileage_entry
     where $1::uuid[] is null or payment_id = any($1) order by order_id";
 
 const MARKETING: &str = "
@@ -185,8 +192,13 @@ fn payment(row: &Row) -> Payment {
         member: row.get(2),
         method: row.get(3),
         state: row.get(4),
-        amount: row.get(5),
-        log: row.get(6),
+        left: row.get(5),
+        paid: row.get(6),
+        amount: row.get(7),
+        by_method: row.get(8),
+        parts: row.get(9),
+        reduced: row.get(10),
+        log: row.get(11),
     }
 }
 
@@ -197,6 +209,7 @@ fn entry(row: &Row) -> Entry {
         member: row.get(3),
         points: row.get(4),
         state: row.get(5),
+        taken_back: row.get(6),
     }
 }
 

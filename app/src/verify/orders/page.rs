@@ -29,7 +29,7 @@ impl Page {
             return None;
         }
         let passed: Vec<_> = order.log.split(',').map(milestone).collect();
-        let payment = payment.and_then(|payment| payment.log.rsplit(',').next());
+        let payment = payment.and_then(|payment| payment.milestones().pop());
         // Tombstones are not shown.
         let delivery = delivery.filter(|delivery| !matches!(&*delivery.state, "NEW" | "REFUSED"));
         Some(Self {
@@ -89,7 +89,7 @@ fn payment_state(event: &str) -> &str {
         "DepositExpired" => "EXPIRED",
         "PaymentApproved" => "DONE",
         "PaymentDeclined" => "DECLINED",
-        "PaymentCancelled" | "PaymentRefunded" => "CANCELLED",
+        "PaymentCancelled" => "CANCELLED",
         other => other,
     }
 }

@@ -27,7 +27,7 @@ const AWAITING: Rule =
 const SAME: Rule = "each order's payment is the one that it names, and of its amount";
 const MEMBER: Rule = "what was done for an order was done for its member";
 const EARNED: Rule = "each DONE payment has earned its points, once";
-const RATE: Rule = "each payment's points are the rate's part of its amount, rounded down";
+const RATE: Rule = "each payment's points are the rate's part of what is left of it, rounded down";
 const MESSAGE: Rule = "each approved payment has one message to marketing, and no other has";
 const ONCE: Rule =
     "one payment, allocation and delivery per order at most, one entry of points per payment";
@@ -62,7 +62,16 @@ pub(super) struct Payment {
     pub(super) member: Uuid,
     pub(super) method: String,
     pub(super) state: String,
+    /// What the order asked for.
     pub(super) amount: i64,
+    /// What was paid of it, or is to be; the method's share of that.
+    pub(super) paid: i64,
+    pub(super) by_method: i64,
+    /// What is left of that.
+    pub(super) left: i64,
+    /// Parts of it that went back, and those that were not waited for any more.
+    pub(super) parts: i64,
+    pub(super) reduced: i64,
     /// The types of its events, with commas between.
     pub(super) log: String,
 }
@@ -88,6 +97,7 @@ pub(super) struct Entry {
     pub(super) payment: Uuid,
     pub(super) member: Uuid,
     pub(super) points: i64,
+    pub(super) taken_back: i64,
     pub(super) state: String,
 }
 
@@ -143,22 +153,28 @@ impl Payment {
         self.log.split(',').any(|told| told == event)
     }
 
+    /// Its events but for those of parts, and of refunds, which go on at any time.
+    pub(super) fn milestones(&self) -> Vec<&str> {
+        let passing = ["PaymentRefunded", "PaymentPartRefunded", "DepositReduced"];
+        self.log.split(',').filter(|event| !passing.contains(event)).collect()
+    }
+
     /// Whether its log may be this one.
     fn may_have_told(&self) -> bool {
         let transfer = self.method == "BANK_TRANSFER";
         let card = self.method == "CARD";
-        // A refund may have gone on since, and more than once.
-        let mut log = &*self.log;
-        while let Some(before) = log.strip_suffix(",PaymentRefunded") {
-            log = before;
+        let count = |event: &str| self.log.split(',').filter(|it| *it == event).count();
+        let told = |event, parts| i64::try_from(count(event)) == Ok(parts);
+        if !told("PaymentPartRefunded", self.parts) || !told("DepositReduced", self.reduced) {
+            return false;
         }
-        match (&*self.state, log) {
+        match (&*self.state, &*self.milestones().join(",")) {
             ("NEW" | "AUTHORISING" | "REFUSED", log) => log.is_empty(),
             ("WAITING_FOR_DEPOSIT" | "CONFIRMING", log) => log == "DepositRequested",
             ("DONE" | "CANCELLED", "PaymentApproved" | "PaymentApproved,PaymentCancelled")
                 if transfer =>
             {
-                self.amount == 0
+                self.by_method == 0
             }
             ("DONE", log) if transfer => log == "DepositRequested,PaymentApproved",
             ("DONE", log) => log == "PaymentApproved",
@@ -375,10 +391,20 @@ impl Whole {
     /// Points that are not what was paid for.
     fn misrated(&self, rates: &[u32]) -> Option<String> {
         let (payment, entry) = (self.payment()?, self.mileage.first()?);
-        let points = |rate: &u32| i128::from(payment.amount) * i128::from(*rate) / 10_000;
-        let wrong = matches!(&*entry.state, "EARNED" | "CANCELLED")
-            && !rates.iter().any(|rate| points(rate) == i128::from(entry.points));
-        wrong.then(|| format!("of {} has earned {} points", payment.amount, entry.points))
+        let earns = |won: i64, rate: u32| i128::from(won) * i128::from(rate) / 10_000;
+        let (points, worth) = (entry.points, entry.points - entry.taken_back);
+        let right = |rate: &u32| match &*entry.state {
+            "EARNED" => earns(payment.left, *rate) == i128::from(worth),
+            // Nothing was taken back in parts when it was heard of first that all was.
+            "CANCELLED" => {
+                (earns(payment.left, *rate)..=earns(payment.paid, *rate)).contains(&points.into())
+            }
+            _ => true,
+        };
+        (!rates.iter().any(right)).then(|| {
+            let Payment { paid, left, .. } = payment;
+            format!("of {paid}, of which {left} is left, has earned {points} points, worth {worth}")
+        })
     }
 
     /// A message that is missing, or should not be.

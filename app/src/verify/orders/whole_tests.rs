@@ -26,6 +26,9 @@ fn well(state: &str, payment: &str, allocation: &str, delivery: &str) -> Whole {
         id: ONE,
         state: payment.into(),
         amount: 1_000,
+        paid: 1_000,
+        by_method: 1_000,
+        left: 1_000,
         log: log.into(),
         ..Payment::default()
     };
@@ -162,6 +165,22 @@ fn a_payment_earns_once_and_at_the_rate_of_its_day() {
 }
 
 #[test]
+fn a_payment_of_which_parts_went_back_is_worth_what_is_left() {
+    let mut paid = well("PAID", "DONE", "DECREASED", "STARTED");
+    (paid.payments[0].left, paid.mileage[0].taken_back) = (600, 4);
+    assert_eq!(paid.misrated(&[100]), None);
+    paid.mileage[0].taken_back = 3;
+    assert!(paid.misrated(&[100]).is_some());
+    // Whatever came first.
+    (paid.mileage[0].points, paid.mileage[0].taken_back) = (6, 0);
+    assert_eq!(paid.misrated(&[100]), None);
+    paid.mileage[0].state = "CANCELLED".into();
+    assert_eq!(paid.misrated(&[100]), None);
+    paid.mileage[0].points = 11;
+    assert!(paid.misrated(&[100]).is_some());
+}
+
+#[test]
 fn a_message_to_marketing_follows_each_approval_and_nothing_else() {
     let mut paid = well("PAID", "DONE", "DECREASED", "STARTED");
     assert_eq!(paid.unannounced(), None);
@@ -187,7 +206,8 @@ fn a_charge_without_an_order_is_found() {
 fn a_log_tells_a_state_in_one_way() {
     let costing = |amount, method: &str, state: &str, log: &str| {
         let (method, state, log) = (method.into(), state.into(), log.into());
-        Payment { method, state, amount, log, ..Payment::default() }.may_have_told()
+        let by_method = amount;
+        Payment { method, state, by_method, log, ..Payment::default() }.may_have_told()
     };
     let payment = |method: &str, state: &str, log: &str| costing(1000, method, state, log);
     assert!(payment("CARD", "DECLINED", ""));
@@ -198,6 +218,18 @@ fn a_log_tells_a_state_in_one_way() {
     assert!(costing(0, "BANK_TRANSFER", "DONE", "PaymentApproved"));
     assert!(!payment("WALLET", "CANCELLED", "PaymentApproved"));
     assert!(!payment("WALLET", "UNHEARD_OF", ""));
+    assert!(payment("CARD", "CANCELLED", "PaymentApproved,PaymentCancelled,PaymentRefunded"));
+    let in_parts = |parts, reduced, state: &str, log: &str| {
+        let (method, state, log) = ("BANK_TRANSFER".into(), state.into(), log.into());
+        Payment { method, state, parts, reduced, log, by_method: 1, ..Payment::default() }
+            .may_have_told()
+    };
+    let paid =
+        "DepositRequested,DepositReduced,PaymentApproved,PaymentPartRefunded,PaymentRefunded";
+    assert!(in_parts(1, 1, "DONE", paid));
+    assert!(!in_parts(2, 1, "DONE", paid));
+    assert!(!in_parts(1, 0, "DONE", paid));
+    assert!(in_parts(1, 1, "CANCELLED", &format!("{paid},PaymentCancelled,PaymentRefunded")));
 
     let mut whole = well("PAID", "DONE", "DECREASED", "STARTED");
     let order = whole.order.as_mut().expect("an order");

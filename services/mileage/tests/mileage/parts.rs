@@ -42,7 +42,7 @@ impl Shop {
     }
 
     /// Publishes an event of an order, twice.
-    async fn ordered(&self, kind: &str, order: Uuid, event: order_event::Event) {
+    async fn ordered(&self, kind: &'static str, order: Uuid, event: order_event::Event) {
         let payload = OrderEvent { frame: None, event: Some(event) }.encode_to_vec();
         let drafts = [1, 2]
             .map(|version| Draft::new(kind, base::id::new(), version, order, payload.clone()));

@@ -1,0 +1,61 @@
+//! The same of what went back in parts.
+
+use super::breaks::{Break, RATE, SAME, TOLD, broken};
+
+const PARTS: &str =
+    "each payment is what method and wallet keep of it, and what went back to each in parts";
+const RETURNED: &str = "what came back of an order's points, and was taken back of a payment's, is what the entries say";
+
+pub(crate) const BREAKS: &[Break] = &[
+    broken(
+        &[PARTS],
+        &[(
+            "payment",
+            "update payment set refunded_minor = 1
+             where state = 'DONE' and method <> 'BANK_TRANSFER'",
+        )],
+    ),
+    broken(
+        &[PARTS],
+        &[("payment", "update payment set wallet_refunded_minor = 1 where state = 'CANCELLED'")],
+    ),
+    broken(
+        &[PARTS, SAME, TOLD],
+        &[(
+            "payment",
+            "insert into payment_part (id, order_id, amount_minor, wallet_minor, unpaid)
+             select gen_random_uuid(), order_id, 1, 0, false from payment where state = 'DONE'",
+        )],
+    ),
+    broken(
+        &[TOLD],
+        &[(
+            "payment",
+            "insert into payment_part (id, order_id, amount_minor, wallet_minor, unpaid)
+             select gen_random_uuid(), order_id, 0, 0, true from payment where state = 'DONE'",
+        )],
+    ),
+    broken(
+        &[RETURNED],
+        &[(
+            "mileage",
+            "insert into mileage_spend (order_id, member_id, entry_id, state, points)
+             values (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'RELEASED', 1)",
+        )],
+    ),
+    broken(
+        &[RETURNED],
+        &[(
+            "mileage",
+            "update mileage_lot set revoked = 1
+             where entry_id in (select id from mileage_entry where state = 'EARNED')",
+        )],
+    ),
+    broken(
+        &[RATE, RETURNED],
+        &[(
+            "mileage",
+            "update mileage_entry set taken_back = 1 where state = 'EARNED' and points > 0",
+        )],
+    ),
+];
