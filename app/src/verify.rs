@@ -10,6 +10,7 @@ mod ledger;
 mod logs;
 mod members;
 mod orders;
+mod parts;
 mod pending;
 mod products;
 mod progress;
@@ -168,7 +169,7 @@ impl Verification {
             watch.begin(found, Instant::now());
             self.follow(&mut watch).await?;
         }
-        let rules: [&[Rule]; 7] = [
+        let rules: [&[Rule]; 8] = [
             progress::RULES,
             pending::RULES,
             ledger::RULES,
@@ -176,6 +177,7 @@ impl Verification {
             orders::RULES,
             members::RULES,
             checkout::RULES,
+            parts::RULES,
         ];
         Ok(watch.findings(rules.into_iter().flatten().copied()))
     }
@@ -185,6 +187,7 @@ impl Verification {
         let sources = &self.sources;
         ledger::check(sources, scope, found).await?;
         checkout::check_inside(sources, scope, found).await?;
+        parts::check_inside(sources, scope, found).await?;
         products::check_stock(sources, scope, found).await?;
         logs::check(sources, scope, found).await?;
         progress::check_logs(sources, scope, found).await?;
@@ -197,6 +200,7 @@ impl Verification {
         orders::check(sources, scope, &self.rates, found).await?;
         members::check(sources, scope, found).await?;
         checkout::check(sources, scope, found).await?;
+        parts::check(sources, scope, found).await?;
         products::check_catalogue(sources, scope, found).await?;
         progress::check_progress(sources, scope, found).await?;
         pending::check(sources, found).await

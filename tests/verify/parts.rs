@@ -4,6 +4,8 @@ use super::breaks::{Break, RATE, SAME, TOLD, broken};
 
 const PARTS: &str =
     "each payment is what method and wallet keep of it, and what went back to each in parts";
+const TAKEN: &str = "each order's lines say what its cancellations and returns took, at its price";
+const SHARE: &str = "each part of an order gave back what it bears of the payment, once";
 const RETURNED: &str = "what came back of an order's points, and was taken back of a payment's, is what the entries say";
 
 pub(crate) const BREAKS: &[Break] = &[
@@ -20,7 +22,7 @@ pub(crate) const BREAKS: &[Break] = &[
         &[("payment", "update payment set wallet_refunded_minor = 1 where state = 'CANCELLED'")],
     ),
     broken(
-        &[PARTS, SAME, TOLD],
+        &[PARTS, SAME, SHARE, TOLD],
         &[(
             "payment",
             "insert into payment_part (id, order_id, amount_minor, wallet_minor, unpaid)
@@ -28,11 +30,32 @@ pub(crate) const BREAKS: &[Break] = &[
         )],
     ),
     broken(
-        &[TOLD],
+        &[SHARE, TOLD],
         &[(
             "payment",
             "insert into payment_part (id, order_id, amount_minor, wallet_minor, unpaid)
              select gen_random_uuid(), order_id, 0, 0, true from payment where state = 'DONE'",
+        )],
+    ),
+    broken(
+        &[TAKEN],
+        &[(
+            "order",
+            "update orders set cancelled_quantities = array_fill(0, array[cardinality(quantities)]),
+               returned_quantities = array_fill(0, array[cardinality(quantities)]),
+               open_quantities = array_fill(0, array[cardinality(quantities)]);
+             update orders set cancelled_quantities[1] = 1 where state = 'CANCELLED'",
+        )],
+    ),
+    broken(
+        &[SHARE, TAKEN],
+        &[(
+            "order",
+            "insert into order_part (id, order_id, member_id, kind, state, line_numbers, quantities,
+               reason, coupon_shares, points_shares, wallet_shares, payable_shares)
+             select gen_random_uuid(), id, member_id, 'CANCEL', 'DONE', '{0}', '{1}', '', '{0}', '{0}',
+               '{0}', array[unit_prices_minor[1]]
+             from orders where state = 'CANCELLED'",
         )],
     ),
     broken(

@@ -30,7 +30,11 @@ const SAY: Duration = Duration::from_secs(5);
 const ORDERS: &str = "
     select o.id, o.member_id, o.state, o.told,
       o.total_minor - o.coupon_discount_minor - o.points, o.payment_id,
-      coalesce(o.cancel_reason, '') as cancel_reason, o.product_ids, o.quantities, o.event_version,
+      coalesce(o.cancel_reason, '') as cancel_reason, o.product_ids,
+      (select array_agg(l.bought - coalesce(l.cancelled, 0) - coalesce(l.returned, 0) order by l.place)
+        from unnest(o.quantities, o.cancelled_quantities, o.returned_quantities) with ordinality
+          as l (bought, cancelled, returned, place)) as kept,
+      o.event_version,
       coalesce(string_agg(e.type, ',' order by e.aggregate_version), '') as log,
       coalesce(max(e.aggregate_version), 0) as last_version, o.dispatched
     from orders o left join event e on e.aggregate_id = o.id

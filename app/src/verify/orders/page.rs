@@ -1,7 +1,5 @@
 //! An order as My Page shows it, and as it should.
 
-use std::borrow::Cow;
-
 use uuid::Uuid;
 
 use super::whole::{Delivery, Order, Payment};
@@ -28,13 +26,13 @@ impl Page {
         if order.log.is_empty() {
             return None;
         }
-        let passed: Vec<_> = order.log.split(',').map(milestone).collect();
+        let passed: Vec<_> = order.log.split(',').filter_map(milestone).collect();
         let payment = payment.and_then(|payment| payment.milestones().pop());
         // Tombstones are not shown.
         let delivery = delivery.filter(|delivery| !matches!(&*delivery.state, "NEW" | "REFUSED"));
         Some(Self {
             member: order.member,
-            state: passed.last().map(|state| state.clone().into_owned()).unwrap_or_default(),
+            state: passed.last().copied().unwrap_or_default().to_owned(),
             cancel_reason: order.cancel_reason.clone(),
             payment: payment.map(payment_state).unwrap_or_default().to_owned(),
             delivery: delivery.map(|delivery| delivery.state.clone()).unwrap_or_default(),
@@ -67,19 +65,22 @@ impl Page {
     }
 }
 
-/// The milestone that an order's event tells of.
-pub(super) fn milestone(event: &str) -> Cow<'_, str> {
-    match event {
-        "OrderPlaced" => "PLACED".into(),
-        "OrderAwaitingDeposit" => "AWAITING_DEPOSIT".into(),
-        "OrderPaid" => "PAID".into(),
-        "OrderPrepared" => "PREPARED".into(),
-        "OrderDelivering" => "DELIVERING".into(),
-        "OrderDelivered" => "DELIVERED".into(),
-        "OrderClosed" => "CLOSED".into(),
-        "OrderCancelled" => "CANCELLED".into(),
-        other => other.into(),
-    }
+/// The milestone that an order's event tells of; parts that are taken back are none.
+pub(super) fn milestone(event: &str) -> Option<&str> {
+    Some(match event {
+        "OrderPlaced" => "PLACED",
+        "OrderAwaitingDeposit" => "AWAITING_DEPOSIT",
+        "OrderPaid" => "PAID",
+        "OrderPrepared" => "PREPARED",
+        "OrderDelivering" => "DELIVERING",
+        "OrderDelivered" => "DELIVERED",
+        "OrderClosed" => "CLOSED",
+        "OrderCancelled" => "CANCELLED",
+        "OrderLinesCancelled" | "ReturnRequested" | "ReturnAccepted" | "ReturnRejected" => {
+            return None;
+        }
+        other => other,
+    })
 }
 
 /// The state that a payment's event tells of.

@@ -49,6 +49,7 @@ pub(super) struct Order {
     pub(super) payment: Option<Uuid>,
     pub(super) cancel_reason: String,
     pub(super) products: Vec<Uuid>,
+    /// What was neither cancelled nor returned.
     pub(super) quantities: Vec<i32>,
     pub(super) event_version: i64,
     /// The types of its events, with commas between.
@@ -419,11 +420,11 @@ impl Whole {
     /// What the logs tell otherwise, or not at all.
     fn untold(&self) -> Option<String> {
         if let Some(order) = &self.order {
-            let mut events = order.log.split(',').filter(|event| !event.is_empty());
-            let (count, last) = (events.clone().count(), events.next_back().map(milestone));
+            let events = order.log.split(',').filter(|event| !event.is_empty());
+            let (count, last) = (events.clone().count(), events.rev().find_map(milestone));
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             let dense = count == order.event_version && count == order.last_version;
-            let told = match (last.as_deref(), &*order.told, self.standing()) {
+            let told = match (last, &*order.told, self.standing()) {
                 (None, "PENDING", Standing::HalfDone) => true,
                 (Some(last), told, Standing::HalfDone) => last == told,
                 (Some(last), told, _) => last == told && told == order.state,
@@ -464,7 +465,8 @@ impl Allocation {
     fn is_of(&self, order: &Order) -> bool {
         let sum = |products: &[Uuid], quantities: &[i32]| {
             let mut lines = BTreeMap::<Uuid, i64>::new();
-            for (product, quantity) in products.iter().zip(quantities) {
+            let lines_of = products.iter().zip(quantities);
+            for (product, quantity) in lines_of.filter(|(_, quantity)| **quantity > 0) {
                 *lines.entry(*product).or_default() += i64::from(*quantity);
             }
             lines
