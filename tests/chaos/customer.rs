@@ -57,8 +57,10 @@ impl Actor<'_> {
     pub(crate) async fn customer(&mut self) {
         match self.dice.between(0..=99) {
             0..45 => self.place().await,
-            45..60 => self.cancel().await,
-            60..70 => self.confirm_receipt().await,
+            45..53 => self.cancel().await,
+            53..60 => self.cancel_lines().await,
+            60..65 => self.ask_return().await,
+            65..70 => self.confirm_receipt().await,
             70..78 => self.top_up().await,
             78..93 => self.look().await,
             93..97 => self.repeat().await,

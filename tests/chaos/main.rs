@@ -28,6 +28,7 @@ mod report;
 mod shop;
 mod staff;
 mod system;
+mod taken;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 

@@ -144,6 +144,8 @@ pub(crate) struct Intent {
     /// The shop asked for it.
     pub(crate) shop_asked: bool,
     pub(crate) cancelled: bool,
+    /// Cancelling some of it was asked for.
+    pub(crate) parts_asked: bool,
     /// Its receipt was confirmed, and answered.
     pub(crate) closed: bool,
     /// A state that was seen, and when that was answered.
@@ -189,6 +191,7 @@ impl Model {
             cancel_asked: false,
             shop_asked: false,
             cancelled: false,
+            parts_asked: false,
             closed: false,
             seen: None,
         });

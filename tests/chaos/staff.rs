@@ -27,10 +27,12 @@ impl Actor<'_> {
         match self.dice.between(0..=99) {
             0..30 => self.confirm_deposit().await,
             30..55 => self.deposit().await,
-            55..62 => self.cancel_for_the_shop().await,
-            62..70 => self.send_parcel().await,
-            70..82 => self.restock().await,
-            82..96 => self.change_price().await,
+            55..59 => self.cancel_for_the_shop().await,
+            59..63 => self.cancel_lines_for_the_shop().await,
+            63..75 => self.send_parcel().await,
+            75..82 => self.judge_return().await,
+            82..89 => self.restock().await,
+            89..96 => self.change_price().await,
             _ => self.repeat().await,
         }
     }
@@ -155,7 +157,9 @@ impl Actor<'_> {
             // Whoever confirms what is confirmed already is answered so, whatever the amount.
             let mut allowed = vec![(200, "")];
             allowed.extend(reasons.map(|reason| (409, reason)));
-            if wrong {
+            // What was due when somebody looked may be less now.
+            let less = self.shop.model().order(&order).is_none_or(|intent| intent.parts_asked);
+            if wrong || less {
                 allowed.push((400, ""));
             }
             legal(self.shop, &command, answer, &allowed);

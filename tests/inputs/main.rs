@@ -21,7 +21,10 @@ mod table;
 
 use std::collections::BTreeSet;
 
-use futures_util::future::join_all;
+use futures_util::{
+    future::join_all,
+    stream::{self, StreamExt as _},
+};
 use prost_reflect::{Kind, MessageDescriptor};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
@@ -145,8 +148,11 @@ async fn each_field_holds_what_its_contract_says_and_nothing_stops_anybody_else(
         let rpc = calls.iter().find(|rpc| name(rpc).replace('/', ".") == *call).expect(call);
         let request = shop.request(call, field).await;
         let beyond = limit.beyond();
+        // Of one order some is taken back at a time.
+        let at_once = if ["CancelLines", "AcceptReturn"].contains(call) { 1 } else { 100 };
         let answers = beyond.iter().map(|value| shop.send(rpc, &request, Some((field, value))));
-        for (value, answer) in beyond.iter().zip(join_all(answers).await) {
+        let answers: Vec<_> = stream::iter(answers).buffered(at_once).collect().await;
+        for (value, answer) in beyond.iter().zip(answers) {
             let complaint = let_through(*limit, field, &answer);
             wrong.extend(complaint.map(|it| format!("{call} {field} {}: {it}", short(value))));
         }

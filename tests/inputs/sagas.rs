@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    deployment::{Deployment, eventually},
+    deployment::eventually,
     people::{Member, Product, same, with_status, won},
     shop::Shop,
 };
@@ -77,6 +77,19 @@ impl Shop {
         product.eventually_has(stock - units).await;
         with_status(200, self.restock(&product, units).await);
         Saga { order, end: End::GivenBack { product, stock: stock + units } }
+    }
+
+    /// An order is dispatched, and arrives.
+    pub(crate) async fn arrive(&self, order: &str) {
+        self.member.eventually_sees(order, "DELIVERING").await;
+        let delivery = self.member.get(&format!("/v1/deliveries?orderId={order}")).await;
+        let delivery = delivery.text("deliveries/0/id");
+        let path = format!("/v1/deliveries/{delivery}:dispatch");
+        let body = json!({ "carrier": "CJ", "trackingNumber": delivery });
+        with_status(200, self.seller().post(&path, body).await.expect("an answer"));
+        let path = format!("/v1/deliveries/{delivery}:markDelivered");
+        with_status(200, self.seller().post(&path, json!({})).await.expect("an answer"));
+        self.member.eventually_sees(order, "DELIVERED").await;
     }
 
     pub(crate) async fn restock(&self, product: &Product, units: i64) -> app::rest::Answer {
@@ -160,18 +173,4 @@ impl Member {
         });
         with_status(201, placed.await).text("id")
     }
-}
-
-/// An order is dispatched, and arrives.
-pub(crate) async fn arrive(deployment: &Deployment, member: &Member, seller: &str, order: &str) {
-    member.eventually_sees(order, "DELIVERING").await;
-    let delivery = member.get(&format!("/v1/deliveries?orderId={order}")).await;
-    let delivery = delivery.text("deliveries/0/id");
-    let seller = deployment.rest().with_token(seller.to_owned());
-    let path = format!("/v1/deliveries/{delivery}:dispatch");
-    let body = json!({ "carrier": "CJ", "trackingNumber": delivery });
-    with_status(200, seller.post(&path, body).await.expect("an answer"));
-    let path = format!("/v1/deliveries/{delivery}:markDelivered");
-    with_status(200, seller.post(&path, json!({})).await.expect("an answer"));
-    member.eventually_sees(order, "DELIVERED").await;
 }

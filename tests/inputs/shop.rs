@@ -8,6 +8,7 @@ use identity::auth::Identity;
 use prost_reflect::DynamicMessage;
 use serde_json::{Value, json};
 use settings::AuthSettings;
+use tokio::sync::OnceCell;
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
@@ -19,7 +20,7 @@ use crate::{
     dynamic::Dynamic,
     methods::Rpc,
     people::{Member, Product, with_status, won},
-    sagas::{Saga, arrive},
+    sagas::Saga,
 };
 
 /// A stream that says nothing for so long was let through.
@@ -41,7 +42,7 @@ pub(crate) struct Shop {
     delivery: String,
     product: Product,
     /// Orders of theirs of many pieces: one is on its way, the other has arrived.
-    many: (String, String),
+    many: OnceCell<(String, String)>,
     /// A payout of theirs.
     payout: String,
     /// What was set going, to be seen to its end.
@@ -80,12 +81,7 @@ impl Shop {
         let payout = member.rest.post(&path, body).await.expect("an answer");
         let payout = with_status(200, payout).text("id");
         let sagas = Vec::new();
-        let many = (
-            member.buys(std::slice::from_ref(&product.id), 200).await,
-            member.buys(std::slice::from_ref(&product.id), 200).await,
-        );
-        member.eventually_sees(&many.0, "DELIVERING").await;
-        arrive(&deployment, &member, &seller, &many.1).await;
+        let many = OnceCell::new();
         Self {
             deployment,
             channels,
@@ -191,7 +187,8 @@ impl Shop {
                 request
             }
             "CancelLines" | "RequestReturn" => {
-                let order = if call == "CancelLines" { &self.many.0 } else { &self.many.1 };
+                let (going, there) = self.many().await;
+                let order = if call == "CancelLines" { going } else { there };
                 let mut request = json!({
                     "orderId": order, "reason": "a test",
                     "lines": [{ "productId": self.product.id, "quantity": 1 }],
@@ -201,9 +198,9 @@ impl Shop {
                 }
                 request
             }
-            "ListOrderReturns" => json!({ "orderId": self.many.1 }),
+            "ListOrderReturns" => json!({ "orderId": self.many().await.1 }),
             "AcceptReturn" | "RejectReturn" => {
-                let path = format!("/v1/orders/{}/returns", self.many.1);
+                let path = format!("/v1/orders/{}/returns", self.many().await.1);
                 let body = json!({
                     "reason": "a test", "lines": [{ "productId": self.product.id, "quantity": 1 }],
                 });
@@ -346,6 +343,19 @@ impl Shop {
         Ok(answer?
             .map(|answer| serde_json::to_value(answer).expect("has a JSON form"))
             .unwrap_or_default())
+    }
+
+    /// Made when they are asked for first.
+    async fn many(&self) -> &(String, String) {
+        let made = self.many.get_or_init(async || {
+            let product = std::slice::from_ref(&self.product.id);
+            let (going, there) =
+                (self.member.buys(product, 200).await, self.member.buys(product, 200).await);
+            self.member.eventually_sees(&going, "DELIVERING").await;
+            self.arrive(&there).await;
+            (going, there)
+        });
+        made.await
     }
 
     /// A deposit that is held.

@@ -10,6 +10,7 @@ use crate::{
     customer::units,
     model::{Account, Fate, Standing},
     shop::Shop,
+    taken::kept,
 };
 
 /// Of what was paid, in points.
@@ -112,20 +113,22 @@ impl Page<'_> {
         let by_wallet = self.orders.iter().filter(|it| text(it, "paymentMethod") == "WALLET");
         let mut expected: HashMap<String, i64> = HashMap::new();
         for order in by_wallet.filter(|order| text(order, "state") != "CANCELLED") {
-            expected.insert(text(order, "id"), -units(&order["total"]));
+            expected.insert(text(order, "id"), -kept(order));
         }
+        expected.retain(|_, won| *won != 0);
         let mut moved: HashMap<String, i64> = HashMap::new();
         for (order, won) in [amounts("PAYMENT"), amounts("REFUND")].concat() {
             *moved.entry(order).or_default() += won;
         }
         moved.retain(|_, won| *won != 0);
-        // The money of a transfer that was confirmed, and cancelled by the shop, is in the wallet.
-        let transfers = self.orders.iter().filter(|it| {
-            text(it, "paymentMethod") == "BANK_TRANSFER" && text(it, "state") == "CANCELLED"
-        });
+        // The money of a transfer that was confirmed, and cancelled by the shop, is in the wallet; so is
+        // that of what was taken back of one.
+        let transfers =
+            self.orders.iter().filter(|it| text(it, "paymentMethod") == "BANK_TRANSFER");
         for order in transfers {
-            let id = text(order, "id");
-            if moved.get(&id) == Some(&units(&order["total"])) {
+            let (id, cancelled) = (text(order, "id"), text(order, "state") == "CANCELLED");
+            let gone = units(&order["total"]) - if cancelled { 0 } else { kept(order) };
+            if moved.get(&id).is_some_and(|won| (1..=gone).contains(won)) {
                 moved.remove(&id);
             }
         }
@@ -147,12 +150,14 @@ impl Page<'_> {
         for order in &self.orders {
             let (id, state) = (text(order, "id"), text(order, "state"));
             let entries = by_order.get(&id).map_or(&[][..], Vec::as_slice);
-            let points = units(&order["total"]) / POINTS;
+            let (points, most) = (kept(order) / POINTS, units(&order["total"]) / POINTS);
             let earned = ["DELIVERING", "DELIVERED", "CLOSED"].contains(&&*state);
             expected += if earned { points } else { 0 };
             let state = if earned { "EARNED" } else { "CANCELLED" };
-            let right =
-                |entry: &Value| text(entry, "state") == state && number(entry, "points") == points;
+            // What was taken back of an order has taken points back, in entries of their own.
+            let right = |entry: &Value| {
+                text(entry, "state") == state && (points..=most).contains(&number(entry, "points"))
+            };
             if entries.len() > 1 || (earned && entries.is_empty()) || !entries.iter().all(right) {
                 self.shop.wrong(&[id], format!("points {entries:?} of {order}"));
             }
@@ -221,7 +226,14 @@ impl Page<'_> {
         }
         // What each line bears is told where there is something to share.
         let bought = |of: &Value| -> Vec<Value> {
-            let fields = ["productId", "displayName", "quantity", "unitPrice"];
+            let fields = [
+                "productId",
+                "displayName",
+                "quantity",
+                "unitPrice",
+                "cancelledQuantity",
+                "returnedQuantity",
+            ];
             let lines = of["lines"].as_array().into_iter().flatten();
             lines.flat_map(|line| fields.map(|field| line[field].clone())).collect()
         };

@@ -4,14 +4,13 @@
 use std::collections::HashMap;
 
 use super::{Seen, text};
-use crate::{customer::units, shop::Shop};
+use crate::{customer::units, shop::Shop, taken::pieces_kept};
 
 pub(super) fn compare(shop: &Shop, seen: &Seen) {
     let mut taken: HashMap<String, i64> = HashMap::new();
     for order in seen.orders.values().filter(|order| text(order, "state") != "CANCELLED") {
         for line in order["lines"].as_array().into_iter().flatten() {
-            let quantity = line["quantity"].as_i64().unwrap_or_default();
-            *taken.entry(text(line, "productId")).or_default() += quantity;
+            *taken.entry(text(line, "productId")).or_default() += pieces_kept(line);
         }
     }
     let products = shop.model().products.clone();
