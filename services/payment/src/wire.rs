@@ -277,21 +277,25 @@ pub(crate) fn event(payment: &Payment, outcome: &Outcome, refunds: &[Refund]) ->
             part_id: part.to_string(),
             amount: Some(payment.amount.to_wire().into()),
         }),
-        Outcome::PartRefunded { part, by_method, by_wallet } => {
-            // A refund for each of the two that there is, in this order.
-            let mut refunds = refunds.iter().map(|it| refund(it, None));
-            Event::PaymentPartRefunded(PaymentPartRefunded {
-                payment_id,
-                order_id,
-                member_id,
-                part_id: part.to_string(),
-                amount_left: Some(payment.total().to_wire().into()),
-                refund: by_method.as_ref().and_then(|_| refunds.next()),
-                wallet_refund: by_wallet.as_ref().and_then(|_| refunds.next()),
-            })
-        }
+        Outcome::PartRefunded { .. } => return part_refunded(payment, outcome, refunds),
         Outcome::Voided | Outcome::Reserved | Outcome::Released => return None,
     })
+}
+
+/// The event of a part that goes back.
+fn part_refunded(payment: &Payment, outcome: &Outcome, refunds: &[Refund]) -> Option<Event> {
+    let Outcome::PartRefunded { part, by_method, by_wallet } = outcome else { return None };
+    // A refund for each of the two that there is, in this order.
+    let mut refunds = refunds.iter().map(|it| refund(it, None));
+    Some(Event::PaymentPartRefunded(PaymentPartRefunded {
+        payment_id: payment.id.to_string(),
+        order_id: payment.order.to_string(),
+        member_id: payment.member.to_string(),
+        part_id: part.to_string(),
+        amount_left: Some(payment.total().to_wire().into()),
+        refund: by_method.as_ref().and_then(|_| refunds.next()),
+        wallet_refund: by_wallet.as_ref().and_then(|_| refunds.next()),
+    }))
 }
 
 /// What a depositor writes. Payments of versions before have none of their own, but the end of their id.

@@ -21,8 +21,8 @@ use crate::{
 /// How often each race is run.
 const ROUNDS: usize = 100;
 
-fn money(won: i64) -> Option<Money> {
-    Some(Money::from(("KRW", won)))
+fn money(won: i64) -> Money {
+    Money::from(("KRW", won))
 }
 
 fn account(number: &str) -> BankAccount {
@@ -37,8 +37,8 @@ impl Shop {
             member_id: self.member.to_string(),
             part_id: base::id::new().to_string(),
             by_shop: true,
-            amount: money(amount),
-            wallet_amount: money(wallet),
+            amount: Some(money(amount)),
+            wallet_amount: Some(money(wallet)),
             lines: vec![Pieces { product_id: Uuid::nil().to_string(), quantity: 1 }],
             refund_account: None,
         }
@@ -57,8 +57,8 @@ impl Shop {
         let request = AuthorizeRequest {
             order_id: order.to_string(),
             member_id: self.member.to_string(),
-            amount: money(3_000),
-            wallet_amount: money(wallet),
+            amount: Some(money(3_000)),
+            wallet_amount: Some(money(wallet)),
             card_token: "tok_visa".into(),
         };
         let request = self.stage.call(As::ServiceFor("order", self.member), request);
@@ -74,9 +74,9 @@ impl Shop {
             order_id: order.to_string(),
             member_id: self.member.to_string(),
             lines: vec![line],
-            total: money(3_000),
-            amount: money(3_000),
-            wallet_amount: money(wallet),
+            total: Some(money(3_000)),
+            amount: Some(money(3_000)),
+            wallet_amount: Some(money(wallet)),
             payment_method: method.into(),
             ..OrderPlaced::default()
         });
@@ -374,9 +374,9 @@ async fn parts_and_a_cancellation_meet_and_exactly_what_was_paid_goes_back() {
         assert_eq!(refunds.iter().map(|(_, won, _)| won).sum::<i64>(), 3_000, "{refunds:?}");
         let parts = refunds.iter().filter(|(.., part)| !part.is_empty()).count();
         if parts == 0 {
-            after += 1
+            after += 1;
         } else {
-            before += 1
+            before += 1;
         }
         assert_eq!(shop.balance().await, 4_000);
     }
