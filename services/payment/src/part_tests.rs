@@ -160,6 +160,9 @@ fn what_cannot_go_back_is_refused_and_changes_nothing() {
         assert_eq!((&after, wallets), (payment, before));
     };
     refused(&payment(), part(1, 0, By::Shop), Refusal::PaymentPending);
+    let mut asking = payment();
+    asking.authorise(Money::krw(600), Money::ZERO, &mut Wallets::new()).expect("asks");
+    refused(&asking, part(1, 0, By::Shop), Refusal::Authorising);
     let transfer = paid(Method::BankTransfer, 600, 60).0;
     refused(&transfer, part(1, 0, By::Member), Refusal::DepositConfirmed);
     for method in [Method::Card, Method::BankTransfer] {
