@@ -163,6 +163,34 @@ pub(crate) async fn set_part(tx: &mut Tx, part: Part, states: &[PartState]) -> R
     Ok(())
 }
 
+/// All that makes up an order's view `o`, with what stands beside it.
+macro_rules! select_views {
+    ($from:literal) => {
+        concat!(
+            "select o.order_id, o.member_id, o.state, o.cancel_reason, o.placed, o.payment_state,
+               o.delivery_state, o.carrier, o.tracking_number, o.close_reason, o.change,
+               o.returnable_until, (select clock_now()) as now,
+               (select a.body from address_view a where a.order_id = o.order_id) as address,
+               (select array_agg(r.body order by r.refund_id) from refund_view r
+                where r.order_id = o.order_id) as refunds,
+               p.parts, p.part_times, m.states, m.times, m.traces
+             from ",
+            $from,
+            " o
+             join lateral (
+               select array_agg(m.state order by m.version) as states,
+                 array_agg(m.at order by m.version) as times,
+                 array_agg(m.trace_id order by m.version) as traces
+               from milestone m where m.order_id = o.order_id having count(*) > 0) m on true
+             cross join lateral (
+               select array_agg(p.body order by p.version) as parts,
+                 array_agg(p.at order by p.version) as part_times
+               from part_event p where p.order_id = o.order_id) p"
+        )
+    };
+}
+use select_views;
+
 /// An order as the page shows it.
 pub(crate) struct OrderView {
     pub(crate) order: Uuid,
@@ -232,27 +260,14 @@ pub(crate) async fn orders(
 ) -> Result<Vec<OrderView>, Error> {
     let rows = reader
         .query(
-            "select o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
-               o.delivery_state, o.carrier, o.tracking_number, o.close_reason, o.member_id,
-               o.returnable_until, (select clock_now()) as now,
-               (select array_agg(p.body order by p.version) from part_event p
-                where p.order_id = o.order_id) as parts,
-               (select array_agg(p.at order by p.version) from part_event p
-                where p.order_id = o.order_id) as part_times,
-               (select a.body from address_view a where a.order_id = o.order_id) as address,
-               (select array_agg(r.body order by r.refund_id) from refund_view r
-                where r.order_id = o.order_id) as refunds,
-               array_agg(m.state order by m.version) as states,
-               array_agg(m.at order by m.version) as times,
-               array_agg(m.trace_id order by m.version) as traces
-             from (select * from order_view
-                   where member_id = $1 and state is not null and order_id < $2
-                   order by order_id desc limit $3) o
-             join milestone m using (order_id)
-             group by o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
-               o.delivery_state, o.carrier, o.tracking_number, o.close_reason, o.member_id,
-               o.returnable_until
-             order by o.order_id desc",
+            concat!(
+                select_views!(
+                    "(select * from order_view
+                      where member_id = $1 and state is not null and order_id < $2
+                      order by order_id desc limit $3)"
+                ),
+                " order by o.order_id desc"
+            ),
             &[&member, &page.below.unwrap_or(Uuid::max()), &page.limit()],
         )
         .await?;
@@ -267,22 +282,10 @@ pub(crate) async fn order(
 ) -> Result<OrderView, Error> {
     let row = reader
         .query_opt(
-            "select o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
-               o.delivery_state, o.carrier, o.tracking_number, o.close_reason, o.member_id,
-               o.returnable_until, (select clock_now()) as now,
-               (select array_agg(p.body order by p.version) from part_event p
-                where p.order_id = o.order_id) as parts,
-               (select array_agg(p.at order by p.version) from part_event p
-                where p.order_id = o.order_id) as part_times,
-               (select a.body from address_view a where a.order_id = o.order_id) as address,
-               (select array_agg(r.body order by r.refund_id) from refund_view r
-                where r.order_id = o.order_id) as refunds,
-               array_agg(m.state order by m.version) as states,
-               array_agg(m.at order by m.version) as times,
-               array_agg(m.trace_id order by m.version) as traces
-             from order_view o join milestone m using (order_id)
-             where o.order_id = $1 and o.member_id = $2 and o.state is not null
-             group by o.order_id",
+            concat!(
+                select_views!("order_view"),
+                " where o.order_id = $1 and o.member_id = $2 and o.state is not null"
+            ),
             &[&order, &member],
         )
         .await?;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base::{Error, id::Uuid};
 use pg::{Reader, Tx};
 
-use super::OrderView;
+use super::{OrderView, select_views};
 
 /// Where a watch stands: everything of the change up to this order has been seen. The page is
 /// before all orders of its change.
@@ -115,22 +115,15 @@ pub(crate) async fn orders(
 ) -> Result<Vec<(Cursor, OrderView)>, Error> {
     let rows = reader
         .query(
-            "select o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
-               o.delivery_state, o.carrier, o.tracking_number, o.close_reason, o.change,
-               (select a.body from address_view a where a.order_id = o.order_id) as address,
-               (select array_agg(r.body order by r.refund_id) from refund_view r
-                where r.order_id = o.order_id) as refunds,
-               array_agg(m.state order by m.version) as states,
-               array_agg(m.at order by m.version) as times,
-               array_agg(m.trace_id order by m.version) as traces
-             from (select * from order_view
-                   where member_id = $1 and state is not null and (change, order_id) > ($2, $3)
-                     and change <= $4
-                   order by change, order_id limit $5) o
-             join milestone m using (order_id)
-             group by o.order_id, o.state, o.cancel_reason, o.placed, o.payment_state,
-               o.delivery_state, o.carrier, o.tracking_number, o.close_reason, o.change
-             order by o.change, o.order_id",
+            concat!(
+                select_views!(
+                    "(select * from order_view
+                      where member_id = $1 and state is not null and (change, order_id) > ($2, $3)
+                        and change <= $4
+                      order by change, order_id limit $5)"
+                ),
+                " order by o.change, o.order_id"
+            ),
             &[&member, &after.change, &after.order, &up_to, &limit],
         )
         .await?;
