@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo up test chaos lint api fuzz contracts contracts-accept clients telemetry dashboards \
-  ops chart image workflows failover bench bench-gateway bench-history bench-rolling machine lint-tools
+  ops web chart image workflows failover bench bench-gateway bench-history bench-rolling machine lint-tools
 
 # Passed on to the program: make demo ARGS=--exit
 ARGS ?=
@@ -82,6 +82,10 @@ dashboards: machine ## have a real Prometheus scrape a deployment under load: ru
 ops: TESTING := yes
 ops: machine ## look at /ops of a running deployment, with Chromium: figures, rates, an order's history
 	@tests/ops.sh
+
+web: TESTING := yes
+web: machine ## play the shop's stories with Chromium, at a desk and on a telephone, with script and without
+	@tests/web.sh
 
 chart: TESTING := yes
 chart: machine ## hold the Helm chart against Helm, Kubernetes' schemas, checkov and the binary

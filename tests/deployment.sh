@@ -38,10 +38,10 @@ until_() {
     done
 }
 
-# Brings the deployment up: $api and $grpc are where.
+# ARGUMENTS...: brings the deployment up; $api and $grpc are where.
 deployment() {
     api=http://127.0.0.1:$(free) grpc=127.0.0.1:$(free)
-    start up "$hansang" up --data-dir "$dir/data" --http "${api#http://}" --grpc "$grpc"
+    start up "$hansang" up --data-dir "$dir/data" --http "${api#http://}" --grpc "$grpc" "$@"
     until_ curl -sf "$api/v1/products"
 }
 

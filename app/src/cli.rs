@@ -87,7 +87,7 @@ enum ConfigCommand {
 /// Which parts of the deployment.
 #[derive(Debug, Args)]
 struct Selected {
-    /// What to run, by name, separated by commas: services, gateway [default: all]
+    /// What to run, by name, separated by commas: services, gateway, web [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     run: Vec<String>,
 }
@@ -129,7 +129,8 @@ impl ConfigFile {
         let env = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
-        let services: Vec<_> = run::SERVICES.iter().map(|service| service.name).collect();
+        let services = run::SERVICES.iter().map(|service| service.name);
+        let services: Vec<_> = services.chain([run::WEB]).collect();
         let loaded = Settings::load(self.config.as_deref(), env, flags)
             .and_then(|settings| settings.check_services(&services).map(|()| settings));
         loaded.map_err(|error| anyhow::anyhow!(in_one_line(&error.to_string())))

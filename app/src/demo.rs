@@ -7,6 +7,7 @@ mod cast;
 mod coupon;
 mod mall;
 mod mealkit;
+mod shelf;
 mod stage;
 mod wallet;
 
@@ -27,7 +28,7 @@ pub(crate) async fn demo(options: up::Options, exit: bool, stop: CancellationTok
         if exit {
             stop.cancel();
         } else {
-            say(format_args!("\nStill serving at {}; Ctrl-C stops everything.", address.url()));
+            say(format_args!("\nThe shop is open: {}  Ctrl-C stops everything.", address.url()));
         }
         Ok(())
     })
@@ -44,6 +45,7 @@ async fn play(address: &Address) -> Result<()> {
     if let Some(processes) = &address.processes {
         breaking::play(&mut cast, processes).await?;
     }
+    shelf::fill(&mut cast).await?;
     cast.stage.close();
     Ok(())
 }

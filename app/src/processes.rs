@@ -62,6 +62,12 @@ impl Processes {
         })
     }
 
+    /// The process that runs this part now.
+    pub(crate) fn pid(&self, part: &str) -> Option<u32> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.get(part).map(|process| process.pid)
+    }
+
     fn change(&self, change: impl FnOnce(&mut BTreeMap<&'static str, Process>)) -> Result<()> {
         // Held while writing, so that the last change is also the last written.
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);

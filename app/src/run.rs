@@ -1,5 +1,5 @@
 //! Which parts of the deployment run in this process, and running them: one gRPC
-//! listener for all services, one HTTP listener for the gateway.
+//! listener for all services, one HTTP listener for the gateway and the pages beside it.
 
 use std::net::SocketAddr;
 
@@ -11,6 +11,7 @@ use server::{Server, Service};
 use settings::{PeerSettings, Settings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use web::Web;
 
 use crate::console::say;
 
@@ -32,6 +33,8 @@ const ISSUER: &Service = &member::SERVICE;
 
 /// What the gateway is called among the services.
 pub(crate) const GATEWAY: &str = "gateway";
+/// What the shop's pages are called among the services.
+pub(crate) const WEB: &str = web::NAME;
 
 /// The parts that run here.
 pub struct Selection {
@@ -39,12 +42,14 @@ pub struct Selection {
     pub services: Vec<&'static Service>,
     /// Whether the gateway runs here too.
     pub gateway: bool,
+    /// Whether the shop's pages are beside the gateway.
+    pub web: bool,
 }
 
 impl Selection {
     /// Everything.
     pub fn all() -> Self {
-        Self { services: SERVICES.to_vec(), gateway: true }
+        Self { services: SERVICES.to_vec(), gateway: true, web: true }
     }
 
     /// Parts by name; no name means all.
@@ -52,19 +57,28 @@ impl Selection {
         if names.is_empty() {
             return Ok(Self::all());
         }
-        let known =
-            |name: &String| name == GATEWAY || SERVICES.iter().any(|service| service.name == name);
+        let runs = |part: &str| names.iter().any(|name| name == part);
+        let known = |name: &String| {
+            name == GATEWAY || name == WEB || SERVICES.iter().any(|service| service.name == name)
+        };
         if let Some(unknown) = names.iter().find(|name| !known(name)) {
             let all: Vec<_> = SERVICES.iter().map(|service| service.name).collect();
             bail!(
-                "--run {unknown}: there is no such part; there are {}, {GATEWAY}",
+                "--run {unknown}: there is no such part; there are {}, {GATEWAY}, {WEB}",
                 all.join(", ")
             );
         }
-        let chosen = |service: &&&Service| names.iter().any(|name| name == service.name);
+        if runs(WEB) && !runs(GATEWAY) {
+            bail!(
+                "--run {WEB}: the pages are beside the gateway, on its listener; run both in one \
+                 process: --run {GATEWAY},{WEB}"
+            );
+        }
+        let chosen = |service: &&&Service| runs(service.name);
         Ok(Self {
             services: SERVICES.iter().filter(chosen).copied().collect(),
-            gateway: names.iter().any(|name| name == GATEWAY),
+            gateway: runs(GATEWAY),
+            web: runs(WEB),
         })
     }
 
@@ -134,7 +148,7 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
 pub struct Deployment {
     server: Server,
     /// And the pages beside it.
-    gateway: Option<(Gateway, Ops)>,
+    gateway: Option<(Gateway, Ops, Option<Web>)>,
     listeners: Listeners,
     /// Of the gateway: it goes first, since what it has under way needs the services.
     stop: Stop,
@@ -159,7 +173,9 @@ impl Deployment {
         let gateway = if selection.gateway {
             let gateway = Gateway::new(settings)?;
             let ops = Ops::new(settings, gateway.services())?;
-            Some((gateway, ops))
+            let web =
+                if selection.web { Some(Web::new(settings, gateway.services())?) } else { None };
+            Some((gateway, ops, web))
         } else {
             None
         };
@@ -176,8 +192,15 @@ impl Deployment {
         };
         let gateway = async {
             match (gateway, listeners.http) {
-                (Some((gateway, ops)), Some(listener)) => {
-                    gateway.serve(listener, stop.clone(), |api| ops.pages(api)).await;
+                (Some((gateway, ops, web)), Some(listener)) => {
+                    let pages = |api: gateway::Api| {
+                        let pages = ops.pages(api.clone());
+                        match web {
+                            Some(web) => pages.merge(web.pages(web::Api::new(api))),
+                            None => pages,
+                        }
+                    };
+                    gateway.serve(listener, stop.clone(), pages).await;
                 }
                 _ => stop.closing.cancelled().await,
             }
@@ -238,14 +261,22 @@ mod tests {
     #[test]
     fn no_name_means_everything() {
         let all = parse(&[]).unwrap();
-        assert!(all.is_all() && all.gateway);
+        assert!(all.is_all() && all.gateway && all.web);
     }
 
     #[test]
     fn a_service_runs_once_however_often_it_is_named() {
         let some = parse(&["order", "order", "gateway"]).unwrap();
         assert_eq!(some.services.len(), 1);
-        assert!(some.gateway);
+        assert!(some.gateway && !some.web);
+    }
+
+    #[test]
+    fn pages_are_beside_a_gateway() {
+        let both = parse(&["gateway", "web"]).unwrap();
+        assert!(both.gateway && both.web && both.services.is_empty());
+        let Err(refusal) = parse(&["web"]) else { panic!("took pages without a gateway") };
+        assert!(refusal.to_string().contains("--run gateway,web"), "{refusal}");
     }
 
     #[test]

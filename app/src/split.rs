@@ -2,20 +2,24 @@
 //! watched from here. One that ends comes again; all end with this process,
 //! whichever way that ends. Runs no service itself.
 
+mod faults;
 mod part;
 
 use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
-use settings::Settings;
+use settings::{Ops, Settings};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 pub(crate) use self::part::Surroundings;
-use self::part::{Ended, Part, Recipe};
+use self::{
+    faults::Faults,
+    part::{Ended, Part, Recipe},
+};
 use crate::{
     healthcheck,
     processes::Processes,
@@ -32,6 +36,8 @@ const POLL: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Split {
     watches: JoinSet<Result<()>>,
+    /// Where somebody at this machine may break something.
+    faults: Option<Faults>,
     addresses: BTreeMap<&'static str, SocketAddr>,
 }
 
@@ -60,6 +66,8 @@ impl Split {
         seeded: impl Future<Output = Result<()>>,
     ) -> Result<Self> {
         let http = listeners.http()?.context("the gateway listens")?;
+        let (data_dir, database) = (surroundings.data_dir, settings.database.clone());
+        let breakable = settings.http.ops == Ops::Open;
         let addresses = addresses(&listeners)?;
         let watch = Arc::new(Watch {
             recipe: Recipe::new(settings, surroundings, &addresses)?,
@@ -70,6 +78,10 @@ impl Split {
                 + Duration::from_secs(2),
         });
         let mut watches = JoinSet::new();
+        // Where the directory's path is too long for a socket, there are no faults.
+        let faults = breakable.then(|| Faults::listen(data_dir, Arc::clone(&watch), database));
+        let faults =
+            faults.and_then(|faults| faults.inspect_err(|it| eprintln!("hansang: {it:#}")).ok());
         let behind = CancellationToken::new();
         let services = || addresses.iter().filter(|(name, _)| **name != GATEWAY);
         for (name, grpc) in services().map(|(name, grpc)| (*name, *grpc)) {
@@ -108,7 +120,8 @@ impl Split {
             watches.shutdown().await;
         }
         watch.up.cancel();
-        failed.map(|()| Self { watches, addresses })
+        failed?;
+        Ok(Self { watches, faults, addresses })
     }
 
     /// Where the parts answer, for people.
@@ -123,9 +136,12 @@ impl Split {
     /// Answers when it was told to stop, and all processes have.
     pub(crate) async fn run(mut self) -> Result<()> {
         let mut done = Ok(());
+        let faults =
+            self.faults.take().map(|faults| AbortOnDropHandle::new(tokio::spawn(faults.run())));
         while let Some(ended) = self.watches.join_next().await {
             done = done.and(ended.map_err(anyhow::Error::from).flatten());
         }
+        drop(faults);
         done
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     keys::Keys,
     logins::{self, Login},
     processes::{self, Processes},
-    run::{Deployment, GATEWAY, Listeners, SERVICES, Selection},
+    run::{Deployment, GATEWAY, Listeners, SERVICES, Selection, WEB},
     split::{Split, Surroundings},
 };
 
@@ -108,6 +108,8 @@ where
         // Nobody else appends anything.
         settings.database.quiet_poll_ms = settings.database.quiet_poll_ms.max(ALONE_POLL_MS);
     }
+    let pictures = data_dir.path().join("pictures").to_string_lossy().into_owned();
+    settings.own_text_or(WEB, "pictures", pictures);
     let inside = databases.for_people();
     let serving = Box::pin(async {
         let place = (data_dir.path(), &address.logins[..]);
@@ -231,6 +233,7 @@ fn give_keys(settings: &mut Settings, data_dir: &Path) -> Result<Vec<KeyFile>> {
 fn welcome(address: &Address, services: &str, databases: &str, data_dir: &Path) -> String {
     let (http, logins) = (address.url(), &address.logins);
     let mut lines = vec![
+        format!("  shop    {http}"),
         format!("  REST    curl {http}/v1/products"),
         format!("  look    {http}/ops"),
         format!("  gRPC    {services}"),

@@ -4,10 +4,11 @@ use std::error::Error;
 
 use prost::Message as _;
 
-const CONTRACTS: [&str; 3] = [
+const CONTRACTS: [&str; 4] = [
     "../../proto/hansang/event/v1/event.proto",
     "../../proto/hansang/event/v1/loss_service.proto",
     "../../proto/hansang/event/v1/parked_service.proto",
+    "../../proto/hansang/event/v1/trail_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

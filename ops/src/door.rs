@@ -42,12 +42,16 @@ pub(super) fn let_in(
 }
 
 fn is_local(remote: SocketAddr, parts: &Parts) -> bool {
+    // A page of another origin says so when its script asks; our own does not when it reads.
+    is_at_this_machine(remote, parts) && !parts.headers.contains_key(header::ORIGIN)
+}
+
+/// Whoever asks, asks from this machine, for this machine, and not through somebody else.
+pub(super) fn is_at_this_machine(remote: SocketAddr, parts: &Parts) -> bool {
     // An IPv4 address may come as an IPv6 one.
     let from_here = remote.ip().to_canonical().is_loopback();
     let through_nobody = !FORWARDED.iter().any(|name| parts.headers.contains_key(*name));
-    // A page of another origin says so when its script asks; our own does not when it reads.
-    let of_no_page = !parts.headers.contains_key(header::ORIGIN);
-    from_here && through_nobody && of_no_page && asks_for_loopback(&parts.headers, parts)
+    from_here && through_nobody && asks_for_loopback(&parts.headers, parts)
 }
 
 /// Asks by an address of this machine, not by a name that somebody made to point here.

@@ -3,7 +3,7 @@
 //! log has come), the furthest counts, as in the chart's rules. Pure.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime},
 };
 
@@ -245,6 +245,11 @@ impl Figures {
             some.map(|service| &service.name).collect::<std::collections::BTreeSet<_>>().len()
         };
         (names(false) - names(true), names(false))
+    }
+
+    /// The services' names, each once.
+    pub(super) fn names(&self) -> BTreeSet<&str> {
+        self.services.iter().map(|service| service.name.as_str()).collect()
     }
 
     /// Breakers that are not closed.

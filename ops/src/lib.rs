@@ -9,25 +9,30 @@
 //!    shows anyway: `/metrics` and health. One that does not answer is shown as such.
 //! 3. `figures` makes of that what the page shows, `page` the HTML.
 //!
-//! Changes nothing, keeps nothing but the last look, knows no figure that `/metrics`
+//! With `hansang up --split` on this machine alone, it has switches to break something (`faults`), and
+//! `past` draws what comes of it.
+//!
+//! Else it changes nothing, keeps nothing but the last minutes' looks, knows no figure that `/metrics`
 //! does not have, and loads nothing from elsewhere. Rates need two looks: the page
 //! makes them from its refreshes. A token that was revoked opens the figures until it
 //! expires, as gateways do not hear of that; no order.
 
 mod deployment;
 mod door;
+mod faults;
 mod figures;
 mod order;
 mod page;
+mod past;
 #[cfg(test)]
 mod readings;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use axum::{
-    Router,
+    Form, Router,
     extract::{ConnectInfo, Query, State},
-    response::{IntoResponse as _, Response},
+    response::{IntoResponse as _, Redirect, Response},
     routing,
 };
 use base::Error;
@@ -39,7 +44,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 pub use self::order::Api;
-use self::{deployment::Deployment, figures::Figures};
+use self::{deployment::Deployment, figures::Figures, past::Past};
 
 /// What the page stands on.
 pub struct Ops {
@@ -47,6 +52,9 @@ pub struct Ops {
     verifier: Verifier,
     /// Whoever is on this machine may look.
     open: bool,
+    /// Where to ask for faults, if whoever is on this machine may.
+    faults: Option<PathBuf>,
+    past: Past,
 }
 
 impl Ops {
@@ -59,13 +67,20 @@ impl Ops {
             deployment: Deployment::new(services.into_iter(), &settings.peers)?,
             verifier: Verifier::new(&settings.auth)?,
             open: settings.http.ops == settings::Ops::Open,
+            faults: Some(&settings.http.ops_faults)
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
+            past: Past::default(),
         })
     }
 
     /// The page; `api` is the gateway that it is beside. A request that is refused leaves its
     /// [`Status`] in the response's extensions.
     pub fn pages<A: Api>(self, api: A) -> Router {
-        Router::new().route("/ops", routing::get(show::<A>)).with_state((Arc::new(self), api))
+        Router::new()
+            .route("/ops", routing::get(show::<A>))
+            .route("/ops/faults", routing::post(break_something::<A>))
+            .with_state((Arc::new(self), api))
     }
 }
 
@@ -88,7 +103,28 @@ async fn show<A: Api>(
     };
     let (seen, order) = tokio::join!(ops.deployment.look(), order);
     let figures = Figures::of(&seen);
-    answer(StatusCode::OK, |nonce| page::page(&figures, viewer, order.as_ref(), nonce))
+    let more = page::More { past: ops.past.note(&figures), faults: ops.faults.is_some() };
+    answer(StatusCode::OK, |nonce| page::page(&figures, viewer, order.as_ref(), &more, nonce))
+}
+
+async fn break_something<A: Api>(
+    State((ops, _)): State<(Arc<Ops>, A)>,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    parts: Parts,
+    Form(asked): Form<Vec<(String, String)>>,
+) -> Response {
+    let said = |name: &str| asked.iter().find(|(key, _)| key == name).map_or("", |(_, it)| it);
+    let done = async {
+        let Some(socket) = ops.faults.as_ref().filter(|_| ops.open) else {
+            return Err(base::error::not_found());
+        };
+        faults::let_in(remote, &parts)?;
+        faults::ask(socket, said("fault"), said("service")).await
+    };
+    match done.await {
+        Ok(()) => Redirect::to("/ops").into_response(),
+        Err(error) => refuse(error.into(), &parts),
+    }
 }
 
 /// A browser is asked to sign in; others get the problem.

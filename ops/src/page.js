@@ -91,7 +91,14 @@ async function refresh() {
 
 addEventListener('submit', async (event) => {
   event.preventDefault();
-  const form = new FormData(event.target);
+  const form = new FormData(event.target, event.submitter);
+  if (event.target.classList.contains('fault')) {
+    const answer = await fetch(event.target.action, { method: 'POST', body: new URLSearchParams(form), redirect: 'manual' });
+    const done = answer.type === 'opaqueredirect';
+    const what = `${form.get('fault')} ${form.get('service')}`;
+    $('broken').textContent = done ? `Done: ${what}.` : `Not done: ${what}: ${(await answer.json()).detail}.`;
+    return refresh();
+  }
   if (event.target.id === 'find') {
     history.replaceState(null, '', form.get('order') ? `?${new URLSearchParams(form)}` : location.pathname);
     return refresh();

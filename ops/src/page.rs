@@ -7,25 +7,37 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
     door::Viewer,
+    faults,
     figures::{Consumer, Figures},
     order::History,
+    past::{self, Seen},
 };
 
 const STYLE: PreEscaped<&str> = PreEscaped(include_str!("page.css"));
 const SCRIPT: PreEscaped<&str> = PreEscaped(include_str!("page.js"));
+
+/// What the page has besides the figures.
+pub(super) struct More {
+    /// The last minutes.
+    pub(super) past: Vec<Seen>,
+    /// Whether it has switches to break something.
+    pub(super) faults: bool,
+}
 
 /// The whole page. `order` is what was asked for, and what was found.
 pub(super) fn page(
     figures: &Figures,
     viewer: Viewer,
     order: Option<&(String, Result<History, String>)>,
+    more: &More,
     nonce: &str,
 ) -> Markup {
     let wanted = order.map_or("", |(id, _)| id.as_str());
     whole(
         nonce,
         &html! {
-            (live(figures))
+            (live(figures, &more.past))
+            @if more.faults { (faults::switches(figures.names().into_iter())) }
             section #order .card {
                 h2 { "An order" }
                 form #find action="/ops" {
@@ -115,10 +127,11 @@ fn door(signed_in: bool) -> Markup {
 }
 
 /// What is refreshed.
-fn live(figures: &Figures) -> Markup {
+fn live(figures: &Figures, past: &[Seen]) -> Markup {
     html! {
         section #live data-at=(figures.since_1970().as_millis()) {
             (tiles(figures))
+            (past::charts(past))
             (tables::services(figures))
             (tables::requests(figures))
             div.beside {

@@ -66,7 +66,7 @@ impl Layer {
         match folder {
             "app" => Some(Self::App),
             "gateway" => Some(Self::Gateway),
-            "ops" => Some(Self::Pages),
+            "ops" | "web" => Some(Self::Pages),
             "" => Some(Self::Contracts),
             service if service.starts_with("services/") => Some(Self::Service),
             library => {
@@ -199,7 +199,7 @@ fn stands_on(name: &str, crates: &[Crate]) -> BTreeSet<String> {
 #[test]
 fn what_calls_knows_nothing_of_databases_and_logs() {
     let crates = crates();
-    for name in ["gateway", "ops", "rpc", "transcoder"] {
+    for name in ["gateway", "ops", "rpc", "transcoder", "web"] {
         let all = stands_on(name, &crates);
         let below: Vec<_> =
             ["eventlog", "pg", "server"].iter().filter(|it| all.contains(**it)).collect();

@@ -14,6 +14,10 @@ const KRW: Limit = Exactly("KRW");
 const BANK: Limit = Like(&["004", "999"], &["", "04", "0044", "00a", "00\0", "００４"]);
 /// None, or one of the member's.
 const OWN: Limit = Like(&[""], &["x", "00000000-0000-0000-0000-000000000000", "\0"]);
+const HASH: Limit = Like(
+    &["", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"],
+    &["0123", "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef", "../x"],
+);
 const PHONE: Limit = Like(
     &["0101234", "010-1234-5678", "+82-10-1234-5678", "01234567890123456789"],
     &[
@@ -61,6 +65,9 @@ pub(crate) const FIELDS: &[Row] = &[
     ("GrantRole", "role", Enum(&[2, 3])),
     ("RevokeRole", "memberId", Id),
     ("RevokeRole", "role", Enum(&[2, 3])),
+    ("ListMembers", "query", Text(0, 100)),
+    ("ListMembers", "pageSize", PageSize),
+    ("ListMembers", "pageToken", PageToken),
     // product
     ("ListAuditEntries", "actorId", Filter),
     ("ListAuditEntries", "subjectId", Filter),
@@ -79,8 +86,10 @@ pub(crate) const FIELDS: &[Row] = &[
     ("UpdateProduct", "price.units", Number(0, BILLION)),
     ("UpdateProduct", "price.nanos", Only(0)),
     ("RegisterProduct", "description", Lines(0, 2_000)),
+    ("RegisterProduct", "picture", HASH),
     ("UpdateProduct", "state", Enum(&[1, 2])),
     ("UpdateProduct", "description", Lines(0, 2_000)),
+    ("UpdateProduct", "picture", HASH),
     ("AdjustStock", "productId", Id),
     ("AdjustStock", "delta", Number(1, BILLION)),
     ("AdjustStock", "reason", Text(1, 200)),
@@ -89,6 +98,7 @@ pub(crate) const FIELDS: &[Row] = &[
     ("GetProduct", "productId", Id),
     ("ListProducts", "pageSize", PageSize),
     ("ListProducts", "pageToken", PageToken),
+    ("ListProducts", "query", Text(0, 100)),
     ("BatchGetProducts", "productIds", Entries(1, 100)),
     ("BatchGetProducts", "productIds[0]", Id),
     ("DecreaseStock", "orderId", Id),
@@ -387,6 +397,7 @@ pub(crate) const FIELDS: &[Row] = &[
     ("GetMyOrder", "orderId", Id),
     ("WatchMyPage", "memberId", Id),
     ("WatchMyPage", "lastEventId", EventId),
+    ("GetOrderTimeline", "orderId", Id),
     ("ListMyMileage", "memberId", Id),
     ("ListMyMileage", "pageSize", PageSize),
     ("ListMyMileage", "pageToken", PageToken),
@@ -406,5 +417,8 @@ pub(crate) const FIELDS: &[Row] = &[
     ("AcceptLogLosses", "partitions", Entries(0, 64)),
     ("AcceptLogLosses", "partitions[0]", Number(0, 63)),
     ("AcceptLogLosses", "reason", Text(1, 500)),
+    ("ListTrail", "service", Name),
+    ("ListTrail", "correlationIds", Entries(1, 10)),
+    ("ListTrail", "correlationIds[0]", Id),
     ("Advance", "duration", Duration),
 ];

@@ -60,6 +60,56 @@ async fn a_product_goes_off_sale_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_has_its_whole_story_and_a_member_is_found() {
+    let deployment = Deployment::open("timeline").await;
+    let (admin, seller) = (deployment.admin().await, deployment.seller().await);
+    let member = deployment.member(5_000).await;
+    let product = deployment.product(1_000, 10).await;
+    let order = member.order(&product, 1).await;
+    member.eventually_sees(&order, "DELIVERING").await;
+    let path = format!("/v1/orders/{order}/timeline");
+    let expected = [
+        "order OrderPlaced CALL",
+        "payment PaymentApproved EVENT",
+        "order OrderPaid EVENT",
+        "product StockDecreased EVENT",
+        "order OrderPrepared EVENT",
+        "delivery DeliveryStarted EVENT",
+        "order OrderDelivering EVENT",
+        "mileage MileageEarned EVENT",
+        "notification NotificationSent MESSAGE",
+    ];
+    eventually("the order's story", async || {
+        let story = admin.get(&path).await.expect("an answer");
+        let entries = story.body["entries"].as_array().cloned().unwrap_or_default();
+        let text = |it: &Value, field: &str| it[field].as_str().unwrap_or_default().to_owned();
+        let told = |it: &Value| ["service", "type", "kind"].map(|field| text(it, field)).join(" ");
+        let told: Vec<String> = entries.iter().map(told).collect();
+        let missing: Vec<_> = expected.iter().filter(|it| !told.contains(&(**it).into())).collect();
+        // What led to another comes before it.
+        let ids: Vec<String> = entries.iter().map(|it| text(it, "eventId")).collect();
+        let turned = entries.iter().enumerate().filter(|(at, it)| {
+            let cause = text(it, "causationId");
+            !cause.is_empty() && !ids[..*at].contains(&cause)
+        });
+        let traces: std::collections::BTreeSet<_> =
+            entries.iter().map(|it| text(it, "traceId")).collect();
+        same((missing, turned.count(), traces.len()), (Vec::new(), 0, 1))
+    })
+    .await;
+    with_status(403, seller.get(&path).await.expect("an answer"));
+    let nowhere = format!("/v1/orders/{}/timeline", uuid::Uuid::now_v7());
+    with_status(404, admin.get(&nowhere).await.expect("an answer"));
+
+    let email = admin.get(&format!("/v1/members/{}", member.id)).await.expect("an answer");
+    let found = format!("/v1/members?query={}", &email.text("email")[..12]);
+    let found = with_status(200, admin.get(&found).await.expect("an answer"));
+    assert_eq!(found.text("members/0/id"), member.id, "{found}");
+    with_status(403, seller.get("/v1/members").await.expect("an answer"));
+    deployment.all_holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_done_by_hand_stands_in_a_list_with_who_and_why() {
     let deployment = Deployment::open("audit").await;
     let (admin, seller) = (deployment.admin().await, deployment.seller().await);

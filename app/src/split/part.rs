@@ -22,7 +22,12 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{data_dir::write_private, run::SERVICES, up::KeyFile};
+use super::faults;
+use crate::{
+    data_dir::write_private,
+    run::{SERVICES, WEB},
+    up::KeyFile,
+};
 
 /// A part of the deployment.
 #[derive(Debug)]
@@ -56,6 +61,7 @@ pub(super) struct Recipe {
     database: DatabaseSettings,
     /// For the gateway.
     ops: Ops,
+    faults: PathBuf,
 }
 
 /// A part that runs. Dropped, it is killed.
@@ -92,14 +98,17 @@ impl Recipe {
             (variable("database.url_file"), url.to_string_lossy().into_owned()),
             (variable("telemetry.log"), settings.telemetry.log.clone()),
         ]);
+        if let Some(pictures) = settings.own_text(WEB, "pictures") {
+            env.insert(variable("service.web.pictures"), pictures.to_owned());
+        }
         for (name, address) in addresses {
             let key = variable(&format!("peers.overrides.{name}"));
             env.insert(key, format!("http://{address}"));
         }
         let program = std::env::current_exe().context("cannot find this program")?;
         let config = config.map(Path::to_path_buf);
-        let database = settings.database.clone();
-        Ok(Self { program, config, env, keys, database, ops: settings.http.ops })
+        let (database, faults) = (settings.database.clone(), faults::socket(data_dir));
+        Ok(Self { program, config, env, keys, database, ops: settings.http.ops, faults })
     }
 
     pub(super) fn start(&self, part: &Part) -> Result<Process> {
@@ -108,9 +117,10 @@ impl Recipe {
         let (grpc, http) = part.listen;
         command.args(["serve", "--lifeline", "--run", name, "--grpc", &grpc.to_string()]);
         if let Some(http) = http {
-            command.args(["--http", &http.to_string()]);
+            command.args(["--run", WEB, "--http", &http.to_string()]);
             if self.ops == Ops::Open {
                 command.env(variable("http.ops"), "open");
+                command.env(variable("http.ops_faults"), &self.faults);
             }
         }
         if let Some(config) = &self.config {
@@ -161,6 +171,8 @@ impl Process {
     pub(super) async fn stop(mut self, patience: Duration) {
         if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+            // Somebody may have frozen it.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
         }
         if timeout(patience, self.child.wait()).await.is_err() {
             let name = self.name;

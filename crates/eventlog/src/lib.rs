@@ -50,6 +50,7 @@ pub mod parked;
 mod replay;
 mod sequencer;
 mod trace;
+pub mod trail;
 mod wire;
 
 use base::{Error, error::Kind};

@@ -254,28 +254,32 @@ impl Stored {
     }
 
     fn from_row(row: &Row) -> Self {
-        let id = |column: &str| row.get::<_, Uuid>(column).to_string();
-        let kind: String = row.get("type");
-        let envelope = Envelope {
-            span: None,
-            event_id: id("event_id"),
-            r#type: kind.clone(),
-            aggregate_id: id("aggregate_id"),
-            aggregate_version: row.get("aggregate_version"),
-            correlation_id: id("correlation_id"),
-            causation_id: row
-                .get::<_, Option<Uuid>>("causation_id")
-                .map_or_else(String::new, |id| id.to_string()),
-            headers: row.get::<_, Json<HashMap<String, String>>>("headers").0,
-            occur_time: Some(row.get::<_, SystemTime>("occurred_at").into()),
-        };
+        let envelope = envelope(row);
         Self {
             position: row.get("position"),
             partition: row.get("partition"),
             event_id: row.get("event_id"),
-            kind,
             envelope: envelope.encode_to_vec(),
+            kind: envelope.r#type,
             payload: row.get("payload"),
         }
+    }
+}
+
+/// An event's envelope, without its span.
+pub(super) fn envelope(row: &Row) -> Envelope {
+    let id = |column: &str| row.get::<_, Uuid>(column).to_string();
+    Envelope {
+        span: None,
+        event_id: id("event_id"),
+        r#type: row.get("type"),
+        aggregate_id: id("aggregate_id"),
+        aggregate_version: row.get("aggregate_version"),
+        correlation_id: id("correlation_id"),
+        causation_id: row
+            .get::<_, Option<Uuid>>("causation_id")
+            .map_or_else(String::new, |id| id.to_string()),
+        headers: row.get::<_, Json<HashMap<String, String>>>("headers").0,
+        occur_time: Some(row.get::<_, SystemTime>("occurred_at").into()),
     }
 }

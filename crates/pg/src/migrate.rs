@@ -35,7 +35,9 @@ const KIT: Migrations = crate::migrations![
     "V6__unfinished_keys",
     "V7__no_leases",
     "V8__cursors",
-    "V9__refused_keys"
+    "V9__refused_keys",
+    "V10__trail",
+    "V11__search"
 ];
 
 /// Applies what is missing in `service`'s database. Answers how many migrations that were.

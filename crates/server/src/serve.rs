@@ -8,6 +8,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use base::{Error, Stop};
 use eventlog::v1::{
+    event_trail_service_server::EventTrailServiceServer,
     log_loss_service_server::LogLossServiceServer, parked_events_server::ParkedEventsServer,
 };
 use identity::{
@@ -34,7 +35,7 @@ use crate::{
     observe::ObserveLayer,
     operators::{
         clock::{self, v1::clock_service_server::ClockServiceServer},
-        losses, parked,
+        losses, parked, trail,
     },
     service::Run,
 };
@@ -100,7 +101,12 @@ impl Server {
         let databases = || parts.iter().map(|part| (part.name, part.database.clone())).collect();
         routes.add_service(parked::serve(databases()));
         routes.add_service(losses::serve(databases()));
-        served.extend([ParkedEventsServer::<()>::NAME, LogLossServiceServer::<()>::NAME]);
+        routes.add_service(trail::serve(databases()));
+        served.extend([
+            ParkedEventsServer::<()>::NAME,
+            LogLossServiceServer::<()>::NAME,
+            EventTrailServiceServer::<()>::NAME,
+        ]);
         if settings.testing.clock {
             let clock = clock::serve(parts.iter().map(|part| part.database.clone()).collect());
             routes.add_service(clock);

@@ -24,6 +24,9 @@ pub struct HttpSettings {
     pub proxies: usize,
     /// Who may look at `/ops`.
     pub ops: Ops,
+    /// Where `hansang up --split` takes orders to break something, for the switches of an `/ops` that is
+    /// open: it sets this itself. Empty: there are none.
+    pub ops_faults: String,
 }
 
 impl Default for HttpSettings {
@@ -35,6 +38,7 @@ impl Default for HttpSettings {
             policies: String::new(),
             proxies: 0,
             ops: Ops::Auto,
+            ops_faults: String::new(),
         }
     }
 }

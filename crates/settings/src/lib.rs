@@ -273,6 +273,17 @@ impl Settings {
         })
     }
 
+    /// What is said under a key of a service's own section, where that is a text.
+    pub fn own_text(&self, service: &str, key: &str) -> Option<&str> {
+        self.service.get(service)?.0.get(key)?.as_str()
+    }
+
+    /// Says it, in place of whoever has not.
+    pub fn own_text_or(&mut self, service: &str, key: &str, text: String) {
+        let section = self.service.entry(service.to_owned()).or_default();
+        section.0.entry(key).or_insert(Value::String(text));
+    }
+
     /// Refuses what is said of a service that is none of `known`.
     pub fn check_services(&self, known: &[&str]) -> Result<(), Error> {
         let sections = self.service.keys().map(|name| ("service", name));
@@ -309,6 +320,9 @@ impl Settings {
         self.grpc.tls.check("grpc.tls")?;
         self.http.tls.check("http.tls")?;
         self.peers.tls.check()?;
+        if !self.http.ops_faults.is_empty() && self.http.ops != Ops::Open {
+            return Err(configuration("http.ops_faults: is for http.ops = \"open\" alone"));
+        }
         if self.http.ops == Ops::Open && !self.http.is_for_this_machine() {
             return Err(configuration(
                 "http.ops: may be open only on loopback, and without proxies",
@@ -410,6 +424,11 @@ mod tests {
         assert_eq!((own.size, own.mail.host.as_str()), (4, "localhost"));
         assert_eq!(settings.own::<Own>("cellar").expect("the default"), Own::default());
         settings.check_services(&["cellar", "kitchen"]).expect("both are there");
+        let mut settings = settings;
+        settings.own_text_or("kitchen", "size", "5".to_owned());
+        settings.own_text_or("cellar", "size", "5".to_owned());
+        let said = |service| settings.own_text(service, "size");
+        assert_eq!((said("cellar"), said("kitchen")), (Some("5"), Some("4")));
         let error = settings.check_services(&["cellar"]).expect_err("no kitchen");
         assert!(error.to_string().contains("service.kitchen"), "{error}");
     }

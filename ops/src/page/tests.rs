@@ -38,6 +38,10 @@ fn evil() -> Figures {
     Figures::of(&Look { at: SystemTime::UNIX_EPOCH + Duration::from_secs(9), services, processes })
 }
 
+fn nothing() -> More {
+    More { past: Vec::new(), faults: true }
+}
+
 #[test]
 fn nothing_that_comes_from_elsewhere_becomes_markup() {
     let figures = evil();
@@ -50,7 +54,7 @@ fn nothing_that_comes_from_elsewhere_becomes_markup() {
         (Ok(History { order: order(), page: Err(EVIL.to_owned()) }), 24),
         (Err(EVIL.to_owned()), 20),
     ] {
-        let page = page(&figures, Viewer::Local, Some(&(EVIL.to_owned(), found)), "n");
+        let page = page(&figures, Viewer::Local, Some(&(EVIL.to_owned(), found)), &nothing(), "n");
         let page = page.into_string();
         assert!(!page.contains(EVIL), "{page}");
         assert_eq!(page.matches("<script").count(), 1, "its own: {page}");
@@ -61,7 +65,7 @@ fn nothing_that_comes_from_elsewhere_becomes_markup() {
 
 #[test]
 fn what_is_wrong_stands_out() {
-    let page = page(&evil(), Viewer::Admin, None, "n").into_string();
+    let page = page(&evil(), Viewer::Admin, None, &nothing(), "n").into_string();
     for shown in [
         "<b id=\"services-up\" class=\"bad\">0 / 1</b>",
         "<b id=\"open-breakers\" class=\"bad\">1</b>",
@@ -84,7 +88,7 @@ fn figures_are_written_for_people() {
 #[test]
 fn the_page_loads_nothing_and_sets_nothing_in_place() {
     let (figures, sign_in) = (evil(), sign_in("n"));
-    for page in [page(&figures, Viewer::Local, None, "n"), sign_in] {
+    for page in [page(&figures, Viewer::Local, None, &nothing(), "n"), sign_in] {
         let page = page.into_string();
         for never in ["http://", "https://", " src=", "@import", " style=\"", " onclick"] {
             assert!(!page.contains(never), "{never}: {page}");

@@ -19,6 +19,8 @@ base::id!(
 const EMAIL: Text = Text::new(3, 254).bytes(254);
 /// What a member may be called.
 const DISPLAY_NAME: Text = Text::new(1, 100);
+/// What members are searched for.
+pub(crate) const QUERY: Text = Text::new(0, 100);
 
 /// An email address in lower case. Whether it exists only a message to it would tell.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -57,7 +57,8 @@ pub const SERVICE: Service = Service {
         "V4__role_revocations",
         "V5__sign_in_failures",
         "V6__erasure",
-        "V7__addresses"
+        "V7__addresses",
+        "V8__search"
     ],
     build,
 };

@@ -4,8 +4,9 @@ use std::mem;
 
 use base::Error;
 use contracts::member::v1::{
-    self as pb, CreateSessionRequest, GetMemberRequest, GrantRoleRequest, RegisterMemberRequest,
-    RevokeRoleRequest, Session, WithdrawMemberRequest, member_service_server::MemberService,
+    self as pb, CreateSessionRequest, GetMemberRequest, GrantRoleRequest, ListMembersRequest,
+    ListMembersResponse, RegisterMemberRequest, RevokeRoleRequest, Session, WithdrawMemberRequest,
+    member_service_server::MemberService,
 };
 use identity::auth::{Caller, Issuer, Role};
 use pg::{Database, Tx, idempotency};
@@ -14,9 +15,9 @@ use server::{Incoming, incoming::to_the_end};
 use tonic::{Request, Response, Status};
 
 use crate::{
-    domain::{DisplayName, Email, MemberId, Refusal, State},
+    domain::{DisplayName, Email, MemberId, QUERY, Refusal, State},
     password::{Password, Passwords},
-    store::{self, Newcomer},
+    store::{self, Newcomer, search},
     throttle, wire,
     withdraw::Withdraw,
 };
@@ -132,6 +133,27 @@ impl MemberService for Members {
         refuse_revoked(&self.database, &incoming.caller).await?;
         let mut reader = self.database.read().await?;
         Ok(Response::new(wire::member(&store::get(&mut reader, MemberId(id)).await?)))
+    }
+
+    async fn list_members(
+        &self,
+        request: Request<ListMembersRequest>,
+    ) -> Result<Response<ListMembersResponse>, Status> {
+        let incoming = Incoming::granted(request)?;
+        refuse_revoked(&self.database, &incoming.caller).await?;
+        let page =
+            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let query = QUERY.parse("query", &incoming.message.query)?;
+        let words: Vec<&str> = query.split_whitespace().collect();
+        let mut reader = self.database.read().await?;
+        let members = if words.is_empty() {
+            search::list(&mut reader, page).await?
+        } else {
+            search::find(&mut reader, page, &words).await?
+        };
+        let members = members.iter().map(|member| (member.id.0, wire::member(member)));
+        let (members, next_page_token) = page.cut(members);
+        Ok(Response::new(ListMembersResponse { members, next_page_token }))
     }
 
     async fn withdraw_member(

@@ -1,8 +1,5 @@
 //! All the SQL of members.
 
-pub(crate) mod address;
-pub(crate) mod failures;
-
 use std::{
     collections::BTreeMap,
     mem,
@@ -33,6 +30,10 @@ macro_rules! columns {
          coupon_issued, coupon_cancelled, admin_notified, role_revoke_time, version, create_time"
     };
 }
+
+pub(crate) mod address;
+pub(crate) mod failures;
+pub(crate) mod search;
 
 /// A member as they are stored.
 #[derive(Clone, Debug)]

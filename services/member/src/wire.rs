@@ -34,6 +34,7 @@ pub(crate) fn member(member: &Member) -> pb::Member {
         admin_notified: flags.admin_notified,
         coupon_cancelled: flags.coupon_cancelled,
         create_time: Some(member.create_time.into()),
+        roles: member.roles.iter().map(|held| role(*held).into()).collect(),
     }
 }
 

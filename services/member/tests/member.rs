@@ -4,6 +4,8 @@
 #[path = "member/addresses.rs"]
 mod addresses;
 mod others;
+#[path = "member/search.rs"]
+mod search;
 
 use std::{
     collections::HashMap,

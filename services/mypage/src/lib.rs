@@ -9,6 +9,7 @@
 //! - **Fact**: something that is known of a member: registered, withdrawn, the admin
 //!   told. Coupons and points are facts of their own.
 //!
+//! - **Timeline**: what all logs say of one order; asked for, not kept.
 //! - **Audit entry**: what somebody of the shop did by hand, to what, and why.
 //!
 //! - **Address**: where an order's goods go. Personal data is in no event: order says it itself.
@@ -21,6 +22,7 @@ mod policy;
 mod service;
 mod store;
 mod taken;
+mod timeline;
 mod watch;
 
 use std::time::Duration;
@@ -28,6 +30,7 @@ use std::time::Duration;
 use base::Error;
 use contracts::mypage::v1::{
     audit_service_server::AuditServiceServer, my_page_service_server::MyPageServiceServer,
+    timeline_service_server::TimelineServiceServer,
 };
 use server::{Service, ServiceBuilder};
 
@@ -54,10 +57,12 @@ fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let watches = watch::Watches::new(builder.database(), builder.stop(), longest);
     let pages = service::Pages::new(builder.database(), watches.clone());
     let audit = audit::Audit { database: builder.database() };
+    let timelines = timeline::Timelines::new(builder)?;
     builder
         .run(watches.run())
         .serve(MyPageServiceServer::new(pages))
         .serve(AuditServiceServer::new(audit))
+        .serve(TimelineServiceServer::new(timelines))
         .follow(policy::Orders)?
         .follow(policy::Payments)?
         .follow(policy::Deliveries)?

@@ -292,6 +292,12 @@ pub(crate) async fn order(
     row.as_ref().map(OrderView::from_row).ok_or_else(not_found)
 }
 
+/// Whose order it is, if it has been heard of.
+pub(crate) async fn member_of(reader: &mut Reader, order: Uuid) -> Result<Option<Uuid>, Error> {
+    let sql = "select member_id from order_view where order_id = $1";
+    Ok(reader.query_opt(sql, &[&order]).await?.map(|row| row.get(0)))
+}
+
 /// Something that is known of a member.
 #[derive(Clone, Copy)]
 pub(crate) enum Fact {

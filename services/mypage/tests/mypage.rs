@@ -3,6 +3,8 @@
 
 #[path = "mypage/parcels.rs"]
 mod parcels;
+#[path = "mypage/timeline.rs"]
+mod timeline;
 #[path = "mypage/watch.rs"]
 mod watch;
 

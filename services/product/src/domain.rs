@@ -3,6 +3,8 @@
 
 #![warn(clippy::arithmetic_side_effects, reason = "goods that overflow are goods that are lost")]
 
+mod picture;
+
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use base::{
@@ -10,6 +12,8 @@ use base::{
     error::Kind,
     input::{self, Text},
 };
+
+pub(crate) use self::picture::Picture;
 
 base::id!(
     /// Identifies a product.
@@ -28,6 +32,8 @@ base::id!(
 pub(crate) const DISPLAY_NAME: Text = Text::new(1, 200);
 /// What may be said of a product.
 pub(crate) const DESCRIPTION: Text = Text::new(0, 2_000).lines();
+/// What products are searched for.
+pub(crate) const QUERY: Text = Text::new(0, 100);
 /// Why a stock is corrected.
 pub(crate) const REASON: Text = Text::new(1, 200);
 /// How far a stock is corrected at once.

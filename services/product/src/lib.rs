@@ -23,7 +23,8 @@ pub const SERVICE: Service = Service {
         "V2__limits",
         "V3__hot_stock",
         "V4__off_sale",
-        "V5__parts"
+        "V5__parts",
+        "V6__search"
     ],
     build,
 };

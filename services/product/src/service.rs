@@ -16,8 +16,8 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     domain::{
-        self, DELTA, DESCRIPTION, DisplayName, LINES, Line, MemberId, OrderId, ProductId, Quantity,
-        REASON, Sale, State, Units,
+        self, DELTA, DESCRIPTION, DisplayName, LINES, Line, MemberId, OrderId, Picture, ProductId,
+        QUERY, Quantity, REASON, Sale, State, Units,
     },
     store::{self, Fact, Learned, Product},
 };
@@ -45,10 +45,11 @@ impl ProductService for Products {
         let stock = incoming.message.stock;
         Units::parse("stock", stock)?;
         let description = DESCRIPTION.parse("description", &incoming.message.description)?;
+        let said = (description, Picture::parse(&incoming.message.picture)?);
         let command = incoming.command();
         let id = ProductId(base::id::new());
         let register = async |tx: &mut Tx| {
-            Ok(render(&store::register(tx, id, name, price, stock, description).await?))
+            Ok(render(&store::register(tx, id, name, price, stock, said).await?))
         };
         let reply = idempotency::once(&self.database, &command, id.0, register).await?;
         Ok(reply.created(|product| format!("/v1/products/{}", product.id))?)
@@ -68,6 +69,7 @@ impl ProductService for Products {
         let description = message.description.as_deref();
         let description =
             description.map(|text| DESCRIPTION.parse("description", text)).transpose()?;
+        let picture = message.picture.as_deref().map(Picture::parse).transpose()?;
         let command = incoming.command();
         let update = async |tx: &mut Tx| {
             let mut product = store::lock(tx, id).await?;
@@ -78,6 +80,9 @@ impl ProductService for Products {
             }
             if let Some(description) = description {
                 description.clone_into(&mut product.description);
+            }
+            if let Some(picture) = picture {
+                product.picture = picture.into_string();
             }
             product.price = price.unwrap_or(product.price);
             product.sale = sale.unwrap_or(product.sale);
@@ -149,8 +154,14 @@ impl ProductService for Products {
         let sells = |role: &Role| matches!(role, Role::Seller | Role::Admin);
         let all = matches!(&incoming.caller,
             Caller::Member { roles, .. } if roles.iter().any(sells));
+        let query = QUERY.parse("query", &incoming.message.query)?;
+        let words: Vec<&str> = query.split_whitespace().collect();
         let mut reader = self.database.read().await?;
-        let products = store::list(&mut reader, page, all).await?;
+        let products = if words.is_empty() {
+            store::list(&mut reader, page, all).await?
+        } else {
+            store::search(&mut reader, page, all, &words).await?
+        };
         let products = products.iter().map(|product| (product.id.0, render(product)));
         let (products, next_page_token) = page.cut(products);
         Ok(Response::new(ListProductsResponse { products, next_page_token }))
@@ -222,5 +233,6 @@ fn render(product: &Product) -> pb::Product {
         create_time: Some(product.create_time.into()),
         state: store::sale_on_wire(product.sale).into(),
         description: product.description.clone(),
+        picture: product.picture.clone(),
     }
 }

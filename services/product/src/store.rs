@@ -12,8 +12,8 @@ use pg::{Cause, Reader, Tx};
 use tokio_postgres::Row;
 
 use crate::domain::{
-    Allocation, DisplayName, Line, MemberId, OrderId, Outcome, ProductId, Quantity, Refusal, Sale,
-    Shelf, State, Units,
+    Allocation, DisplayName, Line, MemberId, OrderId, Outcome, Picture, ProductId, Quantity,
+    Refusal, Sale, Shelf, State, Units,
 };
 
 /// A product as it is stored.
@@ -25,6 +25,7 @@ pub(crate) struct Product {
     pub(crate) stock: Units,
     pub(crate) sale: Sale,
     pub(crate) description: String,
+    pub(crate) picture: String,
     pub(crate) version: i64,
     pub(crate) create_time: SystemTime,
 }
@@ -38,6 +39,7 @@ impl Product {
             stock: Units::stored(row.get("stock")),
             sale: Sale::named(row.get("state"))?,
             description: row.get("description"),
+            picture: row.get("picture"),
             version: row.get("version"),
             create_time: row.get("create_time"),
         })
@@ -51,22 +53,23 @@ pub(crate) async fn register(
     display_name: DisplayName,
     price: Money,
     stock: i32,
-    description: &str,
+    (description, picture): (&str, Picture),
 ) -> Result<Product, Error> {
-    let display_name = display_name.into_string();
+    let (display_name, picture) = (display_name.into_string(), picture.into_string());
     let (currency, minor) = price.to_wire();
     let row = tx
         .query_one(
             "with product as (
-               insert into product (id, display_name, price_minor, currency, stock, description, version)
-               values ($1, $2, $3, $4, $5, $6, 1) returning *),
+               insert into product (id, display_name, price_minor, currency, stock, description,
+                 picture, version)
+               values ($1, $2, $3, $4, $5, $6, $7, 1) returning *),
              movement as (
                insert into stock_movement (product_id, kind, quantity)
                select id, 'INITIAL', stock from product)
              select id, display_name, price_minor, stock::bigint as stock, state, description,
-               version, create_time
+               picture, version, create_time
              from product",
-            &[&id.0, &display_name, &minor, &currency, &stock, &description],
+            &[&id.0, &display_name, &minor, &currency, &stock, &description, &picture],
         )
         .await?;
     let registered = Event::ProductRegistered(ProductRegistered {
@@ -84,7 +87,7 @@ pub(crate) async fn lock(tx: &mut Tx, id: ProductId) -> Result<Product, Error> {
     let row = tx
         .query_opt(
             "select id, display_name, price_minor, stock + surplus as stock, state, description,
-               version, create_time
+               picture, version, create_time
              from product where id = $1 for update",
             &[&id.0],
         )
@@ -97,7 +100,7 @@ pub(crate) async fn update(tx: &mut Tx, product: &mut Product) -> Result<(), Err
     product.version += 1;
     tx.execute(
         "update product set display_name = $2, price_minor = $3, version = $4, state = $5,
-           description = $6
+           description = $6, picture = $7
          where id = $1",
         &[
             &product.id.0,
@@ -106,6 +109,7 @@ pub(crate) async fn update(tx: &mut Tx, product: &mut Product) -> Result<(), Err
             &product.version,
             &product.sale.name(),
             &product.description,
+            &product.picture,
         ],
     )
     .await?;
@@ -172,7 +176,7 @@ pub(crate) async fn get(reader: &mut Reader, ids: &[Uuid]) -> Result<Vec<Product
     let rows = reader
         .query(
             "select id, display_name, price_minor, stock + surplus as stock, state, description,
-               version, create_time
+               picture, version, create_time
              from product where id = any($1)",
             &[&ids],
         )
@@ -188,14 +192,43 @@ pub(crate) async fn list(
 ) -> Result<Vec<Product>, Error> {
     let sql = if all {
         "select id, display_name, price_minor, stock + surplus as stock, state, description,
-           version, create_time
+           picture, version, create_time
          from product where id < $1 order by id desc limit $2"
     } else {
         "select id, display_name, price_minor, stock + surplus as stock, state, description,
-           version, create_time
+           picture, version, create_time
          from product where state = 'ON_SALE' and id < $1 order by id desc limit $2"
     };
     let rows = reader.query(sql, &[&page.below.unwrap_or(Uuid::max()), &page.limit()]).await?;
+    rows.iter().map(Product::from_row).collect()
+}
+
+/// Reads a page of the products in which all these words are found, newest first: of those on sale, or of
+/// all.
+pub(crate) async fn search(
+    reader: &mut Reader,
+    page: Page,
+    all: bool,
+    words: &[&str],
+) -> Result<Vec<Product>, Error> {
+    // Fences: the limit would have all products walked, the newest first; and the words are looked for in no
+    // more than it takes to fill the page.
+    let sql = "select id, display_name, price_minor, stock, state, description, picture, version,
+           create_time
+         from (
+           select id as found from (
+             select id, state from product
+             where grams(display_name || e'\n' || description) @> grams($1) offset 0) m
+           where ($2 or state = 'ON_SALE') and id < $3 order by id desc offset 0) f,
+         lateral (
+           select id, display_name, price_minor, stock + surplus as stock, state, description,
+             picture, version, create_time
+           from product where id = found offset 0) p
+         where has_words(display_name || e'\n' || description, $4)
+         order by found desc limit $5";
+    let below = page.below.unwrap_or(Uuid::max());
+    let together = words.join(" ");
+    let rows = reader.query(sql, &[&together, &all, &below, &words, &page.limit()]).await?;
     rows.iter().map(Product::from_row).collect()
 }
 

@@ -1,5 +1,8 @@
 //! Product through gRPC on real Postgres; the test plays the order context.
 
+#[path = "product/search.rs"]
+mod search;
+
 use base::id::Uuid;
 use contracts::{
     Money,
@@ -304,7 +307,8 @@ async fn names_from_before_there_was_a_limit_are_trimmed_and_a_page_of_them_is_t
     shop.run_by_hand(sql).await;
     let (mut seen, mut page_token) = (0, String::new());
     loop {
-        let request = ListProductsRequest { page_size: 200, page_token };
+        let request =
+            ListProductsRequest { page_size: 200, page_token, ..ListProductsRequest::default() };
         let page = shop.products.list_products(shop.stage.call(As::Nobody, request)).await;
         let page = page.expect("fits into a message").into_inner();
         seen += page.products.len();

@@ -1,4 +1,5 @@
-//! Events that could not be applied, for operators: they look at them, have them replayed, or discard them.
+//! Events that could not be applied, for operators and admins: they look at them, have them replayed, or
+//! discard them.
 
 use base::{
     Error, id,
@@ -76,7 +77,10 @@ impl ParkedEvents for Services {
         request: Request<DiscardParkedEventsRequest>,
     ) -> Result<Response<DiscardParkedEventsResponse>, Status> {
         let incoming = Incoming::granted(request)?;
-        let by = incoming.operator()?.to_owned();
+        let by = match incoming.member() {
+            Ok(admin) => format!("member:{admin}"),
+            Err(_) => incoming.operator()?.to_owned(),
+        };
         let message = incoming.message;
         let database = self.database(&message.consumer)?;
         let correlation_id = id::parse("correlationId", &message.correlation_id)?;

@@ -1,0 +1,232 @@
+// The shop's stories, in a browser. tests/web.sh brings the deployment up.
+
+import { readFile } from "node:fs/promises";
+import { API, browser, call, check, look, visitor } from "./browser.mjs";
+
+const { SELLER, PRODUCT, PROCESSES } = process.env;
+const PASSWORD = "correct horse battery";
+
+const press = (page, name) => page.getByRole("button", { name, exact: true }).click();
+const says = (page, text) => page.getByText(text).first().waitFor();
+const badge = (page, text) => page.locator("#order .badge", { hasText: text }).first().waitFor();
+
+async function signUp({ page }, email) {
+  await page.goto("/sign-up");
+  await page.getByLabel("이메일").fill(email);
+  await page.getByLabel("비밀번호").fill(PASSWORD);
+  await page.getByLabel("이름").fill("김한상");
+  await press(page, "회원가입");
+  await says(page, "가입을 환영합니다");
+}
+
+async function intoCart({ page }, quantity = 1) {
+  await page.goto(`/products/${PRODUCT}`);
+  await page.getByLabel("수량").fill(String(quantity));
+  await press(page, "장바구니 담기");
+  await says(page, "장바구니에 담았습니다");
+}
+
+/** From the cart to the order's page; `choose` fills in what pays. */
+async function order({ page }, choose) {
+  await page.goto("/cart");
+  await page.getByRole("link", { name: "주문하기" }).click();
+  if (await page.getByLabel("받는 사람").isVisible()) {
+    await page.getByLabel("받는 사람").fill("김한상");
+    await page.getByLabel("전화번호").fill("010-1234-5678");
+    await page.getByLabel("우편번호").fill("04524");
+    await page.getByLabel("주소", { exact: true }).fill("서울특별시 중구 세종대로 110");
+  }
+  await choose();
+  await press(page, "결제하기");
+  await says(page, "주문했습니다");
+}
+
+async function visits(width) {
+  const who = await visitor(width);
+  const { page } = who;
+  const email = `member-${width}@example.com`;
+  await page.goto("/");
+  await look(who, "home");
+  check((await page.content()).length < 50_000, "the front page is too large");
+  await page.getByLabel("상품 검색").fill("콩나물");
+  await page.getByLabel("상품 검색").press("Enter");
+  await says(page, "전주식 콩나물국밥");
+  check((await page.locator(".product").count()) === 1, "the search finds one");
+  await look(who, "search");
+  await page.getByRole("link", { name: "전주식 콩나물국밥" }).click();
+  await look(who, "product");
+
+  await page.goto("/cart");
+  await look(who, "cart-empty");
+  await intoCart(who, 2);
+  await page.reload();
+  await page.getByRole("link", { name: "전주식 콩나물국밥" }).waitFor();
+  await look(who, "cart");
+  await page.goto("/sign-in");
+  await look(who, "sign-in");
+  await page.getByLabel("이메일").fill("nobody@example.com");
+  await page.getByLabel("비밀번호").fill("wrong");
+  await press(page, "로그인");
+  await says(page, "맞지 않습니다");
+  check((await page.getByLabel("이메일").inputValue()) === "nobody@example.com", "what was typed is gone");
+  await look(who, "sign-in-wrong");
+  await signUp(who, email);
+
+  await page.goto("/my/coupons");
+  await says(page, "3,000원");
+  // By card, with a coupon, after a card that is declined and a field that is wrong.
+  await page.goto("/checkout");
+  await look(who, "checkout");
+  await press(page, "결제하기");
+  await says(page, "100자 이하로 꼭");
+  await look(who, "checkout-wrong");
+  await order(who, async () => {
+    const coupon = page.locator("select[name=couponId] option").nth(1);
+    await page.getByLabel("쿠폰").selectOption(await coupon.getAttribute("value"));
+    await page.getByLabel("카드", { exact: true }).last().selectOption("tok_declined");
+    await press(page, "금액 다시 계산");
+    await says(page, "14,800원");
+    await press(page, "결제하기");
+    await says(page, "거절되었습니다");
+    await page.getByLabel("카드", { exact: true }).last().selectOption("tok_visa");
+  });
+  await badge(page, "배송중");
+  await look(who, "order-card");
+  await press(page, "주문취소");
+  await says(page, "주문을 취소했습니다");
+  await badge(page, "주문취소");
+  await look(who, "order-cancelled");
+  check((await page.getByRole("button", { name: "주문취소", exact: true }).count()) === 0, "cancelled twice");
+
+  await wallet(who);
+  await transfer(who);
+  await page.goto("/my");
+  await page.getByRole("heading", { name: "최근 주문" }).waitFor();
+  await look(who, "my");
+  for (const part of ["orders", "coupons", "points", "wallet", "addresses", "account"]) {
+    await page.goto(`/my/${part}`);
+    await look(who, `my-${part}`);
+  }
+  await page.goto("/nowhere");
+  await look(who, "nowhere");
+  await who.context.close();
+}
+
+async function wallet(who) {
+  const { page } = who;
+  await page.goto("/my/wallet");
+  await page.getByLabel("충전 금액").fill("30000");
+  await press(page, "충전");
+  await says(page, "지갑을 충전했습니다");
+  await intoCart(who);
+  await order(who, () => page.getByRole("radio", { name: /지갑/ }).check());
+  await badge(page, "배송중");
+}
+
+/** The page shows what happens elsewhere, without anybody loading it anew. */
+async function transfer(who) {
+  const { page } = who;
+  await intoCart(who);
+  await order(who, async () => {
+    await page.getByRole("radio", { name: /계좌이체/ }).check();
+    await page.getByLabel("입금자 이름").fill("김한상");
+  });
+  await badge(page, "입금확인대기");
+  await says(page, "입금 계좌");
+  const reference = await page.locator(".deposit code").textContent();
+  await look(who, "order-transfer");
+  await page.evaluate(() => (window.here = true));
+  await call(SELLER, "/v1/deposits", {
+    bankTransactionId: `web ${who.width}`,
+    amount: { currencyCode: "KRW", units: "8900" },
+    depositorName: "김한상",
+    reference,
+  });
+  await badge(page, "배송중");
+  check((await page.locator(".deposit").count()) === 0, "still asks for the deposit");
+  const deliveries = await call(SELLER, `/v1/deliveries?orderId=${page.url().split("/").pop()}`);
+  const delivery = deliveries.deliveries[0].id;
+  await call(SELLER, `/v1/deliveries/${delivery}:dispatch`, { carrier: "한상택배", trackingNumber: "1234-5678" });
+  await says(page, "1234-5678");
+  await call(SELLER, `/v1/deliveries/${delivery}:markDelivered`, {});
+  await badge(page, "배송완료");
+  check(await page.evaluate(() => window.here), "the page was loaded anew");
+  await press(page, "수령확인");
+  await badge(page, "수령확인");
+  await look(who, "order-closed");
+}
+
+/** With order, payment and delivery stopped the page is there, says so, and recovers by itself. */
+async function away() {
+  const who = await visitor(1280);
+  const { page } = who;
+  await signUp(who, "away@example.com");
+  await intoCart(who);
+  await order(who, async () => {});
+  await badge(page, "배송중");
+  await page.goto("/my");
+  await says(page, "전주식 콩나물국밥");
+  const processes = JSON.parse(await readFile(PROCESSES, "utf8"));
+  const stopped = processes.filter(({ service }) => ["order", "payment", "delivery"].includes(service));
+  check(stopped.length === 3, "they run elsewhere");
+  try {
+    for (const { pid } of stopped) process.kill(pid, "SIGSTOP");
+    await page.reload();
+    await says(page, "전주식 콩나물국밥");
+    for (const name of ["주문", "결제", "배송"]) await says(page, new RegExp(`${name} 서비스.*응답하지 않습니다`));
+    await look(who, "my-away");
+  } finally {
+    for (const { pid } of stopped) process.kill(pid, "SIGCONT");
+  }
+  await page.locator(".alert-wait").first().waitFor({ state: "detached", timeout: 40_000 });
+  await who.context.close();
+}
+
+/** A person without script orders, and follows the order. */
+async function withoutScript() {
+  const who = await visitor(1280, { script: false });
+  const { page } = who;
+  await signUp(who, "plain@example.com");
+  await intoCart(who);
+  await order(who, async () => {});
+  const stepped = async () => {
+    await page.reload();
+    return (await page.locator("#order .badge", { hasText: "배송중" }).count()) > 0;
+  };
+  const last = Date.now() + 15_000;
+  while (!(await stepped())) check(Date.now() < last, "no milestone without script");
+  await look(who, "plain-order");
+  await press(page, "주문취소");
+  await says(page, "주문을 취소했습니다");
+  await press(page, "로그아웃");
+  await says(page, "로그아웃했습니다");
+  await who.context.close();
+}
+
+/** In English, in the dark, by keyboard alone. */
+async function otherwise() {
+  const who = await visitor(1280, { locale: "en-GB", dark: true });
+  const { page } = who;
+  await page.goto("/");
+  await page.keyboard.press("Tab");
+  check((await page.evaluate(() => document.activeElement.className)) === "skip", "the way past the header");
+  await look(who, "english-dark");
+  await page.goto(`/products/${PRODUCT}`);
+  await page.getByRole("button", { name: "Add to cart" }).focus();
+  await page.keyboard.press("Enter");
+  await says(page, "It is in your cart");
+  await press(page, "한국어");
+  await says(page, "장바구니");
+  await look(who, "cart-dark");
+  await who.context.close();
+}
+
+try {
+  for (const width of [1280, 360]) await visits(width);
+  await withoutScript();
+  await otherwise();
+  await away();
+  console.log(`web: ${API}: the stories play, at a desk and on a telephone, with script and without`);
+} finally {
+  await browser.close();
+}

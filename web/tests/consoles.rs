@@ -1,0 +1,123 @@
+//! The consoles of sellers and admins, with services played here: who is let in, and what is taken.
+
+#[expect(dead_code, reason = "the members' pages ask more of the shop")]
+mod shop;
+
+use identity::auth::Role;
+use shop::Shop;
+
+const SELLER: [&str; 3] = ["/seller/products", "/seller/products/new", "/seller/products/1"];
+/// For both.
+const SHARED: [&str; 4] = ["/seller", "/seller/orders", "/seller/deliveries", "/seller/returns"];
+const ADMIN: [&str; 8] = [
+    "/admin",
+    "/admin/members",
+    "/admin/coupons",
+    "/admin/templates",
+    "/admin/money",
+    "/admin/orders",
+    "/admin/parked",
+    "/admin/audit",
+];
+const PICTURE: &str = "/seller/products/1/picture";
+
+#[tokio::test]
+async fn a_console_is_for_those_whose_role_it_is_and_for_nobody_else() {
+    let shop = Shop::open();
+    let member = shop.member(&[Role::Member]);
+    let seller = shop.member(&[Role::Member, Role::Seller]);
+    let admin = shop.member(&[Role::Member, Role::Admin]);
+    let refused: [(&[&str], &[&String]); 3] =
+        [(&SELLER, &[&member, &admin]), (&ADMIN, &[&member, &seller]), (&SHARED, &[&member])];
+    for (pages, others) in refused {
+        for path in pages {
+            let nobody = shop.get(path, &[]).await;
+            assert!(nobody.header("location").starts_with("/sign-in"), "{path}");
+            for cookie in others {
+                assert_eq!(shop.get(path, &[("cookie", cookie)]).await.status, 403, "{path}");
+            }
+        }
+    }
+    for (path, own) in [
+        ("/seller/products", &seller),
+        ("/admin", &admin),
+        ("/seller", &seller),
+        ("/seller", &admin),
+    ] {
+        let front = shop.get(path, &[("cookie", own)]).await;
+        assert_eq!(front.status, 200, "{path}");
+        assert!(front.page.contains("aria-current=\"page\""), "{path}");
+    }
+    let links = async |cookie: &str| {
+        let page = shop.get("/", &[("cookie", cookie)]).await.page;
+        (page.contains("href=\"/seller\""), page.contains("href=\"/admin\""))
+    };
+    assert_eq!(links(&member).await, (false, false));
+    assert_eq!(links(&seller).await, (true, false));
+    assert_eq!(links(&admin).await, (false, true));
+    for cookie in [&member, &admin] {
+        let answer = shop.post("/seller/products/1", &[("cookie", cookie)], &[]).await;
+        assert_eq!(answer.status, 403);
+    }
+    assert!(shop.calls("UpdateProduct").is_empty());
+}
+
+#[tokio::test]
+async fn what_people_write_is_text_in_a_console_too() {
+    let shop = Shop { name: "<script>alert(1)</script>\"'".to_owned(), ..Shop::open() };
+    let both = shop.member(&[Role::Member, Role::Seller, Role::Admin]);
+    for path in ["/seller/products", "/seller/products/1", "/admin/members"] {
+        let answer = shop.get(path, &[("cookie", &both)]).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.page);
+        assert!(answer.page.contains("&lt;script&gt;alert(1)"), "{path}");
+        for inline in ["<script>", " style=", " onclick="] {
+            assert!(!answer.page.contains(inline), "{path} has {inline}");
+        }
+    }
+}
+
+/// A form with a file, as browsers send it.
+fn upload(signature: &str, file: &str) -> String {
+    let part = |name: &str, value: &str| {
+        format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let file = format!(
+        "--xyz\r\nContent-Disposition: form-data; name=\"picture\"; filename=\"a.png\"\r\n\
+         Content-Type: image/png\r\n\r\n{file}\r\n--xyz--\r\n"
+    );
+    format!("{}{}{file}", part("csrf", signature), part("key", ""))
+}
+
+#[tokio::test]
+async fn a_picture_is_taken_by_what_is_in_it_and_shown_under_its_hash() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let pictures = dir.path().to_string_lossy().into_owned();
+    let shop = Shop { pictures, ..Shop::open() };
+    let seller = shop.member(&[Role::Member, Role::Seller]);
+    let signature = shop.get("/sign-in", &[]).await.field("csrf");
+    let headers = [("cookie", &*seller), ("content-type", "multipart/form-data; boundary=xyz")];
+    let svg = "<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>";
+    let large = format!("GIF89a{}", "0".repeat(2 * 1024 * 1024));
+    for (signature, file, status) in [
+        (&*signature, svg, 422),
+        (&*signature, "<html><script>alert(1)</script>", 422),
+        (&*signature, "", 422),
+        (&*signature, &large, 422),
+        ("somebody else's", "GIF89a...", 403),
+    ] {
+        let answer = shop.send("POST", PICTURE, &headers, &upload(signature, file)).await;
+        assert_eq!(answer.status, status, "{}", &file[..file.len().min(40)]);
+    }
+    assert!(shop.calls("UpdateProduct").is_empty());
+
+    let answer = shop.send("POST", PICTURE, &headers, &upload(&signature, "GIF89a...")).await;
+    assert_eq!((answer.status, answer.header("location")), (303, "/seller/products/1"));
+    let hash = shop.picture.lock().unwrap().clone();
+    let shown = shop.get(&format!("/pictures/{hash}"), &[]).await;
+    assert_eq!((shown.status, &*shown.page), (200, "GIF89a..."));
+    assert_eq!(shown.header("content-type"), "image/gif");
+    assert_eq!(shown.header("cache-control"), "public, max-age=31536000, immutable");
+    assert_eq!(shown.header("x-content-type-options"), "nosniff");
+    assert!(shown.header("content-security-policy").contains("sandbox"));
+    assert_eq!(shop.get("/pictures/..%2Fsecret", &[]).await.status, 404);
+}
