@@ -35,8 +35,9 @@ pub(super) fn let_in(remote: SocketAddr, parts: &Parts) -> Result<(), Error> {
         Some(Ok(origin)) => origin.split_once("://").is_some_and(|(_, from)| from == host),
         Some(Err(_)) => false,
     };
-    let same_site = said("sec-fetch-site").is_none_or(|it| ["same-origin", "none"].contains(&it));
-    if door::is_at_this_machine(remote, parts) && own_page && same_site {
+    // A browser says whose form it is, also where the form's page keeps its own address to itself.
+    let own = said("sec-fetch-site").map_or(own_page, |site| site == "same-origin");
+    if door::is_at_this_machine(remote, parts) && own {
         Ok(())
     } else {
         Err(Error::new(Kind::Forbidden, "FOREIGN", "this is for whoever is at this machine"))
@@ -121,6 +122,8 @@ mod tests {
         let host = ("host", "localhost:8080");
         assert!(asks("127.0.0.1", &[host]));
         assert!(asks("127.0.0.1", &[host, ("origin", "http://localhost:8080")]));
+        let form = [host, ("origin", "null"), ("sec-fetch-site", "same-origin")];
+        assert!(asks("127.0.0.1", &form), "a form of a page that sends no referrer");
         assert!(!asks("192.0.2.1", &[host]));
         for header in [
             ("origin", "https://elsewhere.example"),
