@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Plays the shop's stories with Chromium as people do, at a desk and on a telephone, with script and without:
-# tests/web/shop.mjs. A process per service, so that some can be stopped. Screenshots are in target/tmp/web.
+# tests/web/shop.mjs; and what sellers and admins do: tests/web/consoles.mjs. A process per service, so that some
+# can be stopped. Screenshots are in target/tmp/web.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -41,5 +42,8 @@ for name in '돌솥 비빔밥' '감자 수제비' '들깨 미역국' '안동 찜
 done
 product=$(call '' '/v1/products?pageSize=200' | jq -r '.products[] | select(.displayName == "전주식 콩나물국밥").id')
 
-API=$api SELLER=$seller ADMIN=$admin PRODUCT=$product PROCESSES=$dir/data/processes.json SHOTS=$shots \
-    CHROMIUM=$(command -v chromium) node tests/web/shop.mjs
+export API=$api SELLER=$seller ADMIN=$admin PRODUCT=$product PROCESSES=$dir/data/processes.json SHOTS=$shots
+CHROMIUM=$(command -v chromium) SELLER_PASSWORD=$(password SELLER) ADMIN_PASSWORD=$(password ADMIN)
+export CHROMIUM SELLER_PASSWORD ADMIN_PASSWORD
+node tests/web/shop.mjs
+node tests/web/consoles.mjs

@@ -94,7 +94,8 @@ async fn an_order_has_its_whole_story_and_a_member_is_found() {
         });
         let traces: std::collections::BTreeSet<_> =
             entries.iter().map(|it| text(it, "traceId")).collect();
-        same((missing, turned.count(), traces.len()), (Vec::new(), 0, 1))
+        let away = story.body["unavailable"].clone();
+        same((missing, turned.count(), traces.len(), away), (Vec::new(), 0, 1, json!([])))
     })
     .await;
     with_status(403, seller.get(&path).await.expect("an answer"));

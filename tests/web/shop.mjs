@@ -100,6 +100,7 @@ async function visits(width) {
 
   await wallet(who);
   await transfer(who);
+  await parts(who);
   await page.goto("/my");
   await page.getByRole("heading", { name: "최근 주문" }).waitFor();
   await look(who, "my");
@@ -154,6 +155,33 @@ async function transfer(who) {
   await press(page, "수령확인");
   await badge(page, "수령확인");
   await look(who, "order-closed");
+}
+
+/** Some of an order is cancelled, and some of the rest comes back. */
+async function parts(who) {
+  const { page } = who;
+  await intoCart(who, 3);
+  await order(who, async () => {});
+  const pieces = page.getByLabel("전주식 콩나물국밥");
+  await page.getByText("부분취소", { exact: true }).click();
+  await pieces.fill("1");
+  await look(who, "order-parts");
+  await press(page, "부분취소하기");
+  await says(page, "1개 취소");
+  await badge(page, "배송중");
+  const { deliveries } = await call(SELLER, `/v1/deliveries?orderId=${page.url().split("/").pop()}`);
+  await call(SELLER, `/v1/deliveries/${deliveries[0].id}:dispatch`, { carrier: "한상택배", trackingNumber: "77" });
+  await call(SELLER, `/v1/deliveries/${deliveries[0].id}:markDelivered`, {});
+  await page.getByText("반품신청", { exact: true }).click();
+  await pieces.fill("1");
+  await page.getByLabel("반품 사유").fill("국물이 샜습니다");
+  await press(page, "반품신청하기");
+  await says(page, "반품을 신청했습니다");
+  await badge(page, "반품신청");
+  await look(who, "order-return");
+  const { returns } = await call(SELLER, `/v1/orders/${page.url().split("/").pop()}/returns`);
+  await call(SELLER, `/v1/returns/${returns[0].id}:accept`, {});
+  await badge(page, "반품완료");
 }
 
 /** With order, payment and delivery stopped the page is there, says so, and recovers by itself. */

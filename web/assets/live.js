@@ -37,7 +37,9 @@ async function renew() {
       continue;
     }
     const focused = old.contains(document.activeElement) ? place(old) : null;
+    const open = [...old.querySelectorAll("details")].map((part) => part.open);
     old.replaceChildren(...now.childNodes);
+    old.querySelectorAll("details").forEach((part, at) => (part.open ||= open[at]));
     if (focused) old.querySelectorAll("a, button, summary")[focused.at]?.focus();
   }
   lookAgain(fresh);
@@ -77,9 +79,13 @@ function follow(after) {
     said.textContent = said.dataset.back;
     later(0);
   });
-  events.addEventListener("change", (event) => {
-    last = event.lastEventId || last;
-    if (event.data && (after || Date.now() - begun > 1000)) said.textContent = event.data;
+  events.addEventListener("page", (event) => {
+    last = event.lastEventId;
+    later(TOGETHER_MS);
+  });
+  events.addEventListener("order", (event) => {
+    last = event.lastEventId;
+    if (after || Date.now() - begun > 1000) said.textContent = event.data;
     later(TOGETHER_MS);
   });
   events.addEventListener("error", () => {

@@ -106,11 +106,6 @@ impl Failure {
         found.map(|(_, rule)| words::rule(rule, lang))
     }
 
-    /// Whether all that is wrong is said of these fields.
-    pub(crate) fn is_of(&self, shown: impl Fn(&str) -> bool) -> bool {
-        !self.violations.is_empty() && self.violations.iter().all(|(path, _)| shown(path))
-    }
-
     /// A sentence: what is wrong, and what to do.
     pub(crate) fn say(&self, lang: Lang) -> String {
         match words::of(&self.reason) {
@@ -201,7 +196,6 @@ mod tests {
         let failure = Failure::from(status);
         assert_eq!(failure.of_field("account", Lang::En).as_deref(), Some("must be 3 digits"));
         assert!(failure.of_field("acc", Lang::En).is_none());
-        assert!(failure.is_of(|path| path.starts_with("account")));
     }
 
     #[test]

@@ -425,10 +425,12 @@ mod tests {
         assert_eq!(settings.own::<Own>("cellar").expect("the default"), Own::default());
         settings.check_services(&["cellar", "kitchen"]).expect("both are there");
         let mut settings = settings;
-        settings.own_text_or("kitchen", "size", "5".to_owned());
-        settings.own_text_or("cellar", "size", "5".to_owned());
-        let said = |service| settings.own_text(service, "size");
-        assert_eq!((said("cellar"), said("kitchen")), (Some("5"), Some("4")));
+        for text in ["first", "second"] {
+            settings.own_text_or("cellar", "wine", text.to_owned());
+            assert_eq!(settings.own_text("cellar", "wine"), Some("first"));
+        }
+        assert_eq!(settings.own_text("kitchen", "wine"), None);
+        settings.service.remove("cellar");
         let error = settings.check_services(&["cellar"]).expect_err("no kitchen");
         assert!(error.to_string().contains("service.kitchen"), "{error}");
     }

@@ -47,7 +47,7 @@ async fn watch(visit: Visit, Query(After { after }): Query<After>) -> Response {
         Err(failure) => return failure.status().into_response(),
     };
     // First, that it is open: nothing may change for a while.
-    let open = stream::iter([Ok::<_, Infallible>(Event::default().event("open").data(""))]);
+    let open = stream::iter([Ok::<_, Infallible>(Event::default().comment("open"))]);
     let changes = messages
         .take_while(|message| std::future::ready(message.is_ok()))
         .filter_map(async |message| message.ok())
@@ -55,10 +55,15 @@ async fn watch(visit: Visit, Query(After { after }): Query<After>) -> Response {
     Sse::new(open.chain(changes)).keep_alive(KeepAlive::new().interval(BEAT)).into_response()
 }
 
+/// An order's says what it is now; the page's only that it has changed. A browser passes over events
+/// without data.
 fn event(visit: &Visit, message: &WatchMyPageResponse) -> Event {
-    let said = message.order.as_ref().map(|order| said(visit, order)).unwrap_or_default();
-    // A line of its own would end the data.
-    Event::default().event("change").id(&message.event_id).data(said.replace(['\r', '\n'], " "))
+    let event = Event::default().id(&message.event_id);
+    match &message.order {
+        // A line of its own would end the data.
+        Some(order) => event.event("order").data(said(visit, order).replace(['\r', '\n'], " ")),
+        None => event.event("page").data("page"),
+    }
 }
 
 fn said(visit: &Visit, order: &OrderView) -> String {

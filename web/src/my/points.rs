@@ -42,7 +42,7 @@ fn coupons(visit: &Visit, coupons: &[Coupon]) -> Markup {
             (view::empty(visit.t("쿠폰이 없습니다", "No coupons"),
                 visit.t("받은 쿠폰이 여기에 모입니다.", "Coupons that you get are kept here."), None))
         }
-        ul.tiles {
+        ul.tiles.tiles-wide {
             @for coupon in coupons {
                 @let (tone, text) = states::coupon(coupon.state());
                 li.card.tile {
