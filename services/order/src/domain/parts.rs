@@ -9,10 +9,7 @@
 //! | | nobody knows | it is asked again, by a task |
 //! | done: the pieces are taken back | not committed | payment is asked again, and says the same |
 
-#![warn(
-    clippy::arithmetic_side_effects,
-    reason = "a number of pieces that wraps is stock out of nowhere"
-)]
+#![warn(clippy::arithmetic_side_effects, reason = "pieces that wrap are stock out of nowhere")]
 
 use std::{
     iter,
