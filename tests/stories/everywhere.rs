@@ -202,15 +202,22 @@ async fn a_stale_etag_changes_nothing() {
     let member = deployment.member(BALANCE).await;
     let product = deployment.product(PRICE, STOCK).await;
     let Transfer { payment, .. } = member.transfer(&product, 1).await;
-    let bought = [member.order(&product, 1).await, member.order(&product, 1).await];
+    let mut bought = Vec::new();
+    for _ in 0..3 {
+        bought.push(member.order(&product, 1).await);
+    }
     for order in &bought {
         member.eventually_sees(order, "DELIVERING").await;
     }
-    product.eventually_has(STOCK - 2).await;
+    product.eventually_has(STOCK - 3).await;
 
     let deposit = json!({ "amount": won(PRICE), "depositorName": "Kim" });
     let at_product = format!("/v1/products/{}", product.id);
-    let at_order = bought.each_ref().map(|order| format!("/v1/orders/{order}"));
+    let at_order: Vec<_> = bought.iter().map(|order| format!("/v1/orders/{order}")).collect();
+    let list = format!("/v1/deliveries?orderId={}", bought[2]);
+    let deliveries = with_status(200, seller.get(&list).await.expect("an answer"));
+    let at_delivery = format!("/v1/deliveries/{}", deliveries.text("deliveries/0/id"));
+    let parcel = json!({ "carrier": "cj", "trackingNumber": "1234" });
     let template = "/v1/notificationTemplates/member-registered";
     let rename = json!({ "displayName": "국밥" });
     let commands = [
@@ -220,6 +227,8 @@ async fn a_stale_etag_changes_nothing() {
         (&member.rest, Method::POST, &at_order[0], ":cancel", json!({})),
         (&member.rest, Method::POST, &at_order[1], ":confirmReceipt", json!({})),
         (&seller, Method::POST, &format!("/v1/payments/{payment}"), ":confirmDeposit", deposit),
+        (&seller, Method::POST, &at_delivery, ":dispatch", parcel),
+        (&seller, Method::POST, &at_delivery, ":markDelivered", json!({})),
     ];
     for (who, method, path, verb, body) in commands {
         let before = with_status(200, who.get(path).await.expect("an answer"));

@@ -127,9 +127,24 @@ async fn points_expire_a_year_after_they_were_earned() {
     let young = member.order_by_card(&product, 3).await;
     member.eventually_has_points(500, 200).await;
     for part in ["mileage", "mypage"] {
-        deployment.time_passes(part, 26 * DAY).await;
+        deployment.time_passes(part, 20 * DAY).await;
+    }
+    // Five days before.
+    let admin = deployment.admin().await;
+    let messages = async || {
+        let path = format!("/v1/notifications?audience=MEMBER&subjectId={}", member.id);
+        let list = with_status(200, admin.get(&path).await.expect("an answer"));
+        let list = list.body["notifications"].as_array().cloned().unwrap_or_default();
+        list.iter()
+            .map(|it| it["body"].as_str().unwrap_or_default().contains("200"))
+            .collect::<Vec<bool>>()
+    };
+    eventually("a message", async || same(messages().await, vec![true])).await;
+    for part in ["mileage", "mypage"] {
+        deployment.time_passes(part, 6 * DAY).await;
     }
     member.eventually_has_points(300, 0).await;
+    same(messages().await, vec![true]).expect("no other message");
     for (order, entry) in [(&old, "200 EARNED"), (&lost, "100 CANCELLED"), (&young, "300 EARNED")] {
         assert_eq!(member.points("orderId", &order.text("id")).await, [entry]);
     }

@@ -51,6 +51,10 @@ impl Policy<OrderEvent> for Orders {
 fn released(arrived: &Arrived<OrderEvent>) -> Result<Option<Learned<Locked>>, Error> {
     use order_event::Event;
     let Some(Event::OrderCancelled(it)) = &arrived.message.event else { return Ok(None) };
+    if it.says_checkout && it.coupon_id.is_empty() {
+        // It has redeemed none: an order that redeems one is never cancelled before it is placed with it.
+        return Ok(None);
+    }
     Ok(Some(Learned {
         key: OrderId::parse("order_id", &it.order_id)?,
         fact: Released(MemberId::parse("member_id", &it.member_id)?),

@@ -72,9 +72,11 @@ impl Dispatch {
         let id = DeliveryId::parse("deliveryId", &message.delivery_id)?;
         let parcel = Parcel::parse(&message.carrier, &message.tracking_number)?;
         let begin = async |tx: &mut Tx| {
-            let (number, delivery) =
-                store::update(tx, id, |delivery| Ok(delivery.progress.begin_dispatch(&parcel)?))
-                    .await?;
+            let (number, delivery) = store::update(tx, id, |delivery| {
+                incoming.check_etag(&wire::etag(delivery))?;
+                Ok(delivery.progress.begin_dispatch(&parcel)?)
+            })
+            .await?;
             Ok(match number {
                 Some(number) => Begun::Attempt(Attempt::new(&delivery, parcel.clone(), number)),
                 None => Begun::Already(wire::delivery(&delivery)?),

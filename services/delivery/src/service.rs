@@ -81,8 +81,11 @@ impl DeliveryService for Deliveries {
         let id = DeliveryId::parse("deliveryId", &incoming.message.delivery_id)?;
         let deliver = async |tx: &mut Tx| {
             let now = clock::now(tx).await?;
-            let ((), delivery) =
-                store::update(tx, id, |delivery| Ok(delivery.deliver(now)?)).await?;
+            let ((), delivery) = store::update(tx, id, |delivery| {
+                incoming.check_etag(&wire::etag(delivery))?;
+                Ok(delivery.deliver(now)?)
+            })
+            .await?;
             wire::delivery(&delivery)
         };
         let command = incoming.command();

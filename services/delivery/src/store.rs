@@ -49,7 +49,8 @@ pub(crate) struct Delivery {
     pub(crate) deliver_time: Option<SystemTime>,
     /// Where it goes, encoded; none where it is not read.
     pub(crate) address: Option<Vec<u8>>,
-    version: i64,
+    /// How many events it has told.
+    pub(crate) version: i64,
 }
 
 impl Delivery {

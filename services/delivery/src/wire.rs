@@ -40,7 +40,17 @@ pub(crate) fn delivery(delivery: &Delivery) -> Result<pb::Delivery, Error> {
         dispatch_time: delivery.dispatch_time.map(Into::into),
         deliver_time: delivery.deliver_time.map(Into::into),
         address: address.map_err(|error| Error::internal(format!("stored address: {error}")))?,
+        etag: etag(delivery),
     })
+}
+
+/// Changes with every change that is seen. The version counts states; the address comes and goes beside them, as
+/// does the parcel of a dispatch that order agreed to after the end.
+pub(crate) fn etag(delivery: &Delivery) -> String {
+    let mark = |is_there, mark| if is_there { mark } else { "" };
+    let parcel = mark(sent(delivery).is_some(), "p");
+    let address = mark(delivery.address.is_some(), "a");
+    format!("{}{parcel}{address}", delivery.version)
 }
 
 /// The parcel that it was dispatched with.

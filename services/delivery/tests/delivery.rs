@@ -174,19 +174,34 @@ impl Shop {
     }
 
     async fn dispatch(&self, delivery: &Delivery, number: &str) -> Result<Delivery, Error> {
+        self.dispatch_if(delivery, number, None).await
+    }
+
+    /// Dispatches it if this is its etag.
+    async fn dispatch_if(
+        &self,
+        delivery: &Delivery,
+        number: &str,
+        etag: Option<&str>,
+    ) -> Result<Delivery, Error> {
         let message = DispatchDeliveryRequest {
             delivery_id: delivery.id.clone(),
             carrier: "cj".into(),
             tracking_number: number.into(),
         };
-        let request = self.stage.command(self.seller, message);
+        let request = if_match(self.stage.command(self.seller, message), etag);
         let sent = self.deliveries.clone().dispatch_delivery(request).await;
         sent.map(Response::into_inner).map_err(Error::from)
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Result<Delivery, Error> {
+        self.deliver_if(delivery, None).await
+    }
+
+    /// Marks it as delivered if this is its etag.
+    async fn deliver_if(&self, delivery: &Delivery, etag: Option<&str>) -> Result<Delivery, Error> {
         let message = MarkDeliveredRequest { delivery_id: delivery.id.clone() };
-        let request = self.stage.command(self.seller, message);
+        let request = if_match(self.stage.command(self.seller, message), etag);
         let arrived = self.deliveries.clone().mark_delivered(request).await;
         arrived.map(Response::into_inner).map_err(Error::from)
     }
@@ -210,6 +225,13 @@ impl Shop {
         let rows = reader.query(sql, &[&id]).await.expect("reads");
         rows.iter().map(|row| row.get(0)).collect()
     }
+}
+
+fn if_match<T>(mut request: Request<T>, etag: Option<&str>) -> Request<T> {
+    if let Some(etag) = etag {
+        request.metadata_mut().insert("if-match", etag.parse().expect("ascii"));
+    }
+    request
 }
 
 fn reason(refused: Result<Delivery, Error>) -> String {
@@ -242,6 +264,29 @@ async fn a_delivery_is_dispatched_and_arrives_once() {
         shop.told(&delivery).await,
         ["DeliveryStarted", "DeliveryDispatched", "DeliveryDelivered", "DeliveryCompleted"]
     );
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_stale_etag_dispatches_and_delivers_nothing() {
+    let shop = Shop::open().await;
+    let started = shop.started(&[Answer::Agreed]).await;
+    // Seen with its address, it is not what was seen without.
+    shop.declare(&started.order_id, "Kim").await;
+    let seen = shop.get(shop.seller, &started.id).await.expect("is there");
+    assert_ne!(seen.etag, started.etag);
+    let stale = |reason: String| assert_eq!(reason, "STALE_ETAG");
+    stale(reason(shop.dispatch_if(&started, "1", Some(&started.etag)).await));
+    assert_eq!(shop.get(shop.seller, &started.id).await.expect("is there"), seen);
+    let sent = shop.dispatch_if(&seen, "1", Some(&seen.etag)).await.expect("dispatches");
+    stale(reason(shop.dispatch_if(&seen, "1", Some(&seen.etag)).await));
+    stale(reason(shop.deliver_if(&seen, Some(&seen.etag)).await));
+    assert_eq!(shop.get(shop.seller, &seen.id).await.expect("is there"), sent);
+    let arrived = shop.deliver_if(&sent, Some(&sent.etag)).await.expect("arrives");
+    assert_eq!(arrived.state(), State::Delivered);
+    assert_ne!(arrived.etag, sent.etag);
+    stale(reason(shop.deliver_if(&sent, Some(&sent.etag)).await));
+    assert_eq!(shop.stage.unanswered_keys("delivery").await, 0);
     shop.stage.close().await;
 }
 

@@ -7,6 +7,7 @@
 //!   rounded down.
 //! - **Lot**: what is left of what a payment earned, until it expires. The lots that expire first are
 //!   spent first, and get back what was spent of them when the order is cancelled.
+//! - **Warning**: its member is told of a lot once, some time before what is left of it expires.
 //! - **Part**: some of an order is cancelled or returned: the share of what was spent on it comes back, those
 //!   points first that expire last, and what is left of its payment is worth what it would have earned.
 //! - **Debt**: what was taken back after it had been spent, and no lot has. Whatever comes in fills it.
@@ -36,7 +37,7 @@ use settings::MileageSettings;
 /// The mileage service.
 pub const SERVICE: Service = Service {
     name: "mileage",
-    migrations: pg::migrations!["V1__mileage", "V2__lots", "V3__parts"],
+    migrations: pg::migrations!["V1__mileage", "V2__lots", "V3__parts", "V4__warnings"],
     build,
 };
 
@@ -50,7 +51,8 @@ fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let settings: MileageSettings = builder.own_settings()?;
     let (rate, expire_after) = (settings.basis_points, settings.expire_after());
     let mileage = service::Mileage { database: builder.database(), rate, expire_after };
-    let worker = worker::Worker { database: builder.background() };
+    let worker =
+        worker::Worker { database: builder.background(), warn_before: settings.warn_before() };
     builder
         .serve(MileageServiceServer::new(mileage))
         .publish::<MileageEvent>()

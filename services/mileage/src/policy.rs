@@ -91,6 +91,8 @@ fn returned(arrived: &Arrived<OrderEvent>) -> Result<Option<Returned>, Error> {
         Ok::<_, Error>(What::Part(PartId::parse(field, id)?, points))
     };
     let (order, member, what) = match &arrived.message.event {
+        // It has spent none: an order that spends points is never cancelled before it is placed with them.
+        Some(Event::OrderCancelled(it)) if it.says_checkout && it.points == 0 => return Ok(None),
         Some(Event::OrderCancelled(it)) => (&it.order_id, &it.member_id, What::All),
         Some(Event::OrderLinesCancelled(it)) if it.points != 0 => {
             (&it.order_id, &it.member_id, part("part_id", &it.part_id, it.points)?)

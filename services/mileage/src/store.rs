@@ -4,6 +4,7 @@
 pub(crate) mod account;
 pub(crate) mod read;
 pub(crate) mod spend;
+pub(crate) mod warning;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -4,8 +4,8 @@
 use std::time::SystemTime;
 
 use contracts::mileage::v1::{
-    self as pb, MileageCancelled, MileageEarned, MileageExpired, MileageRestored, MileageRevoked,
-    MileageSpent, mileage_event::Event,
+    self as pb, MileageCancelled, MileageEarned, MileageExpired, MileageExpiring, MileageRestored,
+    MileageRevoked, MileageSpent, mileage_event::Event,
 };
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         Entry, EntryId, MemberId, OrderId, State,
         account::{Kind, Lot},
     },
-    store::{Stored, account::StoredMovement},
+    store::{Stored, account::StoredMovement, warning::Expiring},
 };
 
 /// The event of points that are earned.
@@ -92,6 +92,16 @@ pub(crate) fn expired(
         member_id: member.to_string(),
         entries: entries.iter().map(movement).collect(),
         lots,
+    })
+}
+
+/// The event of points that expire soon.
+pub(crate) fn expiring(expiring: &Expiring) -> Event {
+    Event::MileageExpiring(MileageExpiring {
+        member_id: expiring.member.to_string(),
+        points: expiring.points,
+        before: Some(expiring.before.into()),
+        entry_id: expiring.entry.to_string(),
     })
 }
 

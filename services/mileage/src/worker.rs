@@ -1,5 +1,5 @@
 //! Does what mileage has to do later: it looks every minute for points that nobody has
-//! spent in time.
+//! spent in time, and for those whose time comes soon.
 
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ const EVERY: Duration = Duration::from_mins(1);
 
 pub(crate) struct Worker {
     pub(crate) database: Database,
+    /// How long before they expire a member is told of points.
+    pub(crate) warn_before: Duration,
 }
 
 impl Handler for Worker {
@@ -27,7 +29,12 @@ impl Handler for Worker {
             return Err(Error::internal(format!("a task of no known kind: {other}")));
         }
         let mut tx = self.database.begin().await?;
-        let more = store::account::expire(&mut tx).await?;
+        let expired = store::account::expire(&mut tx).await?;
+        tx.commit().await?;
+        // Apart from it: either locks the accounts that it needs in their order.
+        let mut tx = self.database.begin().await?;
+        let warned = store::warning::warn(&mut tx, self.warn_before).await?;
+        let more = expired || warned;
         // Anew, and so never the task that is done.
         let due = Due::After(if more { Duration::ZERO } else { EVERY });
         task::schedule(&mut tx, EXPIRE, Uuid::nil(), due, &[]).await?;

@@ -4,6 +4,8 @@
 mod checkout;
 #[path = "mileage/parts.rs"]
 mod parts;
+#[path = "mileage/warnings.rs"]
+mod warnings;
 
 use std::{
     sync::{

@@ -26,7 +26,8 @@ pub(crate) fn said(arrived: &Arrived<MileageEvent>) -> Result<Option<Said>, Erro
         Some(Event::MileageRestored(it)) => (&it.member_id, &*it.entries, &it.lots),
         Some(Event::MileageRevoked(it)) => (&it.member_id, it.revoke.as_slice(), &it.lots),
         Some(Event::MileageExpired(it)) => (&it.member_id, &*it.entries, &it.lots),
-        None => return Ok(None),
+        // A message says it.
+        Some(Event::MileageExpiring(_)) | None => return Ok(None),
     };
     let member = parse("member_id", member)?;
     let movement = |entry: &MileageEntry| movement(member, entry, arrived.occurred_at);

@@ -2,7 +2,13 @@
 
 #![warn(clippy::arithmetic_side_effects, reason = "the same in every domain")]
 
+use std::{
+    borrow::Cow,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
 use base::{Error, Money, Refuse, error::Kind, id::Uuid, input::Text};
+use time::{OffsetDateTime, UtcOffset};
 
 base::id!(
     /// Identifies a notification.
@@ -15,6 +21,10 @@ base::id!(
 base::id!(
     /// Identifies an order; of the order context.
     OrderId
+);
+base::id!(
+    /// Identifies what earned points; of the mileage context.
+    EntryId
 );
 
 /// Who is told.
@@ -38,14 +48,16 @@ pub(crate) enum Template {
     PaymentApproved,
     DeliveryDispatched,
     DeliveryDelivered,
+    PointsExpiring,
 }
 
 impl Template {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::MemberRegistered,
         Self::PaymentApproved,
         Self::DeliveryDispatched,
         Self::DeliveryDelivered,
+        Self::PointsExpiring,
     ];
 
     /// The template of this name, if there is one.
@@ -59,6 +71,7 @@ impl Template {
             Self::PaymentApproved => "payment-approved",
             Self::DeliveryDispatched => "delivery-dispatched",
             Self::DeliveryDelivered => "delivery-delivered",
+            Self::PointsExpiring => "points-expiring",
         }
     }
 
@@ -77,6 +90,12 @@ impl Template {
                 tracking_number: String::new(),
             },
             Self::DeliveryDelivered => Occasion::DeliveryDelivered { order, member },
+            Self::PointsExpiring => Occasion::PointsExpiring {
+                member,
+                entry: EntryId(Uuid::nil()),
+                points: 0,
+                before: UNIX_EPOCH,
+            },
         }
     }
 }
@@ -102,6 +121,14 @@ pub(crate) enum Occasion {
         order: OrderId,
         member: MemberId,
     },
+    PointsExpiring {
+        member: MemberId,
+        /// What earned the first of them: their member is told of it once.
+        entry: EntryId,
+        points: i64,
+        /// When the first of them expire.
+        before: SystemTime,
+    },
 }
 
 impl Occasion {
@@ -111,6 +138,7 @@ impl Occasion {
             Self::PaymentApproved { .. } => Template::PaymentApproved,
             Self::DeliveryDispatched { .. } => Template::DeliveryDispatched,
             Self::DeliveryDelivered { .. } => Template::DeliveryDelivered,
+            Self::PointsExpiring { .. } => Template::PointsExpiring,
         }
     }
 
@@ -118,16 +146,21 @@ impl Occasion {
         match self {
             Self::MemberRegistered { .. } => Audience::Admin,
             Self::PaymentApproved { .. } => Audience::Marketing,
-            Self::DeliveryDispatched { .. } | Self::DeliveryDelivered { .. } => Audience::Member,
+            Self::DeliveryDispatched { .. }
+            | Self::DeliveryDelivered { .. }
+            | Self::PointsExpiring { .. } => Audience::Member,
         }
     }
 
     /// Of what an audience is told, where it is told of a subject more than once.
-    pub(crate) const fn of(&self) -> &'static str {
+    pub(crate) fn of(&self) -> Cow<'static, str> {
         match self {
-            Self::MemberRegistered { .. } | Self::PaymentApproved { .. } => "",
+            Self::MemberRegistered { .. } | Self::PaymentApproved { .. } => "".into(),
             Self::DeliveryDispatched { .. } | Self::DeliveryDelivered { .. } => {
-                self.template().name()
+                self.template().name().into()
+            }
+            Self::PointsExpiring { entry, .. } => {
+                format!("{} {entry}", self.template().name()).into()
             }
         }
     }
@@ -135,7 +168,7 @@ impl Occasion {
     /// What it is about: an audience is told of it once, of each occasion.
     pub(crate) const fn subject(&self) -> Uuid {
         match self {
-            Self::MemberRegistered { member } => member.0,
+            Self::MemberRegistered { member } | Self::PointsExpiring { member, .. } => member.0,
             Self::PaymentApproved { order, .. }
             | Self::DeliveryDispatched { order, .. }
             | Self::DeliveryDelivered { order, .. } => order.0,
@@ -160,8 +193,23 @@ impl Occasion {
             Self::DeliveryDelivered { order, member } => {
                 vec![("{memberId}", member.to_string()), ("{orderId}", order.to_string())]
             }
+            Self::PointsExpiring { member, points, before, .. } => vec![
+                ("{memberId}", member.to_string()),
+                ("{points}", points.to_string()),
+                ("{before}", date(*before)),
+            ],
         }
     }
+}
+
+/// The date of a time in Korea, which is nine hours ahead all year; empty when it has none.
+fn date(at: SystemTime) -> String {
+    let seconds =
+        at.duration_since(UNIX_EPOCH).ok().and_then(|it| i64::try_from(it.as_secs()).ok());
+    let at = seconds.and_then(|it| OffsetDateTime::from_unix_timestamp(it).ok());
+    let nine = UtcOffset::from_hms(9, 0, 0).ok();
+    let here = at.zip(nine).and_then(|(at, nine)| at.checked_to_offset(nine));
+    here.map(|it| it.date().to_string()).unwrap_or_default()
 }
 
 /// How long the text of a template may be.
@@ -227,6 +275,8 @@ impl Refuse for Refusal {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn refused(template: Template, text: &str) -> String {
@@ -278,6 +328,22 @@ mod tests {
         let arrived = Occasion::DeliveryDelivered { order, member };
         assert_eq!((gone.audience(), gone.subject()), (Audience::Member, arrived.subject()));
         assert_ne!(gone.of(), arrived.of());
+    }
+
+    #[test]
+    fn a_member_is_told_of_points_that_expire_soon_once_per_entry() {
+        let member = MemberId(base::id::new());
+        // 2026-12-31 15:00 UTC.
+        let before = UNIX_EPOCH + Duration::from_secs(1_798_729_200);
+        let of = |points| {
+            let entry = EntryId(base::id::new());
+            Occasion::PointsExpiring { member, entry, points, before }
+        };
+        let (soon, again) = (of(1_200), of(5));
+        let body = Body::parse(Template::PointsExpiring, "{points} {before}");
+        assert_eq!(body.expect("known placeholders").about(&soon), "1200 2027-01-01");
+        assert_eq!((soon.audience(), soon.subject()), (Audience::Member, again.subject()));
+        assert_ne!(soon.of(), again.of());
     }
 
     #[test]

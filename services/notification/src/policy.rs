@@ -1,19 +1,21 @@
 //! When a member registers, tell the admin; when a payment is approved, tell
-//! marketing; when a delivery is dispatched or has arrived, tell its member.
+//! marketing; when a delivery is dispatched or has arrived, or points expire soon, tell
+//! the member.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base::{Error, Money};
 use contracts::{
     delivery::v1::{DeliveryEvent, delivery_event},
     member::v1::{MemberEvent, member_event},
+    mileage::v1::{MileageEvent, mileage_event},
     payment::v1::{PaymentEvent, payment_event},
 };
 use eventlog::{Arrived, Policy, facts};
 use pg::Tx;
 
 use crate::{
-    domain::{MemberId, Occasion, OrderId},
+    domain::{EntryId, MemberId, Occasion, OrderId},
     mail::Mail,
     store::{self, Heard},
 };
@@ -88,6 +90,28 @@ impl Policy<DeliveryEvent> for Deliveries {
                 },
                 _ => Occasion::DeliveryDelivered { order, member },
             }))
+        })?;
+        let sent = store::send(tx, &heard).await?;
+        self.0.post(tx, &sent).await
+    }
+}
+
+pub(crate) struct Mileages(pub(crate) Mail);
+
+impl Policy<MileageEvent> for Mileages {
+    const TYPES: &'static [&'static str] = &[MileageEvent::MILEAGE_EXPIRING];
+    const LINGER: Duration = LINGER;
+
+    async fn apply(&self, tx: &mut Tx, batch: &[Arrived<MileageEvent>]) -> Result<(), Error> {
+        let heard = heard(batch, |message| match &message.event {
+            Some(mileage_event::Event::MileageExpiring(it)) => {
+                let member = MemberId::parse("member_id", &it.member_id)?;
+                let entry = EntryId::parse("entry_id", &it.entry_id)?;
+                let before = it.before.and_then(|before| SystemTime::try_from(before).ok());
+                let before = before.ok_or_else(|| Error::violation("before", "must be a time"))?;
+                Ok(Some(Occasion::PointsExpiring { member, entry, points: it.points, before }))
+            }
+            _ => Ok(None),
         })?;
         let sent = store::send(tx, &heard).await?;
         self.0.post(tx, &sent).await

@@ -1,6 +1,6 @@
 //! All the SQL of notifications and templates.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{borrow::Cow, collections::BTreeMap, time::SystemTime};
 
 use base::{Error, error::not_found, id::Uuid, page::Page};
 use eventlog::Draft;
@@ -56,7 +56,7 @@ pub(crate) async fn send(tx: &mut Tx, heard: &[Heard]) -> Result<Vec<Notificatio
     let bodies = bodies(tx).await?;
     let mut causes = BTreeMap::new();
     let (mut ids, mut audiences, mut subjects, mut texts) = (vec![], vec![], vec![], vec![]);
-    let mut occasions = vec![];
+    let mut occasions: Vec<Cow<'static, str>> = vec![];
     for Heard { occasion, cause } in heard {
         let template = occasion.template();
         let body = bodies.get(&template).ok_or_else(|| no_text(template))?;

@@ -10,6 +10,7 @@ use contracts::{
     Money,
     delivery::v1::{DeliveryDelivered, DeliveryDispatched, DeliveryEvent, delivery_event},
     member::v1::{MemberEvent, MemberRegistered, member_event},
+    mileage::v1::{MileageEvent, MileageExpiring, mileage_event},
     notification::v1::{
         GetNotificationTemplateRequest, ListNotificationsRequest, Notification, NotificationEvent,
         NotificationTemplate, UpdateNotificationTemplateRequest, notification::Audience,
@@ -47,6 +48,15 @@ static DELIVERY: Service = Service {
     },
 };
 
+static MILEAGE: Service = Service {
+    name: "mileage",
+    migrations: pg::migrations![],
+    build: |builder: &mut ServiceBuilder<'_>| {
+        builder.publish::<MileageEvent>();
+        Ok(())
+    },
+};
+
 static PAYMENT: Service = Service {
     name: "payment",
     migrations: pg::migrations![],
@@ -79,7 +89,7 @@ impl Shop {
     }
 
     async fn open_with(settings: serde_json::Value) -> Result<Self, Error> {
-        let services = [&notification::SERVICE, &DELIVERY, &MEMBER, &PAYMENT];
+        let services = [&notification::SERVICE, &DELIVERY, &MEMBER, &MILEAGE, &PAYMENT];
         let section = serde_json::from_value(settings).expect("a section");
         let stage = Stage::open_with(&services, &contracts::API, |settings| {
             settings.service.insert("notification".into(), section);
@@ -186,6 +196,20 @@ impl Shop {
             self.publish("delivery", kind, order, payload).await;
         }
         order
+    }
+
+    /// Points of a member's expire soon, the first of them at noon of a day in January 2027, in Korea.
+    async fn points_expire(&self, member: Uuid, points: i64, day: i64) {
+        // 2027-01-01 03:00 UTC.
+        let seconds = 1_798_772_400 + (day - 1) * 24 * 60 * 60;
+        let event = mileage_event::Event::MileageExpiring(MileageExpiring {
+            member_id: member.to_string(),
+            points,
+            before: Some(prost_types::Timestamp { seconds, nanos: 0 }),
+            entry_id: base::id::new().to_string(),
+        });
+        let payload = MileageEvent { frame: None, event: Some(event) }.encode_to_vec();
+        self.publish("mileage", "MileageExpiring", member, payload).await;
     }
 
     /// A number out of the service's database.
@@ -317,6 +341,31 @@ async fn the_next_message_has_the_text_that_an_admin_gave() {
     assert_eq!(told.body, format!("{after}: 30000 KRW, 감사합니다"));
     let subject = before.subject_id.parse().expect("an id");
     assert_eq!(shop.about(subject).await, [before], "what was sent stays as it is");
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_member_is_told_of_points_that_expire_soon_each_time_once() {
+    let shop = Shop::open().await;
+    let member = base::id::new();
+    shop.points_expire(member, 1_200, 8).await;
+    shop.points_expire(member, 30, 5).await;
+    let both = || async {
+        let told = shop.about(member).await;
+        (told.len() >= 2).then_some(told)
+    };
+    let [second, first] = eventually("two messages", both).await.try_into().expect("two");
+    for (told, points, date) in [(&first, "1200", "2027-01-08"), (&second, "30", "2027-01-05")] {
+        assert_eq!(told.audience(), Audience::Member);
+        assert!([points, date].iter().all(|word| told.body.contains(word)), "{}", told.body);
+        assert!(!told.body.contains('{'), "{}", told.body);
+    }
+    // Told after those, of the same log: nothing of them is still on its way.
+    let other = base::id::new();
+    shop.points_expire(other, 1, 1).await;
+    shop.eventually_about(other).await;
+    assert_eq!(shop.number("select count(*) from notification").await, 3);
+    assert!(shop.template("points-expiring").await.is_ok());
     shop.stage.close().await;
 }
 

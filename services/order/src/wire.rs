@@ -137,6 +137,11 @@ pub(crate) fn event(order: &Order, milestone: State) -> Option<Event> {
             lines: told_lines(order),
             actor_id: shop_of(order, reason).map(|it| it.actor.to_string()).unwrap_or_default(),
             note: shop_of(order, reason).map(|it| it.note.clone()).unwrap_or_default(),
+            coupon_id: coupon_id(order),
+            points: order.checkout.points,
+            // An order asks for its coupon and its points only while it is PENDING, and one that is PENDING
+            // is given up, never cancelled: so a late call concerns an order whose event names what it used.
+            says_checkout: true,
         }),
     })
 }

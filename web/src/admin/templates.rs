@@ -24,11 +24,12 @@ use crate::{
     visit::Visit,
 };
 
-const ALL: [(&str, Text); 4] = [
+const ALL: [(&str, Text); 5] = [
     ("member-registered", ("회원 가입 (관리자에게)", "A member signed up (to admins)")),
     ("payment-approved", ("결제 완료 (마케팅)", "A payment was approved (marketing)")),
     ("delivery-dispatched", ("발송 (회원에게)", "Dispatched (to the member)")),
     ("delivery-delivered", ("배송완료 (회원에게)", "Delivered (to the member)")),
+    ("points-expiring", ("포인트 소멸 예정 (회원에게)", "Points expire soon (to the member)")),
 ];
 
 pub(super) fn router() -> Router {

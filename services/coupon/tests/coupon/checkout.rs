@@ -68,19 +68,26 @@ impl Shop {
         answer.into_inner().coupon.map(|coupon| coupon.state())
     }
 
-    /// Publishes that orders were cancelled, of each twice.
+    /// Publishes that orders were cancelled, of each twice, as versions before said it.
     async fn cancelled(&self, member: Uuid, orders: &[Uuid]) {
+        self.cancelled_with(member, orders, None).await;
+    }
+
+    /// Publishes that orders were cancelled which had this coupon, of each twice.
+    async fn cancelled_with(&self, member: Uuid, orders: &[Uuid], coupon: Option<&str>) {
         let mut tx = self.stage.database("order").begin().await.expect("begins");
         let mut drafts = Vec::new();
         for (version, order) in (1..).zip(orders.iter().chain(orders)) {
             let cancelled = OrderCancelled {
                 order_id: order.to_string(),
                 member_id: member.to_string(),
+                coupon_id: coupon.unwrap_or_default().to_owned(),
+                says_checkout: coupon.is_some(),
                 ..OrderCancelled::default()
             };
             let event = Some(order_event::Event::OrderCancelled(cancelled));
             let payload = OrderEvent { frame: None, event }.encode_to_vec();
-            drafts.push(Draft::new("OrderCancelled", *order, version, *order, payload));
+            drafts.push(Draft::new("OrderCancelled", base::id::new(), version, *order, payload));
         }
         eventlog::append(&mut tx, &drafts).await.expect("appends");
         tx.commit().await.expect("commits");
@@ -192,6 +199,27 @@ async fn a_cancelled_order_gives_its_coupon_back_and_never_has_another() {
     let late = shop.redeem(member, never, &coupon, 10_000).await.expect_err("was cancelled first");
     assert_eq!(late.reason(), "ORDER_CANCELLED");
     shop.assert_redeemed_once().await;
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_order_without_a_coupon_leaves_no_row() {
+    let (shop, member, coupon) = Shop::with_coupon().await;
+    let [none, redeemed, old] = [(); 3].map(|()| base::id::new());
+    shop.redeem(member, redeemed, &coupon, 10_000).await.expect("is theirs");
+    shop.cancelled_with(member, &[none], Some("")).await;
+    shop.cancelled_with(member, &[redeemed], Some(&coupon)).await;
+    shop.eventually_is(member, State::Issued).await;
+    // A version before does not say which coupon the order had.
+    shop.cancelled(member, &[old]).await;
+    let rows = || async {
+        let mut reader = shop.database.read().await.expect("reads");
+        let sql = "select order_id from redemption order by order_id";
+        let rows = reader.query(sql, &[]).await.expect("lists");
+        let rows: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
+        (rows.last() == Some(&old)).then_some(rows)
+    };
+    assert_eq!(eventually("a row of the last", rows).await, [redeemed, old]);
     shop.stage.close().await;
 }
 

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Lots that are read at once.
-const AT_ONCE: i64 = 200;
+pub(super) const AT_ONCE: i64 = 200;
 /// Lots, or entries, that one event tells of: it stays well under what an event may have.
 pub(super) const TOLD: usize = 400;
 

@@ -41,13 +41,20 @@ impl Shop {
         answer.into_inner().points
     }
 
-    /// Publishes that an order was cancelled, twice.
+    /// Publishes that an order was cancelled, twice, as versions before said it.
     async fn cancelled(&self, order: Uuid) {
+        self.cancelled_with(order, None).await;
+    }
+
+    /// Publishes that an order was cancelled which had spent so many points, twice.
+    async fn cancelled_with(&self, order: Uuid, points: Option<i64>) {
         let mut tx = self.stage.database("order").begin().await.expect("begins");
         let drafts = [1, 2].map(|version| {
             let cancelled = OrderCancelled {
                 order_id: order.to_string(),
                 member_id: self.member.to_string(),
+                points: points.unwrap_or_default(),
+                says_checkout: points.is_some(),
                 ..OrderCancelled::default()
             };
             let event = Some(order_event::Event::OrderCancelled(cancelled));
@@ -144,6 +151,28 @@ async fn an_order_that_was_cancelled_first_spends_nothing() {
     assert_eq!(late.reason(), "ORDER_CANCELLED");
     assert_eq!(shop.own_balance().await, 100);
     assert_eq!(shop.told(Some(order)).await, [""; 0]);
+    shop.stage.close().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_order_that_spent_no_points_leaves_no_row() {
+    let shop = Shop::open().await;
+    shop.earned(300).await;
+    let [none, spent, old] = [(); 3].map(|()| base::id::new());
+    shop.spend(spent, 200).await.expect("enough");
+    shop.cancelled_with(none, Some(0)).await;
+    shop.cancelled_with(spent, Some(200)).await;
+    shop.eventually_has(300).await;
+    // A version before does not say what the order has spent.
+    shop.cancelled(old).await;
+    let rows = || async {
+        let mut reader = shop.database.read().await.expect("reads");
+        let sql = "select order_id from mileage_spend order by order_id";
+        let rows = reader.query(sql, &[]).await.expect("lists");
+        let rows: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
+        (rows.last() == Some(&old)).then_some(rows)
+    };
+    assert_eq!(eventually("a row of the last", rows).await, [spent, old]);
     shop.stage.close().await;
 }
 

@@ -198,6 +198,24 @@ async fn an_order_that_reserves_nothing_asks_nobody() {
 }
 
 #[tokio::test]
+async fn a_cancelled_order_says_what_paid_for_it_besides_money() {
+    let shop = Shop::open().await;
+    for (coupon, points) in [(1, 100), (1, 0), (0, 100), (0, 0)] {
+        let message = shop.paid(PaymentMethod::Wallet, coupon, points);
+        let order = shop.try_place(message).await.expect("placed");
+        assert_eq!(shop.cancel(&order).await.expect("cancels"), State::Cancelled);
+        let events = shop.told(&order).await;
+        let Some(order_event::Event::OrderCancelled(cancelled)) = events.last() else {
+            panic!("{events:?}");
+        };
+        assert!(cancelled.says_checkout);
+        assert_eq!((&cancelled.coupon_id, cancelled.points), (&order.coupon_id, points));
+        assert_eq!(order.coupon_id.is_empty(), coupon == 0);
+    }
+    shop.stage.close().await;
+}
+
+#[tokio::test]
 async fn whoever_fails_nothing_stays_reserved() {
     let shop = Shop::open().await;
     let cases = [
