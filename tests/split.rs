@@ -11,6 +11,10 @@ use std::{
 };
 
 use app::rest::Rest;
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -92,6 +96,29 @@ impl Split {
         answer.is_ok_and(|answer| answer.status.is_success())
     }
 
+    /// The status and the page of an answer.
+    async fn ask(
+        &self,
+        verb: &str,
+        path: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> (u16, String) {
+        let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+        let form = "application/x-www-form-urlencoded";
+        let mut request =
+            Request::builder().method(verb).uri(format!("http://{}{path}", self.http));
+        request = request.header("content-type", form).header("accept", "text/html");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::from(body.to_owned())).expect("a request");
+        let answer = client.request(request).await.expect("an answer");
+        let status = answer.status().as_u16();
+        let page = answer.into_body().collect().await.expect("a body").to_bytes();
+        (status, String::from_utf8_lossy(&page).into_owned())
+    }
+
     fn processes(&self) -> Vec<Process> {
         let Ok(json) = fs::read(self.dir.join("processes.json")) else { return Vec::new() };
         serde_json::from_slice(&json).expect("whole whenever it is read")
@@ -139,6 +166,55 @@ fn health(service: &Process) -> bool {
         .args(["healthcheck", "--grpc", &grpc, "--service", &service.service])
         .output();
     asked.expect("hansang runs").status.success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ops_breaks_what_whoever_is_at_this_machine_wants_broken() {
+    let dir = data_dir();
+    let split = Split::start(dir.path()).await;
+    let page = split.ask("GET", "/ops", "", &[]).await.1;
+    assert!(page.contains("Freeze: product") && page.contains("<polyline"), "{page}");
+    let fault = async |fault: &str, service: &str, headers: &[(&str, &str)]| {
+        let body = format!("fault={fault}&service={service}");
+        split.ask("POST", "/ops/faults", &body, headers).await.0
+    };
+
+    let own = format!("http://{}", split.http);
+    let own = [("origin", &*own)];
+    let elsewhere = [("origin", "https://elsewhere.example")];
+    let before = split.process("product").expect("product runs");
+    assert_eq!(fault("kill", "product", &elsewhere).await, 403);
+    assert_eq!(fault("kill", "gateway", &own).await, 409);
+    assert_eq!(fault("burn", "product", &own).await, 400);
+    assert_eq!(split.process("product"), Some(before.clone()));
+
+    for how in ["kill", "restart"] {
+        let before = split.process("product").expect("product runs");
+        assert_eq!(fault(how, "product", &own).await, 303, "{how}");
+        eventually("another process", async || {
+            split.process("product").is_some_and(|it| it.pid != before.pid)
+                && split.products().await
+        })
+        .await;
+    }
+    let stopped = async || {
+        let pid = split.process("product").expect("product runs").pid;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there");
+        stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+    };
+    assert_eq!(fault("freeze", "product", &own).await, 303);
+    eventually("stopped", stopped).await;
+    assert_eq!(fault("thaw", "product", &own).await, 303);
+    eventually("goes on", async || !stopped().await && split.products().await).await;
+    assert_eq!(fault("cut", "product", &own).await, 303);
+    eventually("its database again", async || split.products().await).await;
+    // What is frozen does not keep the others from ending.
+    assert_eq!(fault("freeze", "product", &own).await, 303);
+    let all = split.processes();
+    let began = Instant::now();
+    split.signal(Signal::SIGTERM);
+    eventually("all end", async || all.iter().all(is_gone)).await;
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

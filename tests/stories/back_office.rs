@@ -77,7 +77,7 @@ async fn an_order_has_its_whole_story_and_a_member_is_found() {
         "delivery DeliveryStarted EVENT",
         "order OrderDelivering EVENT",
         "mileage MileageEarned EVENT",
-        "notification NotificationSent MESSAGE",
+        "notification MarketingNotificationSent MESSAGE",
     ];
     eventually("the order's story", async || {
         let story = admin.get(&path).await.expect("an answer");

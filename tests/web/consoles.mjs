@@ -209,7 +209,7 @@ async function runs(width, buyer, order) {
   await page.goto("/admin/orders");
   await page.getByLabel("주문번호").fill(order);
   await press(page, "보기");
-  for (const name of ["OrderPlaced", "PaymentApproved", "StockDecreased", "DeliveryDispatched", "NotificationSent"]) {
+  for (const name of ["OrderPlaced", "PaymentApproved", "StockDecreased", "DeliveryDispatched", "MemberNotificationSent"]) {
     await says(page, name);
   }
   await look(who, "admin-story");

@@ -92,6 +92,8 @@ function follow(after) {
     if (!lost) said.textContent = said.dataset.lost;
     lost = true;
     if (events.readyState !== EventSource.CLOSED) return;
+    // The stream is refused: the page may be there all the same.
+    later(AGAIN_MS);
     setTimeout(() => follow(last), AGAIN_MS);
   });
   addEventListener("pagehide", () => events.close(), { once: true });

@@ -14,7 +14,7 @@ use crate::{
     form::{self, Field, Filled, Posted},
     lang::Text,
     layout::Notice,
-    paths,
+    paths, view,
     visit::Visit,
 };
 
@@ -139,6 +139,12 @@ pub(crate) fn account(form: &Posted) -> Option<BankAccount> {
         holder: text("account.holder"),
     };
     (account != BankAccount::default()).then_some(account)
+}
+
+/// Pairs of what something is and what it is; what there is none of is left out.
+pub(crate) fn facts(pairs: Vec<(&str, Markup)>) -> Markup {
+    let known: Vec<_> = pairs.into_iter().filter(|(_, fact)| !fact.0.is_empty()).collect();
+    view::facts(&known)
 }
 
 /// An id as it is shown, short, with all of it to be copied.

@@ -230,6 +230,7 @@ impl<'a> Field<'a> {
     }
 
     /// What is in it before anybody types.
+    #[expect(clippy::needless_pass_by_value, reason = "a number or a text")]
     pub(crate) fn value(self, value: impl ToString) -> Self {
         Self { value: value.to_string(), ..self }
     }

@@ -44,6 +44,11 @@ impl Pictures {
         Ok(Self(Some(Arc::new(store))))
     }
 
+    /// Whether there is a place to keep them.
+    pub(crate) fn are_kept(&self) -> bool {
+        self.0.is_some()
+    }
+
     fn store(&self) -> Result<&Arc<dyn ObjectStore>, Failure> {
         self.0.as_ref().ok_or_else(|| Failure::field("picture", "pictures are not kept here"))
     }

@@ -85,7 +85,7 @@ fn card(visit: &Visit, product: &Product) -> Markup {
 /// Its picture, or one of its first letter.
 pub(crate) fn picture(product: &Product) -> Markup {
     let initial = product.display_name.chars().find(|letter| letter.is_alphanumeric());
-    let hue = product.display_name.bytes().fold(0_u8, |sum, byte| sum.wrapping_add(byte)) % 6;
+    let hue = product.display_name.bytes().fold(0, u8::wrapping_add) % 6;
     html! {
         @if product.picture.is_empty() {
             span class={ "picture hue-" (hue) } aria-hidden="true" {

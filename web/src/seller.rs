@@ -95,7 +95,7 @@ async fn show(visit: Visit) -> Result<Response, Failure> {
             @for (label, count, path, state) in tiles {
                 a.card.tile href=(paths::with(path, &[("state", state)])) {
                     span.tile-name { (visit.text(label)) }
-                    span.tile-value { (counted(&visit, count.map_err(Failure::from))) }
+                    span.tile-value { (counted(&visit, count.ok())) }
                 }
             }
         }
@@ -108,10 +108,11 @@ async fn show(visit: Visit) -> Result<Response, Failure> {
     Ok(Page::new(&visit, title).show(&main))
 }
 
-fn counted(visit: &Visit, count: Result<usize, Failure>) -> String {
+/// How many there are, unless the service is away.
+fn counted(visit: &Visit, count: Option<usize>) -> String {
     match count {
-        Ok(count) if i32::try_from(count).is_ok_and(|count| count < COUNTED) => count.to_string(),
-        Ok(count) => format!("{count}+"),
-        Err(_) => visit.t("확인할 수 없음", "not known now").to_owned(),
+        Some(count) if i32::try_from(count).is_ok_and(|count| count < COUNTED) => count.to_string(),
+        Some(count) => format!("{count}+"),
+        None => visit.t("확인할 수 없음", "not known now").to_owned(),
     }
 }

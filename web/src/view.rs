@@ -19,6 +19,7 @@ pub(crate) fn won(money: Option<&Money>) -> i64 {
 }
 
 /// Won for a message.
+#[expect(clippy::unnecessary_wraps, reason = "messages have an option of it")]
 pub(crate) fn money(won: i64) -> Option<Money> {
     Some(Money::from(("KRW", won)))
 }

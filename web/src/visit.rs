@@ -105,7 +105,8 @@ impl Visit {
         }
         let referer = self.headers.get(header::REFERER).and_then(|it| it.to_str().ok());
         let referer = referer.and_then(|it| it.parse::<Uri>().ok());
-        let path = referer.as_ref().and_then(Uri::path_and_query).map(|it| it.as_str());
+        let path =
+            referer.as_ref().and_then(Uri::path_and_query).map(http::uri::PathAndQuery::as_str);
         paths::local(path.unwrap_or(paths::HOME)).to_owned()
     }
 

@@ -112,7 +112,7 @@ async fn a_picture_is_taken_by_what_is_in_it_and_shown_under_its_hash() {
 
     let answer = shop.send("POST", PICTURE, &headers, &upload(&signature, "GIF89a...")).await;
     assert_eq!((answer.status, answer.header("location")), (303, "/seller/products/1"));
-    let hash = shop.picture.lock().unwrap().clone();
+    let hash = shop.picture.lock().expect("no panic").clone();
     let shown = shop.get(&format!("/pictures/{hash}"), &[]).await;
     assert_eq!((shown.status, &*shown.page), (200, "GIF89a..."));
     assert_eq!(shown.header("content-type"), "image/gif");

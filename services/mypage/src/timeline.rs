@@ -155,8 +155,9 @@ fn ordered(mut said: Vec<Said>) -> Vec<Said> {
 fn render(said: Said) -> TimelineEntry {
     let trace_id = said.trace().to_owned();
     let Said { service, event } = said;
-    let kind = match (&*event.r#type, event.causation_id.is_empty()) {
-        ("NotificationSent", _) => Kind::Message,
+    let kind = match (service, event.causation_id.is_empty()) {
+        // It has no events but of messages that were sent.
+        ("notification", _) => Kind::Message,
         (_, true) => Kind::Call,
         (_, false) => Kind::Event,
     };

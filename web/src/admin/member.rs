@@ -109,7 +109,7 @@ async fn page(visit: &Visit, id: &str, tried: &Tried) -> Result<Response, Failur
 fn facts(visit: &Visit, member: &Member) -> Markup {
     let yes =
         |is: bool| html! { (if is { visit.t("예", "yes") } else { visit.t("아니요", "no") }) };
-    view::facts(&[
+    console::facts(vec![
         (visit.t("회원 번호", "Id"), console::id(&member.id)),
         (visit.t("이메일", "Email"), html! { (member.email) }),
         (visit.t("가입한 때", "Signed up"), view::time(visit, member.create_time.as_ref())),

@@ -168,7 +168,7 @@ fn card(visit: &Visit, event: &ParkedEvent, tried: &Tried) -> Markup {
                 @else { (view::badge(Tone::Bad, visit.t("실패", "Failed"))) }
             }
             @if !event.error.is_empty() { p { code { (event.error) } } }
-            (view::facts(&[
+            (console::facts(vec![
                 (visit.t("보류된 때", "Parked"), view::time(visit, event.park_time.as_ref())),
                 (visit.t("위치", "Position"), html! { (event.position) }),
                 (visit.t("관련", "Concerns"), html! {

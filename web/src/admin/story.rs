@@ -74,11 +74,16 @@ async fn told(visit: &Visit, order_id: &str) -> Result<Markup, Failure> {
     Ok(html! {
         @if let Some(order) = &order {
             @let (tone, text) = states::order(order.state());
-            div.card.row.row-apart {
-                span { (visit.t("회원", "Member")) " "
-                    a href=(paths::to(paths::ADMIN_MEMBER, &order.member_id)) { (console::id(&order.member_id)) } }
-                span.price { (view::price(visit, view::won(order.total.as_ref()))) }
-                (view::badge(tone, visit.text(text)))
+            section.card {
+                div.row.row-apart {
+                    span { (visit.t("회원", "Member")) " "
+                        a href=(paths::to(paths::ADMIN_MEMBER, &order.member_id)) {
+                            (console::id(&order.member_id))
+                        }
+                    }
+                    span.price { (view::price(visit, view::won(order.total.as_ref()))) }
+                    (view::badge(tone, visit.text(text)))
+                }
             }
         }
         @if !story.unavailable.is_empty() {
@@ -110,7 +115,7 @@ fn entries(visit: &Visit, story: &OrderTimeline) -> Markup {
         let cause = story.entries.iter().find(|it| it.event_id == entry.causation_id);
         vec![
             exactly(visit, entry),
-            html! { (entry.service) },
+            html! { code { (entry.service) } },
             html! { (what) " " code { (entry.r#type) } },
             html! { @if let Some(cause) = cause { (cause.service) " " code { (cause.r#type) } } },
             console::id(&entry.trace_id),

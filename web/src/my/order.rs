@@ -11,7 +11,13 @@ use axum::{
 };
 use contracts::{
     mypage::v1::{GetMyOrderRequest, OrderView, order_view::Action},
-    order::v1::{CancelOrderRequest, ConfirmReceiptRequest, GetOrderRequest, PaymentMethod, order},
+    order::v1::{
+        CancelOrderRequest, ConfirmReceiptRequest, GetOrderRequest, PaymentMethod,
+        order::{
+            self,
+            State::{Cancelled, Closed, Delivered, Delivering, Paid, Prepared},
+        },
+    },
     payment::v1::{ListPaymentsRequest, Payment},
 };
 use futures_util::join;
@@ -183,7 +189,6 @@ fn steps(visit: &Visit, order: &OrderView) -> Markup {
     if order.payment_method() == PaymentMethod::BankTransfer {
         road.push(order::State::AwaitingDeposit);
     }
-    use order::State::{Cancelled, Closed, Delivered, Delivering, Paid, Prepared};
     road.extend([Paid, Prepared, Delivering, Delivered, Closed]);
     if order.state() == Cancelled {
         road.retain(|state| passed(*state).is_some());

@@ -120,9 +120,11 @@ fn quantities(visit: &Visit, order: &OrderView, filled: &Filled) -> Markup {
             input type="hidden" name="product" value=(line.product_id);
             div.row.row-apart {
                 label.grow.cut for=(name) { (line.display_name) }
-                input.quantity id=(name) type="number" name=(name) min="0" max=(left(line))
-                    value=(filled.value(&name).unwrap_or("0"));
-                span.aside { "/ " (left(line)) (visit.t("개", "")) }
+                span.row {
+                    input.quantity id=(name) type="number" name=(name) min="0" max=(left(line))
+                        value=(filled.value(&name).unwrap_or("0"));
+                    span.aside { "/ " (left(line)) (visit.t("개", "")) }
+                }
             }
         }
     }

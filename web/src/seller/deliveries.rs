@@ -120,7 +120,7 @@ fn card(visit: &Visit, delivery: &Delivery, tried: &Tried) -> Markup {
                 } }
                 (view::badge(tone, visit.text(text)))
             }
-            (view::facts(&[
+            (console::facts(vec![
                 (visit.t("시작", "Started"), view::time(visit, delivery.create_time.as_ref())),
                 (visit.t("받는 사람", "To"), html! {
                     @if let Some(to) = to {
@@ -129,7 +129,9 @@ fn card(visit: &Visit, delivery: &Delivery, tried: &Tried) -> Markup {
                         @if !to.memo.is_empty() { br; (to.memo) }
                     } @else { (visit.t("주소 없음", "no address")) }
                 }),
-                (visit.t("송장", "Parcel"), html! { (delivery.carrier) " " (delivery.tracking_number) }),
+                (visit.t("송장", "Parcel"), html! {
+                    @if !delivery.carrier.is_empty() { (delivery.carrier) " " (delivery.tracking_number) }
+                }),
             ]))
             (action(visit, delivery, tried))
         }

@@ -134,7 +134,7 @@ async fn page(visit: &Visit, id: &str, filled: &Filled) -> Result<Response, Fail
 fn facts(visit: &Visit, order: &Order) -> Markup {
     let won = |money| html! { (view::price(visit, view::won(money))) };
     let story = paths::with(paths::ADMIN_STORY, &[("order", &order.id)]);
-    view::facts(&[
+    console::facts(vec![
         (visit.t("주문번호", "Order"), console::id(&order.id)),
         (visit.t("주문한 때", "Placed"), view::time(visit, order.create_time.as_ref())),
         (visit.t("회원", "Member"), console::id(&order.member_id)),

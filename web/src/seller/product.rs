@@ -74,12 +74,8 @@ async fn change(visit: Visit, Path(id): Path<String>, form: Posted) -> Result<Re
             description: Some(form.text("description").to_owned()),
             picture: None,
         };
-        let mut asked = visit.command(form.key(), message);
-        // Not what somebody else has said of it meanwhile.
-        if let Ok(etag) = form.text("etag").parse() {
-            asked.metadata_mut().insert("if-match", etag);
-        }
-        visit.products().update_product(asked).await?;
+        // Without If-Match: its etag changes with each unit that is sold.
+        visit.products().update_product(visit.command(form.key(), message)).await?;
         Ok(())
     };
     let done = done.await;
@@ -93,9 +89,10 @@ async fn picture(
 ) -> Result<Response, Failure> {
     seller(&visit)?;
     let done = async {
-        let picture = match form.has("remove") {
-            true => String::new(),
-            false => visit.web.pictures.keep(picture).await?,
+        let picture = if form.has("remove") {
+            String::new()
+        } else {
+            visit.web.pictures.keep(picture).await?
         };
         let message = UpdateProductRequest {
             product_id: id.clone(),
@@ -168,7 +165,6 @@ fn said_form(visit: &Visit, product: &Product, filled: &Filled) -> Markup {
     let chosen = [("state", product.state().as_str_name())];
     let asked = if filled.failure().is_some() { filled.clone() } else { Filled::with(&chosen) };
     let fields = html! {
-        input type="hidden" name="etag" value={ "\"" (product.etag) "\"" };
         (said(visit, filled, Some(product)))
         (form::select(visit, &asked, "state", ("판매 상태", "State"), &states))
         button.button.button-main { (visit.t("저장", "Save")) }
@@ -178,6 +174,10 @@ fn said_form(visit: &Visit, product: &Product, filled: &Filled) -> Markup {
 
 fn picture_form(visit: &Visit, product: &Product, filled: &Filled) -> Markup {
     let wrong = filled.failure().and_then(|it| it.of_field("picture", visit.lang));
+    if !visit.web.pictures.are_kept() {
+        let text = ("사진을 보관할 곳이 설정되지 않았습니다.", "No place to keep pictures is set.");
+        return html! { p.aside { (visit.text(text)) } };
+    }
     html! {
         form.form method="post" enctype="multipart/form-data"
             action=(paths::to(paths::SELLER_PICTURE, &product.id)) {
@@ -190,6 +190,7 @@ fn picture_form(visit: &Visit, product: &Product, filled: &Filled) -> Markup {
                 input #f-picture type="file" name="picture"
                     accept="image/png,image/jpeg,image/webp,image/gif"
                     aria-invalid=[wrong.as_ref().map(|_| "true")] aria-describedby="f-picture-hint";
+                @if let Some(wrong) = &wrong { p.wrong { (wrong) } }
                 p.hint #f-picture-hint { (visit.t("PNG, JPEG, WebP, GIF · 2 MiB 이하",
                     "PNG, JPEG, WebP or GIF, 2 MiB at most")) }
             }

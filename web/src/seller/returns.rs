@@ -110,9 +110,12 @@ fn card(visit: &Visit, it: &Return, tried: &Tried) -> Markup {
             }
             p.prose { (it.reason) }
             ul { @for line in &it.lines {
-                li { (console::id(&line.product_id)) " × " (view::grouped(line.quantity.into())) }
+                li {
+                    a href=(paths::to(paths::PRODUCT, &line.product_id)) { (console::id(&line.product_id)) }
+                    " × " (view::grouped(line.quantity.into()))
+                }
             } }
-            (view::facts(&[
+            (console::facts(vec![
                 (visit.t("신청한 때", "Asked for"), view::time(visit, it.create_time.as_ref())),
                 (visit.t("환불 금액", "Refunded"), html! {
                     @if let Some(money) = &it.refunded { (view::price(visit, view::won(Some(money)))) }

@@ -102,13 +102,13 @@ impl Shop {
 
     /// The keys of all calls of a command.
     pub(crate) fn calls(&self, command: &str) -> Vec<String> {
-        let calls = self.calls.lock().unwrap();
+        let calls = self.calls.lock().expect("no panic");
         calls.iter().filter(|(name, _)| *name == command).map(|(_, key)| key.clone()).collect()
     }
 
     fn called(&self, command: &'static str, metadata: &tonic::metadata::MetadataMap) {
         let key = metadata.get("idempotency-key").and_then(|key| key.to_str().ok());
-        self.calls.lock().unwrap().push((command, key.unwrap_or_default().to_owned()));
+        self.calls.lock().expect("no panic").push((command, key.unwrap_or_default().to_owned()));
     }
 
     fn there(&self) -> Result<(), Status> {
@@ -251,7 +251,7 @@ impl ProductService for Shop {
     ) -> Result<Response<Product>, Status> {
         self.called("UpdateProduct", request.metadata());
         let picture = request.get_ref().picture.clone().unwrap_or_default();
-        *self.picture.lock().unwrap() = picture;
+        *self.picture.lock().expect("no panic") = picture;
         Ok(Response::new(self.product(&request.get_ref().product_id)))
     }
 }

@@ -123,7 +123,7 @@ async fn waiting(visit: &Visit) -> Result<Vec<Payment>, Failure> {
 fn facts(visit: &Visit, deposit: &Deposit) -> Markup {
     let (tone, text) = states::deposit(deposit.state());
     let won = |money| view::price(visit, view::won(money));
-    view::facts(&[
+    console::facts(vec![
         (
             visit.t("상태", "State"),
             html! {
