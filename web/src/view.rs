@@ -153,8 +153,9 @@ pub(crate) fn table(caption: &str, columns: &[&str], rows: &[Vec<Markup>]) -> Ma
                 tbody {
                     @for row in rows {
                         tr {
-                            @for cell in row {
-                                td { (cell) }
+                            // A telephone shows a cell with what its column is called.
+                            @for (cell, column) in row.iter().zip(columns) {
+                                td data-label=(column) { div { (cell) } }
                             }
                         }
                     }
