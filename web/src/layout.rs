@@ -290,6 +290,9 @@ pub(crate) fn failed(visit: &Visit, failure: &Failure) -> Response {
         h1 { (title) }
         div.empty {
             p { (failure.say(visit.lang)) }
+            @if !visit.is_read {
+                p { a href=(visit.here()) { (visit.t("이전 화면으로", "Back to the page before")) } }
+            }
             a.button href=(paths::HOME) { (visit.t("처음 화면으로", "To the front page")) }
         }
         @if failure.is_outage() && visit.is_read {

@@ -90,6 +90,17 @@ async fn a_form_that_is_sent_twice_carries_the_same_key_twice() {
 }
 
 #[tokio::test]
+async fn services_are_asked_by_whoever_visits_from_where_they_visit() {
+    let shop = Shop::open();
+    let member = shop.member(&[Role::Member]);
+    let token = member.trim_start_matches("hansang_session=");
+    shop.get("/", &[("x-forwarded-for", "192.0.2.7"), ("authorization", "Bearer forged")]).await;
+    shop.get("/", &[("cookie", &member)]).await;
+    let asked = [" 192.0.2.7  127.0.0.1".to_owned(), format!("Bearer {token}   127.0.0.1")];
+    assert_eq!(shop.calls("ListProducts"), asked, "and no cookie goes on");
+}
+
+#[tokio::test]
 async fn nobody_is_sent_to_another_site() {
     let shop = Shop::open();
     for next in ["https://elsewhere.example/", "//elsewhere.example", "/\\elsewhere.example"] {

@@ -230,9 +230,16 @@ fn token(roles: &[Role]) -> String {
 impl ProductService for Shop {
     async fn list_products(
         &self,
-        _: tonic::Request<ListProductsRequest>,
+        request: tonic::Request<ListProductsRequest>,
     ) -> Result<Response<ListProductsResponse>, Status> {
         self.there()?;
+        let said = |name| request.metadata().get(name).and_then(|value| value.to_str().ok());
+        let from = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let asked = [said("authorization"), said("x-forwarded-for"), said("cookie")];
+        let asked = asked.map(Option::unwrap_or_default).join(" ");
+        let from = from.map(|ConnectInfo(from)| from.ip().to_string());
+        let asked = format!("{asked} {}", from.unwrap_or_default());
+        self.calls.lock().unwrap().push(("ListProducts", asked));
         let products = (0..24).map(|id| self.product(&id.to_string())).collect();
         Ok(Response::new(ListProductsResponse { products, ..Default::default() }))
     }
