@@ -32,8 +32,9 @@ pub(crate) async fn warn(tx: &mut Tx, within: Duration) -> Result<bool, Error> {
     let now = clock::now(tx).await?;
     let until = now + within;
     let sql = "select member_id from mileage_lot
-         where remaining > 0 and not warned and expire_time > $1 and expire_time <= $2
-         order by expire_time limit $3";
+         where remaining > 0 and not warned and (case when not warned then expire_time end) > $1
+           and (case when not warned then expire_time end) <= $2
+         order by (case when not warned then expire_time end) limit $3";
     let rows = tx.query(sql, &[&now, &until, &AT_ONCE]).await?;
     let members: BTreeSet<MemberId> = rows.iter().map(|row| MemberId(row.get(0))).collect();
     if members.is_empty() {
