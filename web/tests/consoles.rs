@@ -24,9 +24,9 @@ const PICTURE: &str = "/seller/products/1/picture";
 #[tokio::test]
 async fn a_console_is_for_those_whose_role_it_is_and_for_nobody_else() {
     let shop = Shop::open();
-    let member = shop.member(&[Role::Member]);
-    let seller = shop.member(&[Role::Member, Role::Seller]);
-    let admin = shop.member(&[Role::Member, Role::Admin]);
+    let member = Shop::member(&[Role::Member]);
+    let seller = Shop::member(&[Role::Member, Role::Seller]);
+    let admin = Shop::member(&[Role::Member, Role::Admin]);
     let refused: [(&[&str], &[&String]); 3] =
         [(&SELLER, &[&member, &admin]), (&ADMIN, &[&member, &seller]), (&SHARED, &[&member])];
     for (pages, others) in refused {
@@ -65,7 +65,7 @@ async fn a_console_is_for_those_whose_role_it_is_and_for_nobody_else() {
 #[tokio::test]
 async fn what_people_write_is_text_in_a_console_too() {
     let shop = Shop { name: "<script>alert(1)</script>\"'".to_owned(), ..Shop::open() };
-    let both = shop.member(&[Role::Member, Role::Seller, Role::Admin]);
+    let both = Shop::member(&[Role::Member, Role::Seller, Role::Admin]);
     for path in ["/seller/products", "/seller/products/1", "/admin/members"] {
         let answer = shop.get(path, &[("cookie", &both)]).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.page);
@@ -93,7 +93,7 @@ async fn a_picture_is_taken_by_what_is_in_it_and_shown_under_its_hash() {
     let dir = tempfile::tempdir().expect("a directory");
     let pictures = dir.path().to_string_lossy().into_owned();
     let shop = Shop { pictures, ..Shop::open() };
-    let seller = shop.member(&[Role::Member, Role::Seller]);
+    let seller = Shop::member(&[Role::Member, Role::Seller]);
     let signature = shop.get("/sign-in", &[]).await.field("csrf");
     let headers = [("cookie", &*seller), ("content-type", "multipart/form-data; boundary=xyz")];
     let svg = "<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>";

@@ -13,7 +13,7 @@ const CANCEL: &str = "/my/orders/1/cancel";
 #[tokio::test]
 async fn every_page_says_what_a_browser_may_load_and_nothing_is_inline() {
     let shop = Shop::open();
-    let member = shop.member(&[Role::Member]);
+    let member = Shop::member(&[Role::Member]);
     let pages = ["/", "/products/1", "/cart", "/sign-in", "/sign-up", "/my", "/my/orders/1"];
     for path in pages {
         let answer = shop.get(path, &[("cookie", &member)]).await;
@@ -54,7 +54,7 @@ async fn a_session_is_a_cookie_that_only_this_site_and_no_script_has() {
 #[tokio::test]
 async fn what_another_site_sends_changes_nothing() {
     let shop = Shop::open();
-    let member = shop.member(&[Role::Member]);
+    let member = Shop::member(&[Role::Member]);
     for header in [
         ("origin", "https://elsewhere.example"),
         ("origin", "null"),
@@ -79,7 +79,7 @@ async fn what_another_site_sends_changes_nothing() {
 #[tokio::test]
 async fn a_form_that_is_sent_twice_carries_the_same_key_twice() {
     let shop = Shop::open();
-    let member = shop.member(&[Role::Member]);
+    let member = Shop::member(&[Role::Member]);
     let key = "0198c9a8-0000-7000-8000-000000000001";
     for _ in 0..2 {
         shop.post(CANCEL, &[("cookie", &member)], &[("key", key)]).await;
@@ -92,7 +92,7 @@ async fn a_form_that_is_sent_twice_carries_the_same_key_twice() {
 #[tokio::test]
 async fn services_are_asked_by_whoever_visits_from_where_they_visit() {
     let shop = Shop::open();
-    let member = shop.member(&[Role::Member]);
+    let member = Shop::member(&[Role::Member]);
     let token = member.trim_start_matches("hansang_session=");
     shop.get("/", &[("x-forwarded-for", "192.0.2.7"), ("authorization", "Bearer forged")]).await;
     shop.get("/", &[("cookie", &member)]).await;
@@ -117,7 +117,7 @@ async fn nobody_is_sent_to_another_site() {
 #[tokio::test]
 async fn what_people_write_is_text_wherever_it_is_shown() {
     let shop = Shop { name: HOSTILE.to_owned(), ..Shop::open() };
-    let member = shop.member(&[Role::Member]);
+    let member = Shop::member(&[Role::Member]);
     let search = "/?query=%3Cscript%3Ealert(1)%3C%2Fscript%3E%22";
     for path in ["/", search, "/products/1", "/my", "/my/orders/1"] {
         let answer = shop.get(path, &[("cookie", &member)]).await;
@@ -146,7 +146,7 @@ async fn an_order_has_the_buttons_of_what_its_member_may_do() {
         (&[Action::PayDeposit], &["HS-1234"]),
     ] {
         let shop = Shop { actions: actions.to_vec(), ..Shop::open() };
-        let member = shop.member(&[Role::Member]);
+        let member = Shop::member(&[Role::Member]);
         let page = shop.get("/my/orders/1", &[("cookie", &member)]).await.page;
         for button in [cancel, confirm, parts, give_back, "HS-1234"] {
             assert_eq!(page.contains(button), shown.contains(&button), "{actions:?} {button}");
@@ -204,7 +204,7 @@ async fn what_is_away_is_said_with_when_to_try_again() {
     assert_eq!((answer.status, answer.header("retry-after")), (503, "1"));
     assert!(answer.page.contains("1초 뒤"), "{}", answer.page);
     // My Page is there, and says what is not.
-    let member = shop.member(&[Role::Member]);
+    let member = Shop::member(&[Role::Member]);
     let answer = shop.get("/my", &[("cookie", &member)]).await;
     assert_eq!(answer.status, 200);
     for part in ["주문 서비스", "결제 서비스", "배송 서비스"] {

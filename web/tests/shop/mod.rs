@@ -96,7 +96,7 @@ impl Shop {
     }
 
     /// The cookies of somebody who is signed in.
-    pub(crate) fn member(&self, roles: &[Role]) -> String {
+    pub(crate) fn member(roles: &[Role]) -> String {
         format!("hansang_session={}", token(roles))
     }
 
@@ -209,8 +209,8 @@ impl Answer {
     /// A cookie that is set.
     pub(crate) fn cookie(&self, name: &str) -> Option<String> {
         let set = self.headers.get_all(header::SET_COOKIE).iter();
-        let set = set.filter_map(|cookie| cookie.to_str().ok());
-        set.filter(|cookie| cookie.starts_with(&format!("{name}="))).last().map(str::to_owned)
+        let mut set = set.filter_map(|cookie| cookie.to_str().ok());
+        set.rfind(|cookie| cookie.starts_with(&format!("{name}="))).map(str::to_owned)
     }
 
     /// What a hidden field has, of the first form that has one.
@@ -239,7 +239,7 @@ impl ProductService for Shop {
         let asked = asked.map(Option::unwrap_or_default).join(" ");
         let from = from.map(|ConnectInfo(from)| from.ip().to_string());
         let asked = format!("{asked} {}", from.unwrap_or_default());
-        self.calls.lock().unwrap().push(("ListProducts", asked));
+        self.calls.lock().expect("no panic").push(("ListProducts", asked));
         let products = (0..24).map(|id| self.product(&id.to_string())).collect();
         Ok(Response::new(ListProductsResponse { products, ..Default::default() }))
     }
@@ -282,7 +282,7 @@ impl MemberService for Shop {
             let kind = base::error::Kind::Unauthenticated;
             return Err(base::Error::new(kind, "WRONG_CREDENTIALS", "wrong").into());
         }
-        let later = SystemTime::now() + std::time::Duration::from_secs(600);
+        let later = SystemTime::now() + std::time::Duration::from_mins(10);
         Ok(Response::new(Session {
             access_token: token(&[Role::Member]),
             expire_time: Some(later.into()),

@@ -36,7 +36,7 @@ pub(crate) async fn refund(
         Answer::Refused => Err(Error::new(Kind::Conflict, "DEPOSIT_CONFIRMED", "too late").into()),
         Answer::Away => Err(Status::unimplemented("turned away")),
         Answer::Cancelled | Answer::Held | Answer::Silence => {
-            keep(request);
+            keep(&request);
             if matches!(answer, Answer::Silence) {
                 std::future::pending::<()>().await;
             }
@@ -45,10 +45,10 @@ pub(crate) async fn refund(
     }
 }
 
-fn keep(request: RefundPartRequest) {
+fn keep(request: &RefundPartRequest) {
     let mut refunded = REFUNDED.lock().expect("no panic");
     let known = refunded.entry(request.part_id.clone()).or_insert_with(|| request.clone());
-    assert_eq!(known, &request, "the same part, asked for something else");
+    assert_eq!(known, request, "the same part, asked for something else");
 }
 
 /// What payment gave back of an order, by method and wallet.
