@@ -334,7 +334,7 @@ mod tests {
     fn a_member_is_told_of_points_that_expire_soon_once_per_entry() {
         let member = MemberId(base::id::new());
         // 2026-12-31 15:00 UTC.
-        let before = UNIX_EPOCH + Duration::from_secs(1_798_729_200);
+        let before = UNIX_EPOCH + Duration::from_hours(499_647);
         let of = |points| {
             let entry = EntryId(base::id::new());
             Occasion::PointsExpiring { member, entry, points, before }
