@@ -261,53 +261,6 @@ async fn a_service_that_is_killed_comes_back_and_all_end_with_their_keeper() {
     assert!(!split.stderr().contains("hansang:"), "not in good order: {}", split.stderr());
 }
 
-/// Sends a form to the switches; answers the status.
-async fn form(http: SocketAddr, body: &str, more: &str) -> u16 {
-    let length = body.len();
-    let request = format!(
-        "POST /ops/faults HTTP/1.1\r\nhost: {http}\r\nconnection: close\r\n{more}\
-         content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n\r\n{body}"
-    );
-    let mut stream = TcpStream::connect(http).await.expect("the gateway listens");
-    stream.write_all(request.as_bytes()).await.expect("sends");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("answers");
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-    status.unwrap_or_else(|| panic!("no status: {answer}"))
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_switches_of_the_page_break_a_service_and_it_recovers() {
-    let dir = data_dir();
-    let split = Split::start(dir.path()).await;
-    let fault = async |service: &str, fault: &str, more: &str| {
-        form(split.http, &format!("service={service}&fault={fault}"), more).await
-    };
-    let elsewhere = "origin: null\r\nsec-fetch-site: cross-site\r\n";
-    assert_eq!(fault("product", "kill", elsewhere).await, 403, "a form of another page");
-    assert_eq!(fault("product", "explode", "").await, 400);
-    assert_eq!(fault("nobody", "kill", "").await, 409);
-
-    let before = split.process("product").expect("product runs");
-    assert_eq!(fault("product", "freeze", "").await, 303);
-    assert!(!health(&before), "it says nothing");
-    assert_eq!(fault("product", "thaw", "").await, 303);
-    eventually("product goes on", async || health(&before) && split.products().await).await;
-    assert_eq!(split.process("product"), Some(before.clone()), "the same process");
-
-    assert_eq!(fault("product", "cut", "").await, 303);
-    eventually("new connections", async || split.products().await).await;
-    for how in ["kill", "restart"] {
-        let before = split.process("product").expect("product runs");
-        assert_eq!(fault("product", how, "").await, 303, "{how}");
-        eventually("product in another process", async || {
-            split.process("product").is_some_and(|now| now.pid != before.pid && health(&now))
-        })
-        .await;
-    }
-    eventually("the products again", async || split.products().await).await;
-}
-
 #[test]
 fn the_demo_plays_the_same_in_processes_of_their_own() {
     let dir = data_dir();

@@ -225,7 +225,7 @@ fn responses_are_what_the_oracle_makes_of_them() {
 #[test]
 fn fields_at_their_default_are_written_and_unset_messages_are_not() {
     let (_, text) = written("/GetProduct", &json!({}));
-    let state = r#""state":"STATE_UNSPECIFIED","description":"""#;
+    let state = r#""state":"STATE_UNSPECIFIED","description":"","picture":"""#;
     assert_eq!(text, format!(r#"{{"id":"","displayName":"","stock":0,"etag":"",{state}}}"#));
     let (_, text) = written("/GetMember", &json!({}));
     assert!(text.contains(r#""state":"STATE_UNSPECIFIED","couponIssued":false"#), "{text}");

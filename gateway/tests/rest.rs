@@ -212,7 +212,7 @@ async fn a_resource_is_read_with_its_defaults() {
     assert!(head.contains("content-type: application/json"), "{head}");
     let product = json!({
         "id": "p 1", "displayName": "", "stock": 0, "etag": "", "state": "STATE_UNSPECIFIED",
-        "description": "",
+        "description": "", "picture": "",
     });
     assert_eq!(body, product);
     let (status, head, body) =
