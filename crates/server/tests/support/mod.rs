@@ -5,6 +5,7 @@ use schema::{Access, Api};
 /// As the contracts have it.
 const ACCESS: &[Access] = &[
     access("/hansang.clock.v1.ClockService/Advance", &["ADMIN"], &[]),
+    access("/hansang.event.v1.EventTrailService/ListTrail", &[], &["*"]),
     access("/hansang.event.v1.LogLossService/ListLogLosses", &[], &["operator"]),
     access("/hansang.event.v1.ParkedEvents/List", &[], &["operator"]),
 ];
@@ -25,6 +26,7 @@ pub(crate) fn api() -> &'static Api {
         "hansang/clock/v1/clock_service.proto",
         "hansang/event/v1/loss_service.proto",
         "hansang/event/v1/parked_service.proto",
+        "hansang/event/v1/trail_service.proto",
     ];
     compiler.include_imports(true).open_files(served).unwrap();
     let descriptors = compiler.encode_file_descriptor_set().leak();

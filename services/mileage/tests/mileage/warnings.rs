@@ -130,6 +130,7 @@ async fn a_shop_may_warn_later_or_never() {
     shop.later(364 * DAY).await;
     shop.looked().await;
     shop.later(2 * DAY).await;
+    shop.looked().await;
     shop.eventually_has(0).await;
     assert_eq!(shop.warnings().await, []);
     shop.stage.close().await;
