@@ -38,10 +38,10 @@ until_() {
     done
 }
 
-# ARGUMENTS...: brings the deployment up; $api and $grpc are where.
+# Brings the deployment up, with $split a process per service; $api and $grpc are where.
 deployment() {
     api=http://127.0.0.1:$(free) grpc=127.0.0.1:$(free)
-    start up "$hansang" up --data-dir "$dir/data" --http "${api#http://}" --grpc "$grpc" "$@"
+    start up "$hansang" up --data-dir "$dir/data" --http "${api#http://}" --grpc "$grpc" ${split:+"--split"}
     until_ curl -sf "$api/v1/products"
 }
 

@@ -20,7 +20,8 @@ node=$({ node --version 2>/dev/null || true; } | sed -E 's/^v([0-9]+).*/\1/')
 shots=$PWD/target/tmp/web
 mkdir -p "$shots"
 . tests/deployment.sh
-deployment --split
+split=yes
+deployment
 seller=$(login seller@hansang.local "$(password SELLER)")
 admin=$(login admin@hansang.local "$(password ADMIN)")
 

@@ -236,6 +236,8 @@ def schema():
     # What the chart says itself, by the environment or by flags.
     own = {"grpc.listen", "http.listen", "http.policies", "peers.template", "database.url", "database.password_path"}
     own |= {"grpc.tls", "http.tls", "peers.tls"}
+    # What `up --split` alone has.
+    own |= {"http.ops_faults"}
     own |= {"auth.jwks", "auth.signing_key", "auth.services_jwks", "auth.operator_key", "auth.service_key"}
     settings = {f"{section}.{key}" for section, keys in printed.items() for key in keys}
     known = {f"{s}.{key}" for s, keys in properties["config"]["properties"].items() for key in keys["properties"]}
