@@ -54,7 +54,9 @@ impl Faults {
         let path = socket(data_dir);
         // Of a deployment that was killed: the directory is ours.
         let _ = fs::remove_file(&path);
-        let listener = UnixListener::bind(&path).context("no socket for faults")?;
+        let listener = UnixListener::bind(&path).with_context(|| {
+            format!("/ops has no switches for faults: cannot listen at {}", path.display())
+        })?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         Ok(Self { listener, watch, database })
     }

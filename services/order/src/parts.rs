@@ -96,14 +96,11 @@ impl Takings {
         deadline: Duration,
         cancel: Cancel,
     ) -> Self {
-        let call = || (payment.clone(), database.clone());
-        let (payment, of_lines) = call();
-        let cancellations = Call { payment, deadline, kind: PhantomData };
-        let (payment, of_returns) = call();
-        let returns = Call { payment, deadline, kind: PhantomData };
+        let cancellations = Call { payment: payment.clone(), deadline, kind: PhantomData };
+        let returns = Call { payment: payment.clone(), deadline, kind: PhantomData };
         Self {
-            cancellations: Commands::new(of_lines, deadline, cancellations),
-            returns: Commands::new(of_returns, deadline, returns),
+            cancellations: Commands::new(database.clone(), deadline, cancellations),
+            returns: Commands::new(database.clone(), deadline, returns),
             cancel,
         }
     }
