@@ -25,9 +25,10 @@ up: machine ## bring everything up (ARGS="--data-dir DIR --http ADDRESS --grpc A
 	@exec $(or $(HANSANG),target/debug/hansang) up $(ARGS)
 
 test: TESTING := yes
+# Most tests wait for processes half of their time, so two of them share a core.
 test: machine ## run all tests: domain, services, stories, architecture
 	@if cargo nextest --version >/dev/null 2>&1; then \
-	  cargo nextest run --workspace $(ARGS) && cargo test --workspace --exclude contracts --doc --quiet; \
+	  cargo nextest run --workspace --test-threads $$(( 2 * $$(nproc) )) $(ARGS) && cargo test --workspace --exclude contracts --doc --quiet; \
 	else \
 	  cargo test --workspace $(ARGS); \
 	fi

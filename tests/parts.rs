@@ -107,8 +107,20 @@ impl Ground {
         command
     }
 
+    /// How everything is started as one process that listens there.
+    pub(crate) fn serve_all(&self, (grpc, http): (SocketAddr, SocketAddr)) -> Command {
+        let mut command = self.serve("member", (grpc, http), []);
+        let others = SERVICES.iter().map(|service| service.name).filter(|name| *name != "member");
+        for name in others.chain(["gateway"]) {
+            command.args(["--run", name]);
+            self.let_sign(&mut command, name);
+        }
+        command.env("HANSANG__PEERS__TEMPLATE", format!("http://{grpc}"));
+        command
+    }
+
     /// Gives a process the key of one service, if it is one.
-    pub(crate) fn let_sign(&self, command: &mut Command, service: &str) {
+    fn let_sign(&self, command: &mut Command, service: &str) {
         if let Some(key) = self.keys.service_keys.get(service) {
             let variable = format!("HANSANG__AUTH__SERVICE_KEYS__{}_FILE", service.to_uppercase());
             command.env(variable, key);

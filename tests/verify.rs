@@ -147,7 +147,7 @@ fn breaks() -> impl Iterator<Item = &'static Break> {
 /// An order on its way, a cancelled one, one that was short of stock, one that waits for its
 /// deposit; somebody who has withdrawn. Then all is still.
 async fn small_story() -> Deployment {
-    let mut deployment = Deployment::open("verify").await;
+    let mut deployment = Deployment::split("verify").await;
     let (product, scarce) =
         (deployment.product(1_000, 100).await, deployment.product(2_000, 0).await);
     let member = deployment.member(999_999).await;

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use app::{rest::Rest, run::SERVICES};
+use app::rest::Rest;
 use serde_json::{Value, json};
 use tokio_postgres::Config;
 
@@ -62,13 +62,7 @@ impl Whole {
 
     /// Starts it, and waits until it is ready.
     pub(crate) async fn start(&mut self) {
-        let mut command = self.ground.serve("member", (self.grpc, self.http), []);
-        let others = SERVICES.iter().map(|service| service.name).filter(|name| *name != "member");
-        for name in others.chain(["gateway"]) {
-            command.args(["--run", name]);
-            self.ground.let_sign(&mut command, name);
-        }
-        command.env("HANSANG__PEERS__TEMPLATE", format!("http://{}", self.grpc));
+        let mut command = self.ground.serve_all((self.grpc, self.http));
         command.envs(self.told.iter().map(|(variable, value)| (variable, value)));
         self.process.insert(self.ground.start("whole", command)).ready(self.grpc).await;
     }

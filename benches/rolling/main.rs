@@ -13,6 +13,7 @@
 mod clients;
 mod deployment;
 #[path = "../../tests/parts.rs"]
+#[expect(dead_code, reason = "here no process runs everything")]
 mod parts;
 #[path = "../../tests/shop.rs"]
 mod shop;

@@ -64,7 +64,7 @@ async fn a_payment_earns_once_by_the_time_that_it_is_done_and_not_before() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mileage_follows_what_was_paid_and_cancelled_while_it_was_away() {
-    let mut deployment = Deployment::open("mileage_away").await;
+    let mut deployment = Deployment::split("mileage_away").await;
     let product = deployment.product(PRICE, STOCK).await;
     let member = deployment.member(0).await;
     let before = member.order_by_card(&product, 1).await.text("id");
@@ -110,7 +110,7 @@ async fn mileage_follows_what_was_paid_and_cancelled_while_it_was_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_payment_service_is_left_alone_until_a_probe_finds_it_well() {
-    let deployment = Deployment::open("slow_payment").await;
+    let deployment = Deployment::split("slow_payment").await;
     let product = deployment.product(PRICE, STOCK).await;
     let (member, crowd) = (deployment.member(0).await, deployment.member(0).await);
     let order = member.order_by_card(&product, 1).await.text("id");

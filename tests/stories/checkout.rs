@@ -25,7 +25,10 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) async fn open(story: &str, balance: i64) -> Self {
-        let deployment = Deployment::open(story).await;
+        Self::on(Deployment::open(story).await, balance).await
+    }
+
+    async fn on(deployment: Deployment, balance: i64) -> Self {
         let product = deployment.product(PRICE, 10_000).await;
         let member = deployment.member(balance).await;
         with_status(201, member.order_by_card(&product, 100).await);
@@ -219,7 +222,7 @@ async fn what_is_refused_takes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_coupon_or_mileage_stopped_only_orders_that_need_them_wait() {
-    let mut shop = Shop::open("checkout_stopped", 0).await;
+    let mut shop = Shop::on(Deployment::split("checkout_stopped").await, 0).await;
     let card = json!({ "paymentMethod": "CARD", "cardToken": "tok_1" });
     for away in ["coupon", "mileage"] {
         shop.deployment.kill(away);

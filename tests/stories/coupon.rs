@@ -78,7 +78,7 @@ async fn signing_up_issues_one_coupon_and_tells_the_admin_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_up_waits_neither_for_coupon_nor_for_notification() {
-    let mut deployment = Deployment::open("signing_up_alone").await;
+    let mut deployment = Deployment::split("signing_up_alone").await;
     let admin = deployment.admin().await;
     deployment.kill("coupon");
     deployment.kill("notification");
@@ -160,7 +160,7 @@ async fn open_to(member: &Member, product: &Product, paths: &[String]) -> Vec<St
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withdrawn_members_token_opens_nothing_anywhere() {
-    let mut deployment = Deployment::open("withdrawn_token").await;
+    let mut deployment = Deployment::split("withdrawn_token").await;
     let (admin, member) = (deployment.admin().await, deployment.member(0).await);
     let product = deployment.product(1_000, 10).await;
     let paths = own(&member.id);
@@ -190,7 +190,7 @@ async fn a_withdrawn_members_token_opens_nothing_anywhere() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn withdrawing_is_refused_while_coupon_is_down_and_works_later() {
-    let mut deployment = Deployment::open("withdrawing_without_coupon").await;
+    let mut deployment = Deployment::split("withdrawing_without_coupon").await;
     let member = deployment.member(0).await;
     let active = known("ACTIVE", [true, true, false]);
     eventually_known(&member.rest, &member.id, &active, &["ISSUED"]).await;
@@ -216,7 +216,7 @@ async fn withdrawing_is_refused_while_coupon_is_down_and_works_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn withdrawing_while_coupon_is_slow_happens_everywhere_or_nowhere() {
-    let deployment = Deployment::open("withdrawing_with_slow_coupon").await;
+    let deployment = Deployment::split("withdrawing_with_slow_coupon").await;
     let (admin, member) = (deployment.admin().await, deployment.member(0).await);
     let active = known("ACTIVE", [true, true, false]);
     eventually_known(&member.rest, &member.id, &active, &["ISSUED"]).await;
@@ -236,7 +236,7 @@ async fn withdrawing_while_coupon_is_slow_happens_everywhere_or_nowhere() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withdrawal_that_overtakes_the_coupon_leaves_none_issued() {
-    let mut deployment = Deployment::open("withdrawing_first").await;
+    let mut deployment = Deployment::split("withdrawing_first").await;
     let admin = deployment.admin().await;
     // Coupon can be called, but hears of nobody.
     deployment.kill("coupon");

@@ -22,7 +22,7 @@ const SECRET: &str = "what the carrier and we know";
 
 async fn open(story: &str) -> Deployment {
     let secret = ("HANSANG__SERVICE__DELIVERY__CARRIERS__CJ__SECRET", SECRET.to_owned());
-    Deployment::open_with(story, &[("HANSANG__TESTING__CLOCK", "true".to_owned()), secret]).await
+    Deployment::split_with(story, &[("HANSANG__TESTING__CLOCK", "true".to_owned()), secret]).await
 }
 
 impl Member {

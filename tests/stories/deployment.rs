@@ -1,5 +1,6 @@
-//! A whole deployment for one test: databases of its own, each service a process of its
-//! own, and a gateway. Everything ends with the test; the logs stay when it failed.
+//! A whole deployment for one test, on databases of its own: in one process, or, where the test
+//! stops some of it, with one process per service and the gateway. Everything ends with the test;
+//! the logs stay when it failed.
 
 #[path = "../parts.rs"]
 pub(crate) mod parts;
@@ -32,8 +33,12 @@ const EVENTUALLY: Duration = Duration::from_secs(5);
 const SETTLED: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 
+/// The part that a deployment in one process has.
+const ALL: &str = "all";
+
 /// A running deployment.
 pub(crate) struct Deployment {
+    /// By service, and `gateway`; or `all` alone.
     parts: BTreeMap<&'static str, Part>,
     pub(crate) ground: Ground,
     /// Variables that each process is told, whenever it is started.
@@ -53,13 +58,28 @@ struct Part {
 }
 
 impl Deployment {
-    /// Everything up and ready; `story` names the folder of its logs.
+    /// Everything up and ready in one process; `story` names the folder of its logs.
     pub(crate) async fn open(story: &str) -> Self {
         Self::open_with(story, &[]).await
     }
 
-    /// The same, with these variables told to each process, whenever it is started.
+    /// The same, with these variables told to the process.
     pub(crate) async fn open_with(story: &str, told: &[(&str, String)]) -> Self {
+        Self::start_all(story, &[ALL], told).await
+    }
+
+    /// The same with one process per service, so that each can be stopped.
+    pub(crate) async fn split(story: &str) -> Self {
+        Self::split_with(story, &[]).await
+    }
+
+    /// The same, with these variables told to each process, whenever it is started.
+    pub(crate) async fn split_with(story: &str, told: &[(&str, String)]) -> Self {
+        let names = SERVICES.iter().map(|service| service.name).chain(["gateway"]);
+        Self::start_all(story, &names.collect::<Vec<_>>(), told).await
+    }
+
+    async fn start_all(story: &str, names: &[&'static str], told: &[(&str, String)]) -> Self {
         let dir = tempfile::tempdir_in(testkit::scratch()).expect("a directory");
         let mut admin: Config = {
             let settings = testkit::databases(&[]).await;
@@ -69,19 +89,23 @@ impl Deployment {
         // Databases and roles of its own, as `up` makes them: stories share the server alone.
         let prefix = format!("story_{}_", uuid::Uuid::now_v7().simple());
         let ground = Ground::lay(&admin, &prefix, dir.path(), story).await;
-        let names = SERVICES.iter().map(|service| service.name).chain(["gateway"]);
-        let parts = names.map(|name| (name, Part::new())).collect();
+        let parts = names.iter().map(|name| (*name, Part::new())).collect();
         let told = told.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let mut deployment = Self { parts, ground, told, _dir: dir };
-        let all: Vec<_> = deployment.parts.keys().copied().collect();
-        for part in &all {
-            deployment.spawn(part, &[]);
+        for name in names {
+            deployment.spawn(name, &[]);
         }
-        for part in &all {
-            deployment.ready(part).await;
+        for name in names {
+            deployment.ready(name).await;
         }
         deployment.ground.seed().await;
         deployment
+    }
+
+    /// The process that a service, or the gateway, runs in.
+    fn part(&self, name: &str) -> &Part {
+        let part = self.parts.get(name).or_else(|| self.parts.get(ALL));
+        part.expect("there is such a part")
     }
 
     /// What a process has logged so far.
@@ -96,12 +120,12 @@ impl Deployment {
 
     /// Where the gateway's REST is.
     pub(crate) fn address(&self) -> String {
-        format!("http://{}", self.parts["gateway"].http)
+        format!("http://{}", self.part("gateway").http)
     }
 
     /// Ends a process as a power cut would.
     pub(crate) fn kill(&mut self, part: &str) {
-        self.parts.get_mut(part).expect("there is such a part").process = None;
+        self.parts.get_mut(part).expect("a part that is split off").process = None;
     }
 
     /// How a process ended by itself; nothing while it runs.
@@ -165,7 +189,7 @@ impl Deployment {
 
     /// Whether a process says that it is ready.
     pub(crate) async fn is_ready(&self, part: &str) -> bool {
-        serving(self.parts[part].grpc).await
+        serving(self.part(part).grpc).await
     }
 
     /// Stops a process where it stands: connections stay open, nothing is answered any more.
@@ -189,7 +213,7 @@ impl Deployment {
 
     /// A connection to a service.
     pub(crate) async fn channel(&self, service: &str) -> Channel {
-        let endpoint = Endpoint::from_shared(format!("http://{}", self.parts[service].grpc));
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.part(service).grpc));
         endpoint.expect("an address").connect().await.expect("a connection")
     }
 
@@ -256,7 +280,7 @@ impl Deployment {
 
     /// Where a service listens.
     pub(crate) fn grpc(&self, service: &str) -> String {
-        self.parts[service].grpc.to_string()
+        self.part(service).grpc.to_string()
     }
 
     /// Waits until a consumer has stored that it has applied all events of its source.
@@ -287,11 +311,16 @@ impl Deployment {
 
     fn spawn(&mut self, name: &str, told: &[(&str, String)]) {
         let part = &self.parts[name];
-        let peers = self.parts.iter().map(|(peer, other)| {
-            let next = other.next.map(|(grpc, _)| grpc);
-            (*peer, [other.grpc].into_iter().chain(next).collect())
-        });
-        let mut command = self.ground.serve(name, (part.grpc, part.http), peers);
+        let address = (part.grpc, part.http);
+        let mut command = if name == ALL {
+            self.ground.serve_all(address)
+        } else {
+            let peers = self.parts.iter().map(|(peer, other)| {
+                let next = other.next.map(|(grpc, _)| grpc);
+                (*peer, [other.grpc].into_iter().chain(next).collect())
+            });
+            self.ground.serve(name, address, peers)
+        };
         if part.next.is_some() {
             // As where processes are replaced: long enough for clients to let go of connections.
             command.env("HANSANG__DEADLINE__DRAIN_MS", "400");

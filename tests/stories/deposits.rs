@@ -32,7 +32,15 @@ struct Waiting {
 
 impl Bank {
     async fn open(story: &str) -> Self {
-        let deployment = Deployment::open(story).await;
+        Self::on(Deployment::open(story).await).await
+    }
+
+    /// With one process per service.
+    async fn split(story: &str) -> Self {
+        Self::on(Deployment::split(story).await).await
+    }
+
+    async fn on(deployment: Deployment) -> Self {
         let product = deployment.product(PRICE, STOCK).await;
         let (member, seller) = (deployment.member(0).await, deployment.seller().await);
         Self { deployment, product, member, seller }
@@ -183,7 +191,7 @@ async fn parts_add_up_and_what_is_too_much_is_held() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_too_late_or_for_nothing_is_held_and_given_back_once() {
-    let mut bank = Bank::open("deposit_held").await;
+    let mut bank = Bank::split("deposit_held").await;
     bank.deployment.kill("payment");
     bank.deployment.start_with_clock("payment").await;
 
@@ -231,7 +239,7 @@ async fn what_comes_too_late_or_for_nothing_is_held_and_given_back_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deposit_is_recorded_when_product_is_back() {
-    let mut bank = Bank::open("deposit_without_product").await;
+    let mut bank = Bank::split("deposit_without_product").await;
     let Waiting { order, payment, reference } = bank.waiting(&bank.product, 1).await;
     bank.deployment.kill("product");
     refused_for_now(&bank.arrives("tx 1", 1_000, &reference).await);

@@ -12,7 +12,7 @@ const DRAIN: (&str, &str) = ("HANSANG__DEADLINE__DRAIN_MS", "1500");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_under_way_outlives_the_end_of_the_gateway_and_of_the_service() {
-    let mut deployment = Deployment::open("drain_under_way").await;
+    let mut deployment = Deployment::split("drain_under_way").await;
     let member = deployment.member(0).await;
     let product = deployment.product(1_000, 100).await;
     // What is under way is to end by being answered, on a slow machine too.
@@ -55,7 +55,7 @@ async fn a_call_under_way_outlives_the_end_of_the_gateway_and_of_the_service() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_told_to_stop_is_not_ready_and_serves_on_for_a_while() {
-    let mut deployment = Deployment::open("drain_ready").await;
+    let mut deployment = Deployment::split("drain_ready").await;
     let product = deployment.product(1_000, 100).await;
     let told = [(DRAIN.0, DRAIN.1.to_owned())];
     for part in ["gateway", "product"] {
@@ -83,7 +83,7 @@ async fn a_process_that_is_told_to_stop_is_not_ready_and_serves_on_for_a_while()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn open_watches_end_with_the_gateway_and_say_so() {
-    let mut deployment = Deployment::open("drain_watch").await;
+    let mut deployment = Deployment::split("drain_watch").await;
     let member = deployment.member(0).await;
     let path = format!("/v1/mypage/{}:watch", member.id);
     let events = [("accept", "text/event-stream")];

@@ -33,7 +33,7 @@ async fn a_services_key_is_rotated_under_load_without_one_refused_call() {
         ("HANSANG__DEADLINE__PEER_MS", "8000".to_owned()),
         ("HANSANG__DEADLINE__REQUEST_MS", "20000".to_owned()),
     ];
-    let mut deployment = Deployment::open_with("keys", &told).await;
+    let mut deployment = Deployment::split_with("keys", &told).await;
     deployment.make_room().await;
     let keys = deployment.ground.keys.clone();
     let own = &keys.service_keys[ROTATED];

@@ -166,7 +166,7 @@ const FORGOTTEN: [&str; 3] = ["", "DECLINED", ""];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn order_dies_while_it_has_a_card_charged() {
-    let mut deployment = Deployment::open("killed_placing").await;
+    let mut deployment = Deployment::split("killed_placing").await;
     let product = deployment.product(PRICE, STOCK).await;
     let mut members = Vec::new();
     for (point, left) in [
@@ -195,7 +195,7 @@ async fn order_dies_while_it_has_a_card_charged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn order_dies_while_it_has_a_card_charged_and_is_asked_again_at_once() {
-    let mut deployment = Deployment::open("killed_placing_at_once").await;
+    let mut deployment = Deployment::split("killed_placing_at_once").await;
     let product = deployment.product(PRICE, STOCK).await;
     let members = [deployment.member(0).await, deployment.member(0).await];
     for (member, moment) in members.iter().zip(["asking", "answered"]) {
@@ -210,7 +210,7 @@ async fn order_dies_while_it_has_a_card_charged_and_is_asked_again_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn payment_dies_while_it_charges_a_card() {
-    let mut deployment = Deployment::open("killed_charging").await;
+    let mut deployment = Deployment::split("killed_charging").await;
     let product = deployment.product(PRICE, STOCK).await;
     let mut members = Vec::new();
     for (point, left) in [
@@ -241,7 +241,7 @@ async fn payment_dies_while_it_charges_a_card() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn order_dies_while_it_has_a_payment_cancelled() {
-    let mut deployment = Deployment::open("killed_cancelling").await;
+    let mut deployment = Deployment::split("killed_cancelling").await;
     let product = deployment.product(PRICE, STOCK).await;
     let mut members = Vec::new();
     for point in [
@@ -272,7 +272,7 @@ async fn order_dies_while_it_has_a_payment_cancelled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn payment_dies_while_it_has_the_goods_of_a_deposit_taken() {
-    let mut deployment = Deployment::open("killed_confirming").await;
+    let mut deployment = Deployment::split("killed_confirming").await;
     let (product, seller) = (deployment.product(PRICE, STOCK).await, deployment.seller().await);
     let mut members = Vec::new();
     for point in [
@@ -303,7 +303,7 @@ async fn payment_dies_while_it_has_the_goods_of_a_deposit_taken() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn delivery_dies_while_it_has_a_dispatch_agreed_to() {
-    let mut deployment = Deployment::open("killed_dispatching").await;
+    let mut deployment = Deployment::split("killed_dispatching").await;
     let (product, seller) = (deployment.product(PRICE, STOCK).await, deployment.seller().await);
     let mut members = Vec::new();
     for point in [
@@ -334,7 +334,7 @@ async fn delivery_dies_while_it_has_a_dispatch_agreed_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn member_dies_while_it_has_the_coupon_of_a_withdrawal_cancelled() {
-    let mut deployment = Deployment::open("killed_withdrawing").await;
+    let mut deployment = Deployment::split("killed_withdrawing").await;
     let admin = deployment.admin().await;
     let coupons = async |member: &Member| {
         let path = format!("/v1/members/{}/coupons", member.id);

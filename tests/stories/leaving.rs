@@ -27,7 +27,7 @@ async fn pay_out(who: &Rest, member: &str, amount: i64) -> Answer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_leaves_with_orders_or_money_open() {
-    let mut deployment = Deployment::open("leaving").await;
+    let mut deployment = Deployment::split("leaving").await;
     let (admin, seller) = (deployment.admin().await, deployment.seller().await);
     let product = deployment.product(1_000, 10).await;
     let member = deployment.member(5_000).await;
@@ -83,7 +83,7 @@ async fn nobody_leaves_with_orders_or_money_open() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_signs_up_again_and_what_was_personal_is_erased() {
-    let mut deployment = Deployment::open("erased").await;
+    let mut deployment = Deployment::split("erased").await;
     deployment.kill("member");
     deployment.start_with_clock("member").await;
     let (admin, anyone) = (deployment.admin().await, deployment.rest());

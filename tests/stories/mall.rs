@@ -29,7 +29,15 @@ struct Mall {
 
 impl Mall {
     async fn open(story: &str) -> Self {
-        let deployment = Deployment::open(story).await;
+        Self::on(Deployment::open(story).await).await
+    }
+
+    /// With one process per service.
+    async fn split(story: &str) -> Self {
+        Self::on(Deployment::split(story).await).await
+    }
+
+    async fn on(deployment: Deployment) -> Self {
         let product = deployment.product(PRICE, STOCK).await;
         let (member, seller) = (deployment.member(0).await, deployment.seller().await);
         Self { deployment, product, member, seller }
@@ -46,7 +54,7 @@ impl Mall {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_taken_while_payment_is_down_and_waits_for_its_deposit_afterwards() {
-    let mut mall = Mall::open("mall_without_payment").await;
+    let mut mall = Mall::split("mall_without_payment").await;
     mall.deployment.kill("payment");
     let order = mall.member.order_by_transfer(&mall.product, QUANTITY).await;
     mall.member.eventually_passed(&order, &PASSED[..1]).await;
@@ -114,7 +122,7 @@ async fn too_little_stock_at_the_confirmation_cancels_payment_and_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deposit_cannot_be_confirmed_while_product_is_down_but_later() {
-    let mut mall = Mall::open("mall_without_product").await;
+    let mut mall = Mall::split("mall_without_product").await;
     let shop::Transfer { order, payment } = mall.transfer().await;
     mall.deployment.kill("product");
     refused_for_now(&mall.confirm(&payment).await);
@@ -133,7 +141,7 @@ async fn a_deposit_cannot_be_confirmed_while_product_is_down_but_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deposit_is_confirmed_while_delivery_is_down_and_delivered_afterwards() {
-    let mut mall = Mall::open("mall_without_delivery").await;
+    let mut mall = Mall::split("mall_without_delivery").await;
     let shop::Transfer { order, payment } = mall.transfer().await;
     mall.deployment.kill("delivery");
     with_status(200, mall.confirm(&payment).await);
@@ -202,7 +210,7 @@ async fn only_a_seller_confirms_and_only_the_whole_amount() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deposit_that_does_not_come_within_seven_days_cancels_the_order() {
-    let mut mall = Mall::open("mall_due_date").await;
+    let mut mall = Mall::split("mall_due_date").await;
     mall.deployment.kill("payment");
     mall.deployment.start_with_clock("payment").await;
     let in_time = mall.transfer().await;

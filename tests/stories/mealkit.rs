@@ -53,7 +53,7 @@ async fn a_new_product_is_paid_by_card_delivered_and_received() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_is_not_paid_leaves_nothing() {
-    let mut deployment = Deployment::open("card_unpaid").await;
+    let mut deployment = Deployment::split("card_unpaid").await;
     let (member, product) = (deployment.member(0).await, deployment.product(PRICE, STOCK).await);
     let logs = async |deployment: &Deployment| {
         join_all(["order", "payment", "product"].map(|service| deployment.events(service, None)))
@@ -98,7 +98,7 @@ async fn an_order_that_is_not_paid_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_waits_for_notification_and_has_the_text_of_now() {
-    let mut deployment = Deployment::open("messages").await;
+    let mut deployment = Deployment::split("messages").await;
     let (member, product) = (deployment.member(0).await, deployment.product(PRICE, STOCK).await);
     let admin = deployment.admin().await;
     let template = "/v1/notificationTemplates/payment-approved";

@@ -31,7 +31,7 @@ async fn eventually_shows(rest: &Rest, begins: &str, shown: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_house_at_a_glance() {
-    let mut deployment = Deployment::open("ops").await;
+    let mut deployment = Deployment::split("ops").await;
     let admin = deployment.admin().await;
     let member = deployment.member(100_000).await;
     let product = deployment.product(1_000, 10).await;

@@ -202,7 +202,7 @@ async fn what_has_arrived_comes_back_and_so_does_its_share() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_payment_stopped_nothing_is_cancelled_and_later_it_works() {
-    let mut deployment = Deployment::open("parts_stopped").await;
+    let mut deployment = Deployment::split("parts_stopped").await;
     let product = deployment.product(1_000, 100).await;
     let member = deployment.member(10_000).await;
     let order = member.order(&product, 10).await;

@@ -55,7 +55,7 @@ impl Member {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_makes_policies_and_issues_coupons_of_them() {
-    let mut deployment = Deployment::open("coupon_policies").await;
+    let mut deployment = Deployment::split("coupon_policies").await;
     deployment.kill("coupon");
     deployment.start_with_clock("coupon").await;
     let (admin, member, other) =
@@ -109,7 +109,7 @@ async fn an_admin_makes_policies_and_issues_coupons_of_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn points_expire_a_year_after_they_were_earned() {
-    let mut deployment = Deployment::open("points_expire").await;
+    let mut deployment = Deployment::split("points_expire").await;
     for part in ["mileage", "mypage"] {
         deployment.kill(part);
         deployment.start_with_clock(part).await;

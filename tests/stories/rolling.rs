@@ -10,7 +10,7 @@ use crate::{deployment::Deployment, load::Load};
 #[tokio::test(flavor = "multi_thread")]
 async fn replacing_every_process_under_load_loses_no_request() {
     let rounds = std::env::var("HANSANG_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
-    let mut deployment = Deployment::open("rolling").await;
+    let mut deployment = Deployment::split("rolling").await;
     deployment.make_room().await;
     let load = Load::begin(&deployment).await;
     let begun = Instant::now();

@@ -186,7 +186,7 @@ async fn assert_measured(sink: &Sink) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_gets_one_trace_from_the_call_to_the_last_policy() {
     let (sink, address) = Sink::open().await;
-    let mut deployment = Deployment::open_with("collector", &told(address)).await;
+    let mut deployment = Deployment::split_with("collector", &told(address)).await;
     let member = deployment.member(100_000).await;
     let product = deployment.product(1_000, 10).await;
     let order = place(&member, &product, TRACE, "01").await;
@@ -219,7 +219,7 @@ async fn nobody_waits_for_a_collector() {
     // Takes connections, and never says a word.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let mut deployment =
-        Deployment::open_with("no_collector", &told(silent.local_addr().expect("an address")))
+        Deployment::split_with("no_collector", &told(silent.local_addr().expect("an address")))
             .await;
     let member = deployment.member(100_000).await;
     let product = deployment.product(1_000, 10).await;

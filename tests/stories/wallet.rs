@@ -11,8 +11,7 @@ const STOCK: i64 = 1_000;
 const BALANCE: i64 = 999_999;
 
 /// A product at 1000 with stock 1000; a balance of 999999.
-async fn background(story: &str) -> (Deployment, Product, Member) {
-    let deployment = Deployment::open(story).await;
+async fn background(deployment: Deployment) -> (Deployment, Product, Member) {
     let product = deployment.product(PRICE, STOCK).await;
     let member = deployment.member(BALANCE).await;
     (deployment, product, member)
@@ -20,7 +19,8 @@ async fn background(story: &str) -> (Deployment, Product, Member) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_takes_money_and_stock_and_a_cancellation_gives_both_back() {
-    let (deployment, product, member) = background("ordering_and_cancelling").await;
+    let (deployment, product, member) =
+        background(Deployment::open("ordering_and_cancelling").await).await;
 
     let order = member.order(&product, 10).await;
     member.eventually_sees(&order, "DELIVERING").await;
@@ -53,7 +53,7 @@ async fn an_order_takes_money_and_stock_and_a_cancellation_gives_both_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn too_little_stock_reverts_the_debit_in_full() {
-    let (deployment, _, member) = background("too_little_stock").await;
+    let (deployment, _, member) = background(Deployment::open("too_little_stock").await).await;
     let scarce = deployment.product(PRICE, 9).await;
 
     let order = member.order(&scarce, 10).await;
@@ -72,7 +72,7 @@ async fn too_little_stock_reverts_the_debit_in_full() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn too_little_balance_cancels_the_order_and_leaves_the_stock() {
-    let (deployment, product, _) = background("too_little_balance").await;
+    let (deployment, product, _) = background(Deployment::open("too_little_balance").await).await;
     let poor = deployment.member(999).await;
 
     let order = poor.order(&product, 1).await;
@@ -86,7 +86,8 @@ async fn too_little_balance_cancels_the_order_and_leaves_the_stock() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn my_page_lists_both_orders_while_the_order_service_is_down() {
-    let (mut deployment, product, member) = background("my_page_without_order").await;
+    let (mut deployment, product, member) =
+        background(Deployment::split("my_page_without_order").await).await;
     let orders = [member.order(&product, 1).await, member.order(&product, 2).await];
     for order in &orders {
         member.eventually_sees(order, "DELIVERING").await;
@@ -118,7 +119,8 @@ async fn my_page_lists_both_orders_while_the_order_service_is_down() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_goes_on_where_a_killed_service_left_it() {
-    let (mut deployment, product, member) = background("killed_services").await;
+    let (mut deployment, product, member) =
+        background(Deployment::split("killed_services").await).await;
     for part in ["payment", "product", "delivery", "order", "mypage"] {
         deployment.kill(part);
         if part == "order" {
@@ -139,7 +141,7 @@ async fn an_order_goes_on_where_a_killed_service_left_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledger_sums_to_zero_and_a_balance_is_the_sum_of_its_entries() {
-    let (deployment, product, member) = background("ledger").await;
+    let (deployment, product, member) = background(Deployment::open("ledger").await).await;
     let scarce = deployment.product(PRICE, 0).await;
     let kept = member.order(&product, 3).await;
     let cancelled = member.order(&product, 10).await;

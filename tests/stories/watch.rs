@@ -88,7 +88,7 @@ fn labels(message: &Value) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_is_watched_misses_nothing_though_gateway_and_mypage_are_killed() {
-    let mut deployment = Deployment::open("watch_killed").await;
+    let mut deployment = Deployment::split("watch_killed").await;
     let member = deployment.member(50_000).await;
     let product = deployment.product(1_000, 100).await;
     let mut page = Page::of(&member);
@@ -123,7 +123,7 @@ async fn a_page_that_is_watched_misses_nothing_though_gateway_and_mypage_are_kil
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_as_lines_or_as_an_array_says_that_it_broke_off() {
-    let mut deployment = Deployment::open("watch_broken").await;
+    let mut deployment = Deployment::split("watch_broken").await;
     let member = deployment.member(0).await;
     // The page may not have heard of the member yet.
     eventually("a page", async || {

@@ -44,7 +44,7 @@ fn operator(deployment: &Deployment, service: &str, arguments: &[&str]) -> Strin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_backup_stops_only_what_has_seen_more_until_that_is_accepted() {
-    let mut deployment = Deployment::open("years").await;
+    let mut deployment = Deployment::split("years").await;
     let member = deployment.member(1_000_000).await;
     let product = deployment.product(100, 10_000).await;
     let kept = member.order(&product, 1).await;

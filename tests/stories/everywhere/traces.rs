@@ -114,7 +114,7 @@ const UNDONE: [&str; 5] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_trace_runs_from_the_call_to_the_last_policy() {
-    let deployment = Deployment::open("traces").await;
+    let deployment = Deployment::split("traces").await;
     let member = deployment.member(BALANCE).await;
     let product = deployment.product(PRICE, STOCK).await;
     let wanted = order("WALLET", &product, 1);
@@ -162,7 +162,7 @@ async fn one_trace_runs_from_the_call_to_the_last_policy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_service_asks_of_another_is_in_the_same_trace() {
-    let deployment = Deployment::open("traces_of_calls").await;
+    let deployment = Deployment::split("traces_of_calls").await;
     let (seller, member) = (deployment.seller().await, deployment.member(0).await);
     let product = deployment.product(PRICE, STOCK).await;
     let wanted = order("CARD", &product, 1);
