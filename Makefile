@@ -145,22 +145,7 @@ machine:
 	  command -v haproxy >/dev/null || missing+=(haproxy); \
 	fi; \
 	if [ "$${#missing[@]}" -eq 0 ]; then exit 0; fi; \
-	if ! command -v apt-get >/dev/null; then \
-	  echo "make: please install $${missing[*]} (this machine has no apt-get)" >&2; \
-	  exit 1; \
-	fi; \
-	sudo=(); \
-	if [ "$$(id -u)" -ne 0 ]; then \
-	  command -v sudo >/dev/null || { \
-	    echo "make: please install $${missing[*]} (this needs root, and there is no sudo)" >&2; \
-	    exit 1; \
-	  }; \
-	  sudo=(sudo); \
-	fi; \
-	echo "installing $${missing[*]}"; \
-	"$${sudo[@]}" apt-get update -qq; \
-	"$${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
-	  apt-get install -y -qq --no-install-recommends "$${missing[@]}" >/dev/null
+	.ci/packages $${missing[*]}
 
 lint-tools:
 	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 \

