@@ -3,7 +3,7 @@
 //! safe to repeat. It runs outside any transaction, under a lease: a task whose
 //! runner died comes again when the lease is over.
 //!
-//! Time is that of [`clock`](server::clock).
+//! Time is that of [`clock`](crate::clock).
 
 use std::{
     collections::BTreeMap,
@@ -35,6 +35,8 @@ const LEASE: Duration = Duration::from_secs(20);
 const AT_ONCE: usize = 16;
 /// How soon after a failure a task comes again, at first and at last.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// How long [`repeat`] waits when nothing more is due.
+const REPEAT_AFTER: Duration = Duration::from_mins(1);
 
 /// When a task is due.
 #[derive(Clone, Copy, Debug)]
@@ -150,6 +152,14 @@ pub async fn schedule_all(tx: &mut Tx, plans: &[Plan]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Schedules the next run of a task that looks for what is due, again and again: at once when there is
+/// more, otherwise a minute later. A migration has scheduled the first, under the nil key. Since it is
+/// scheduled anew, the end of the run that calls this does not remove it.
+pub async fn repeat(tx: &mut Tx, kind: &str, more: bool) -> Result<(), Error> {
+    let due = Due::After(if more { Duration::ZERO } else { REPEAT_AFTER });
+    schedule(tx, kind, Uuid::nil(), due, &[]).await
+}
+
 /// Forgets a task, if it is there. One that is being carried out right now goes on.
 pub async fn remove(tx: &mut Tx, kind: &str, key: Uuid) -> Result<(), Error> {
     tx.execute("delete from task where kind = $1 and key = $2", &[&kind, &key]).await?;
@@ -259,7 +269,7 @@ impl<H: Handler> Worker<H> {
             let Task { kind, key, attempts, .. } = &task;
             tracing::warn!(%error, kind, %key, attempts, "task failed, retrying later");
         }
-        // When this fails task failed, retrying later after its lease: it may come more than once.
+        // When this fails, the task runs again after its lease: a handler is safe to repeat.
         if let Err(error) = self.end(&task, outcome).await {
             tracing::warn!(%error, kind = task.kind, "task result not recorded, the task will run again");
         }
@@ -303,6 +313,11 @@ impl<H: Handler> Worker<H> {
 }
 
 impl Task {
+    /// The error of a handler that does no tasks of this kind.
+    pub fn unknown(&self) -> Error {
+        Error::internal(format!("a task of no known kind: {}", self.kind))
+    }
+
     fn from_row(row: &Row) -> Self {
         Self {
             id: row.get(0),

@@ -3,18 +3,17 @@
 
 use std::time::Duration;
 
-use base::{Error, id::Uuid};
+use base::Error;
 use pg::{
     Database,
-    task::{self, Due, Handler, Outcome, Task},
+    task::{self, Handler, Outcome, Task},
 };
 
 use crate::store;
 
-/// There is one, from the migration on.
+/// There is one, from the migration on. Whoever spends is refused points whose time has come, whether
+/// this has met them or not.
 const EXPIRE: &str = "expire-points";
-/// Whoever spends is refused those whose time has come, whether this has met them or not.
-const EVERY: Duration = Duration::from_mins(1);
 
 pub(crate) struct Worker {
     pub(crate) database: Database,
@@ -24,21 +23,23 @@ pub(crate) struct Worker {
 
 impl Handler for Worker {
     async fn handle(&self, task: &Task) -> Result<Outcome, Error> {
-        if task.kind != EXPIRE {
-            let other = &task.kind;
-            return Err(Error::internal(format!("a task of no known kind: {other}")));
+        match task.kind.as_str() {
+            EXPIRE => self.expire().await?,
+            _ => return Err(task.unknown()),
         }
+        Ok(Outcome::Done)
+    }
+}
+
+impl Worker {
+    async fn expire(&self) -> Result<(), Error> {
         let mut tx = self.database.begin().await?;
         let expired = store::account::expire(&mut tx).await?;
         tx.commit().await?;
         // Apart from it: either locks the accounts that it needs in their order.
         let mut tx = self.database.begin().await?;
         let warned = store::warning::warn(&mut tx, self.warn_before).await?;
-        let more = expired || warned;
-        // Anew, and so never the task that is done.
-        let due = Due::After(if more { Duration::ZERO } else { EVERY });
-        task::schedule(&mut tx, EXPIRE, Uuid::nil(), due, &[]).await?;
-        tx.commit().await?;
-        Ok(Outcome::Done)
+        task::repeat(&mut tx, EXPIRE, expired || warned).await?;
+        tx.commit().await
     }
 }

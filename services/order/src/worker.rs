@@ -42,7 +42,7 @@ impl Handler for Worker {
                 return closing::close(self.database(), order, CloseReason::DaysAfterDelivery)
                     .await;
             }
-            other => return Err(Error::internal(format!("a task of no known kind: {other}"))),
+            _ => return Err(task.unknown()),
         }
         Ok(Outcome::Done)
     }

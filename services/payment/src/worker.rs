@@ -47,7 +47,7 @@ impl Handler for Worker {
             tasks::LOOK_UP_TOP_UP => self.fill_wallet.look_up(top_up).await?,
             tasks::REFUND_TOP_UP => self.fill_wallet.refund(top_up).await?,
             tasks::PAY_OUT => return pay_out(&self.database, &self.bank, PayoutId(task.key)).await,
-            other => return Err(Error::internal(format!("a task of no known kind: {other}"))),
+            _ => return Err(task.unknown()),
         }
         Ok(Outcome::Done)
     }
