@@ -1,5 +1,5 @@
 //! Compiles every `.proto` below `proto/` with protox: no protoc is needed. Beside the messages, each
-//! method, each event and who may call what become what the crate `schema` says of them.
+//! method, each event, each list and who may call what become what the crate `schema` says of them.
 
 use std::{
     env,
@@ -83,6 +83,7 @@ fn describe(file: &FileDescriptorProto, out: &Path) -> Result<(), Box<dyn Error>
     }
     for message in &file.message_type {
         events(&mut code, file, message)?;
+        paged(&mut code, message)?;
     }
     let generated = out.join(format!("{}.rs", file.package()));
     OpenOptions::new().append(true).open(generated)?.write_all(code.as_bytes())?;
@@ -109,6 +110,18 @@ fn methods(code: &mut String, package: &str, service: &ServiceDescriptorProto) -
         )?;
     }
     writeln!(code, "}}")
+}
+
+/// `impl Paged for ListOrdersRequest`, of a request that has a page's size and token.
+fn paged(code: &mut String, message: &DescriptorProto) -> std::fmt::Result {
+    let has = |name: &str| message.field.iter().any(|field| field.name() == name);
+    if !has("page_size") || !has("page_token") {
+        return Ok(());
+    }
+    writeln!(code, "impl ::schema::Paged for {} {{", message.name())?;
+    writeln!(code, "    fn take_page(&mut self) -> (i32, String) {{")?;
+    writeln!(code, "        use ::std::mem::take;")?;
+    writeln!(code, "        (take(&mut self.page_size), take(&mut self.page_token))\n    }}\n}}")
 }
 
 /// What a message says that holds a frame and one of several events.

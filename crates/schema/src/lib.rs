@@ -79,3 +79,9 @@ pub trait Event {
     /// The message that holds it, and no frame.
     fn into_message(self) -> Self::Message;
 }
+
+/// A request for one page of a list.
+pub trait Paged {
+    /// Takes `page_size` and `page_token` out of the request: the rest of it are the filters.
+    fn take_page(&mut self) -> (i32, String);
+}

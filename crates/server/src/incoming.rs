@@ -23,6 +23,7 @@ use identity::{
 };
 use pg::idempotency::Command;
 use prost::Message;
+use schema::Paged;
 use tonic::{Request, metadata::MetadataMap};
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -109,14 +110,13 @@ impl<T: Message> Incoming<T> {
         }
     }
 
-    /// The page of a list that is asked for. `taken` takes `pageSize` and `pageToken` out of the message: the
-    /// rest of it are the filters, and a token is good for the same method and filters alone (AIP-158).
-    pub fn page(&self, taken: impl FnOnce(&mut T) -> (i32, String)) -> Result<Page, Error>
+    /// The page of a list that is asked for. A token is good for the same method and filters alone (AIP-158).
+    pub fn page(&self) -> Result<Page, Error>
     where
-        T: Clone,
+        T: Paged + Clone,
     {
         let mut filters = self.message.clone();
-        let (size, token) = taken(&mut filters);
+        let (size, token) = filters.take_page();
         let mut list = self.method.as_bytes().to_vec();
         filters.encode(&mut list).map_err(|error| Error::internal(error.to_string()))?;
         let hash = digest::digest(&digest::SHA256, &list);

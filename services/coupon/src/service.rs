@@ -1,6 +1,6 @@
 //! The coupon service's calls: parse, call, render.
 
-use std::{mem, ops::RangeInclusive};
+use std::ops::RangeInclusive;
 
 use base::{
     Error, Money,
@@ -54,8 +54,7 @@ impl CouponService for Coupons {
         request: Request<ListCouponsRequest>,
     ) -> Result<Response<ListCouponsResponse>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
-        let page =
-            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let page = incoming.page()?;
         let mut reader = self.database.read().await?;
         let coupons = store::coupon::list(&mut reader, MemberId(member), page).await?;
         let coupons = coupons.iter().map(|stored| (stored.coupon.id.0, wire::coupon(stored)));
@@ -129,8 +128,7 @@ impl CouponService for Coupons {
         request: Request<ListCouponPoliciesRequest>,
     ) -> Result<Response<ListCouponPoliciesResponse>, Status> {
         let incoming = Incoming::granted(request)?;
-        let page =
-            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let page = incoming.page()?;
         let mut reader = self.database.read().await?;
         let policies = store::policy::list(&mut reader, page).await?;
         let policies = policies.iter().map(|stored| (stored.id.0, wire::policy(stored)));

@@ -1,7 +1,5 @@
 //! The delivery service's calls: parse, call, render.
 
-use std::mem;
-
 use base::Error;
 use contracts::delivery::v1::{
     self as pb, DeclareAddressRequest, DeclareAddressResponse, DispatchDeliveryRequest,
@@ -45,8 +43,7 @@ impl DeliveryService for Deliveries {
     ) -> Result<Response<ListDeliveriesResponse>, Status> {
         let incoming = Incoming::scoped(request)?;
         let message = &incoming.message;
-        let page =
-            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let page = incoming.page()?;
         let order = (!message.order_id.is_empty())
             .then(|| OrderId::parse("orderId", &message.order_id))
             .transpose()?;

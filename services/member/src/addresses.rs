@@ -1,7 +1,5 @@
 //! The calls about a member's addresses: parse, call, render.
 
-use std::mem;
-
 use contracts::member::v1::{
     self as pb, CreateAddressRequest, DeleteAddressRequest, DeleteAddressResponse,
     GetAddressRequest, ListAddressesRequest, ListAddressesResponse,
@@ -68,8 +66,7 @@ impl AddressService for Addresses {
     ) -> Result<Response<ListAddressesResponse>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         refuse_revoked(&self.database, &incoming.caller).await?;
-        let page =
-            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let page = incoming.page()?;
         let mut reader = self.database.read().await?;
         let addresses = address::list(&mut reader, MemberId(member), page).await?;
         let addresses = addresses.iter().map(|stored| (stored.id.0, wire::address(stored)));

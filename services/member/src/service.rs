@@ -141,8 +141,7 @@ impl MemberService for Members {
     ) -> Result<Response<ListMembersResponse>, Status> {
         let incoming = Incoming::granted(request)?;
         refuse_revoked(&self.database, &incoming.caller).await?;
-        let page =
-            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let page = incoming.page()?;
         let query = QUERY.parse("query", &incoming.message.query)?;
         let words: Vec<&str> = query.split_whitespace().collect();
         let mut reader = self.database.read().await?;

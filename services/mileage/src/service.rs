@@ -1,6 +1,6 @@
 //! The mileage service's calls: parse, call, render.
 
-use std::{mem, time::Duration};
+use std::time::Duration;
 
 use base::{Error, input};
 use contracts::mileage::v1::{
@@ -53,8 +53,7 @@ impl MileageService for Mileage {
     ) -> Result<Response<ListMileageEntriesResponse>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let message = &incoming.message;
-        let page =
-            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let page = incoming.page()?;
         let payment = (!message.payment_id.is_empty())
             .then(|| PaymentId::parse("paymentId", &message.payment_id))
             .transpose()?;

@@ -1,8 +1,6 @@
 //! What people of the shop did by hand, as the events of the other services say: who, to what, and
 //! why.
 
-use std::mem;
-
 use base::{Error, id::Uuid};
 use contracts::{
     member::v1::{MemberEvent, Role, member_event},
@@ -34,8 +32,7 @@ impl AuditService for Audit {
     ) -> Result<Response<ListAuditEntriesResponse>, Status> {
         let incoming = Incoming::granted(request)?;
         let message = &incoming.message;
-        let page =
-            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let page = incoming.page()?;
         let filter = |field: &str, id: &str| {
             (!id.is_empty()).then(|| base::id::parse(field, id)).transpose()
         };

@@ -68,8 +68,7 @@ impl MyPageService for Pages {
         request: Request<ListMyOrdersRequest>,
     ) -> Result<Response<ListMyOrdersResponse>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
-        let page =
-            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let page = incoming.page()?;
         let mut reader = self.database.read().await?;
         let orders = store::orders(&mut reader, member, page).await?;
         let render = |view: OrderView| Ok::<_, Error>((view.order, render_order(view)?));
@@ -93,8 +92,7 @@ impl MyPageService for Pages {
         request: Request<ListMyMileageRequest>,
     ) -> Result<Response<ListMyMileageResponse>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
-        let page =
-            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let page = incoming.page()?;
         let mut reader = self.database.read().await?;
         let balance = store::points::balance(&mut reader, member).await?;
         let lines = store::points::list(&mut reader, member, page).await?;

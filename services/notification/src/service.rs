@@ -1,7 +1,5 @@
 //! The notification service's calls: parse, call, render.
 
-use std::mem;
-
 use base::{Error, error::not_found, id::Uuid};
 use contracts::notification::v1::{
     self as pb, GetNotificationTemplateRequest, ListNotificationsRequest,
@@ -37,8 +35,7 @@ impl NotificationService for Notifications {
     ) -> Result<Response<ListNotificationsResponse>, Status> {
         let incoming = Incoming::granted(request)?;
         let message = &incoming.message;
-        let page =
-            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let page = incoming.page()?;
         let subject = (!message.subject_id.is_empty())
             .then(|| base::id::parse("subjectId", &message.subject_id))
             .transpose()?;

@@ -1,7 +1,5 @@
 //! The calls about returns: parse, call, render.
 
-use std::mem;
-
 use base::{Error, input::Text};
 use contracts::order::v1::{
     self as pb, AcceptReturnRequest, ListOrderReturnsRequest, ListOrderReturnsResponse,
@@ -97,8 +95,7 @@ impl ReturnService for Returns {
         request: Request<ListReturnsRequest>,
     ) -> Result<Response<ListReturnsResponse>, Status> {
         let incoming = Incoming::granted(request)?;
-        let page =
-            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let page = incoming.page()?;
         let state = wire::part::stored_state(incoming.message.state)?;
         let returns = store::parts::list(&mut self.database.read().await?, state, page).await?;
         let returns = returns.iter().map(|(part, products)| {

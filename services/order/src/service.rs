@@ -1,6 +1,6 @@
 //! The order service's calls: parse, call, render.
 
-use std::{collections::BTreeMap, mem};
+use std::collections::BTreeMap;
 
 use base::{Error, Money, error::Violation, input};
 use contracts::order::v1::{
@@ -138,8 +138,7 @@ impl OrderService for Orders {
     ) -> Result<Response<ListOrdersResponse>, Status> {
         let incoming = Incoming::scoped(request)?;
         let message = &incoming.message;
-        let page =
-            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let page = incoming.page()?;
         let state = match pb::order::State::try_from(message.state) {
             Ok(pb::order::State::Unspecified) => None,
             Ok(state) => Some(state.as_str_name()),

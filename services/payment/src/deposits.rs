@@ -1,6 +1,6 @@
 //! What arrives on the shop's bank account: recorded, matched, and given back.
 
-use std::{mem, time::SystemTime};
+use std::time::SystemTime;
 
 use base::{Error, Money, error::Kind};
 use contracts::payment::v1::{
@@ -71,8 +71,7 @@ impl DepositService for Deposits {
     ) -> Result<Response<ListDepositsResponse>, Status> {
         let incoming = Incoming::granted(request)?;
         let message = &incoming.message;
-        let page =
-            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let page = incoming.page()?;
         let reference = normalised(REFERENCE.parse("reference", &message.reference)?);
         let state = match pb::deposit::State::try_from(message.state) {
             Ok(pb::deposit::State::Unspecified) => None,

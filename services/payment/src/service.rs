@@ -1,6 +1,6 @@
 //! The payment service's calls: parse, call, render.
 
-use std::{mem, ops::RangeInclusive};
+use std::ops::RangeInclusive;
 
 use base::{Error, Money, error::not_found, id::Uuid, input};
 use contracts::{
@@ -63,8 +63,7 @@ impl PaymentService for Payments {
     ) -> Result<Response<ListPaymentsResponse>, Status> {
         let incoming = Incoming::scoped(request)?;
         let message = &incoming.message;
-        let page =
-            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let page = incoming.page()?;
         let order = (!message.order_id.is_empty())
             .then(|| OrderId::parse("orderId", &message.order_id))
             .transpose()?;
@@ -254,8 +253,7 @@ impl PaymentService for Payments {
     ) -> Result<Response<ListPayoutsResponse>, Status> {
         let incoming = Incoming::scoped(request)?;
         let message = &incoming.message;
-        let page =
-            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let page = incoming.page()?;
         let wanted = (!message.member_id.is_empty())
             .then(|| MemberId::parse("memberId", &message.member_id))
             .transpose()?;
@@ -283,8 +281,7 @@ impl PaymentService for Payments {
         request: Request<ListWalletEntriesRequest>,
     ) -> Result<Response<ListWalletEntriesResponse>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
-        let page =
-            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let page = incoming.page()?;
         let mut reader = self.database.read().await?;
         let entries = store::entries(&mut reader, MemberId(member), page).await?;
         let entries = entries.iter().map(|entry| (entry.id, wire::entry(entry)));

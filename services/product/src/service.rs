@@ -1,7 +1,5 @@
 //! The product service's calls: parse, call, render.
 
-use std::mem;
-
 use base::{Error, error::not_found, input};
 use contracts::product::v1::{
     self as pb, AdjustStockRequest, BatchGetProductsRequest, BatchGetProductsResponse,
@@ -149,8 +147,7 @@ impl ProductService for Products {
         request: Request<ListProductsRequest>,
     ) -> Result<Response<ListProductsResponse>, Status> {
         let incoming = Incoming::granted(request)?;
-        let page =
-            incoming.page(|m| (mem::take(&mut m.page_size), mem::take(&mut m.page_token)))?;
+        let page = incoming.page()?;
         let sells = |role: &Role| matches!(role, Role::Seller | Role::Admin);
         let all = matches!(&incoming.caller,
             Caller::Member { roles, .. } if roles.iter().any(sells));
