@@ -30,7 +30,7 @@ pub const SERVICE: Service =
     Service { name: "coupon", migrations: pg::migrations!["V1__coupons", "V2__policies"], build };
 
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
-    let coupons = service::Coupons::new(builder.database());
+    let coupons = service::Coupons { database: builder.database() };
     let worker = worker::Worker { database: builder.background() };
     builder
         .serve(CouponServiceServer::new(coupons))

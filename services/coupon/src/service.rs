@@ -38,13 +38,7 @@ const MEMBERS: RangeInclusive<usize> = 1..=1_000;
 
 /// Answers calls about coupons.
 pub(crate) struct Coupons {
-    database: Database,
-}
-
-impl Coupons {
-    pub(crate) fn new(database: Database) -> Self {
-        Self { database }
-    }
+    pub(crate) database: Database,
 }
 
 #[tonic::async_trait]

@@ -63,7 +63,7 @@ pub(crate) async fn issue(
             continue;
         }
         let mut stored = Stored::issue(CouponId(base::id::new()), *member, &policy, now);
-        drafts.push(stored.tell(Outcome::Issued));
+        drafts.push(stored.draft(Outcome::Issued));
         issued.coupons.push(stored);
     }
     coupon::insert(tx, &issued.coupons.iter().collect::<Vec<_>>()).await?;

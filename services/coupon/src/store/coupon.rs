@@ -55,7 +55,7 @@ impl Stored {
     }
 
     /// Its next event.
-    pub(crate) fn tell(&mut self, outcome: Outcome) -> Draft {
+    pub(crate) fn draft(&mut self, outcome: Outcome) -> Draft {
         self.version += 1;
         let (id, member) = (self.coupon.id.0, self.coupon.member.0);
         Draft::of(wire::event(self, outcome), id, self.version, member)
@@ -186,7 +186,7 @@ pub(crate) async fn expire(tx: &mut Tx) -> Result<bool, Error> {
     let mut drafts = Vec::new();
     for stored in due.values_mut() {
         if let Some(outcome) = stored.coupon.expire(now) {
-            drafts.push(stored.tell(outcome));
+            drafts.push(stored.draft(outcome));
         }
     }
     save(tx, &due.values().collect::<Vec<_>>()).await?;

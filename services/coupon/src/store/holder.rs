@@ -89,14 +89,15 @@ impl Aggregate for Holder {
         if state == State::Issued {
             let policy = &self.policy.policy;
             let mut welcome = Stored::issue(self.first, self.member, policy, self.now);
-            let draft = welcome.tell(Outcome::Issued);
+            let draft = welcome.draft(Outcome::Issued);
             self.welcome = Some(welcome);
             return Some(vec![draft]);
         }
         // Signed up and withdrawn in one batch: it is both, one after the other.
         let all = self.issued.iter_mut().chain(&mut self.welcome);
-        let tell = |stored: &mut Stored| stored.coupon.cancel().map(|outcome| stored.tell(outcome));
-        Some(all.filter_map(tell).collect())
+        let cancel =
+            |stored: &mut Stored| stored.coupon.cancel().map(|outcome| stored.draft(outcome));
+        Some(all.filter_map(cancel).collect())
     }
 
     async fn save(tx: &mut Tx, changed: &[&Self]) -> Result<(), Error> {

@@ -72,7 +72,7 @@ impl Aggregate for Locked {
         let stored = self.coupon.as_mut();
         let told = stored.and_then(|stored| {
             let outcome = stored.coupon.release(self.withdrawn, self.now)?;
-            Some(stored.tell(outcome))
+            Some(stored.draft(outcome))
         });
         Some(told.into_iter().collect())
     }
@@ -149,7 +149,7 @@ pub(crate) async fn redeem(tx: &mut Tx, wish: &Wish) -> Result<(Money, Stored), 
         &[&wish.order.0, &state.name(), &wish.coupon.0, &discount.minor()],
     )
     .await?;
-    let draft = stored.tell(Outcome::Redeemed(wish.order, discount));
+    let draft = stored.draft(Outcome::Redeemed(wish.order, discount));
     coupon::save(tx, &[&stored]).await?;
     eventlog::append(tx, &[draft]).await?;
     Ok((discount, stored))
