@@ -13,14 +13,18 @@ mod domain;
 mod mail;
 mod policy;
 mod service;
+mod settings;
 mod store;
 mod wire;
+mod worker;
 
 use base::Error;
 use contracts::notification::v1::{
     NotificationEvent, notification_service_server::NotificationServiceServer,
 };
 use server::{Service, ServiceBuilder};
+
+use self::settings::Settings;
 
 /// The notification service.
 pub const SERVICE: Service = Service {
@@ -31,11 +35,14 @@ pub const SERVICE: Service = Service {
 
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let database = builder.database();
-    let mail = mail::Mail::new(database.clone(), &builder.own_settings()?)?;
+    let own: Settings = builder.own_settings()?;
+    let mail = mail::Mail::new(database.clone(), &own)?;
+    let notifications = service::Notifications { database };
+    let worker = worker::Worker { mail: mail.clone() };
     builder
-        .serve(NotificationServiceServer::new(service::Notifications::new(database)))
+        .serve(NotificationServiceServer::new(notifications))
         .publish::<NotificationEvent>()
-        .work(mail.clone())
+        .work(worker)
         .follow(policy::Members(mail.clone()))?
         .follow(policy::Payments(mail.clone()))?
         .follow(policy::Deliveries(mail.clone()))?

@@ -19,39 +19,23 @@ use lettre::{
 };
 use pg::{
     Database, Tx,
-    task::{self, Due, Outcome, Plan, Task},
+    task::{self, Due, Outcome, Plan},
 };
-use serde::Deserialize;
-use settings::Secret;
 
 use crate::{
     domain::{Audience, NotificationId},
+    settings::Settings,
     store::{self, Notification},
 };
 
-const TASK: &str = "mail";
+/// The kind of the task.
+pub(crate) const TASK: &str = "mail";
 /// How long the server may take to answer the door; the rest is bounded by the task's lease.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How soon to ask again a server that said no for good: somebody may have set it right.
 const REFUSED: Duration = Duration::from_hours(1);
 /// How long to go on trying (RFC 5321, 4.5.4.1).
 const GIVE_UP: Duration = Duration::from_hours(5 * 24);
-
-/// `[service.notification]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct MailSettings {
-    /// The mail server: `smtps://user:password@host:465`, `smtp://host:587?tls=required`, or
-    /// `smtp://host:25` in the clear; a path is the name that we greet it with. Its certificate is
-    /// checked against the system's. Absent: no email.
-    smtp_url: Secret,
-    /// Whom emails are from: `Hansang <shop@example.com>`. Required with `smtp_url`.
-    mail_from: String,
-    /// Where those for ADMIN go; absent: none are sent.
-    admin_to: String,
-    /// Where those for MARKETING go; absent: none are sent.
-    marketing_to: String,
-}
 
 /// Sends notifications as emails. Cheap to clone.
 #[derive(Clone)]
@@ -72,7 +56,7 @@ struct PostOffice {
 }
 
 impl Mail {
-    pub(crate) fn new(database: Database, settings: &MailSettings) -> Result<Self, Error> {
+    pub(crate) fn new(database: Database, settings: &Settings) -> Result<Self, Error> {
         Ok(Self(Arc::new(Parts { database, post_office: PostOffice::find(settings)? })))
     }
 
@@ -93,11 +77,9 @@ impl Mail {
         let (office, notification) = self.0.post_office.as_ref().zip(notification)?;
         Some((office, notification, office.address(notification.audience)?))
     }
-}
 
-impl task::Handler for Mail {
-    async fn handle(&self, task: &Task) -> Result<Outcome, Error> {
-        let id = NotificationId(task.key);
+    /// Hands a notification to the mail server.
+    pub(crate) async fn send(&self, id: NotificationId) -> Result<Outcome, Error> {
         let found = store::find(&mut self.0.database.read().await?, id).await?;
         let Some((office, notification, to)) = self.addressed(found.as_ref()) else {
             tracing::warn!(notification = %id, "email not sent: its recipient has no address any more");
@@ -119,7 +101,7 @@ impl task::Handler for Mail {
 }
 
 impl PostOffice {
-    fn find(settings: &MailSettings) -> Result<Option<Self>, Error> {
+    fn find(settings: &Settings) -> Result<Option<Self>, Error> {
         let url = settings.smtp_url.expose();
         if url.is_empty() {
             return Ok(None);
@@ -178,15 +160,17 @@ fn invalid(key: &str, error: impl std::fmt::Display) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use ::settings::Secret;
+
     use super::*;
 
     #[test]
     fn mail_goes_encrypted_where_the_url_says_so() {
         for url in ["smtps://shop:secret@localhost:465", "smtp://localhost:587/shop?tls=required"] {
-            let settings = MailSettings {
+            let settings = Settings {
                 smtp_url: Secret::new(url),
                 mail_from: "한상 <shop@hansang.example>".into(),
-                ..MailSettings::default()
+                ..Settings::default()
             };
             let office = PostOffice::find(&settings).expect(url).expect("there is one");
             assert!(office.address(Audience::Admin).is_none());

@@ -2,9 +2,9 @@
 
 use base::{Error, error::not_found, id::Uuid};
 use contracts::notification::v1::{
-    self as pb, GetNotificationTemplateRequest, ListNotificationsRequest,
-    ListNotificationsResponse, NotificationTemplate, UpdateNotificationTemplateRequest,
-    notification::Audience, notification_service_server::NotificationService,
+    GetNotificationTemplateRequest, ListNotificationsRequest, ListNotificationsResponse,
+    NotificationTemplate, UpdateNotificationTemplateRequest, notification::Audience,
+    notification_service_server::NotificationService,
 };
 use pg::{Database, Tx, idempotency};
 use server::Incoming;
@@ -12,19 +12,12 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     domain::{Body, Template},
-    store::{self, Notification, Worded},
-    wire,
+    store, wire,
 };
 
 /// Answers calls about notifications and their templates.
 pub(crate) struct Notifications {
-    database: Database,
-}
-
-impl Notifications {
-    pub(crate) fn new(database: Database) -> Self {
-        Self { database }
-    }
+    pub(crate) database: Database,
 }
 
 #[tonic::async_trait]
@@ -46,7 +39,7 @@ impl NotificationService for Notifications {
         };
         let mut reader = self.database.read().await?;
         let notifications = store::list(&mut reader, audience, subject, page).await?;
-        let notifications = notifications.iter().map(|it| (it.id.0, render(it)));
+        let notifications = notifications.iter().map(|it| (it.id.0, wire::notification(it)));
         let (notifications, next_page_token) = page.cut(notifications);
         Ok(Response::new(ListNotificationsResponse { notifications, next_page_token }))
     }
@@ -57,7 +50,7 @@ impl NotificationService for Notifications {
     ) -> Result<Response<NotificationTemplate>, Status> {
         let template = template(&Incoming::granted(request)?.message.template)?;
         let mut reader = self.database.read().await?;
-        Ok(Response::new(render_template(&store::template(&mut reader, template).await?)))
+        Ok(Response::new(wire::template(&store::template(&mut reader, template).await?)))
     }
 
     async fn update_notification_template(
@@ -71,12 +64,12 @@ impl NotificationService for Notifications {
         let command = incoming.command();
         let update = async |tx: &mut Tx| {
             let mut worded = store::lock_template(tx, template).await?;
-            incoming.check_etag(&etag(&worded))?;
+            incoming.check_etag(&wire::etag(&worded))?;
             if let Some(body) = body.filter(|body| *body != worded.body) {
                 worded.body = body;
                 store::update_template(tx, &mut worded).await?;
             }
-            Ok(render_template(&worded))
+            Ok(wire::template(&worded))
         };
         // A template goes by its name alone, which is in the request.
         Ok(idempotency::once(&self.database, &command, Uuid::nil(), update).await?.into())
@@ -85,26 +78,4 @@ impl NotificationService for Notifications {
 
 fn template(name: &str) -> Result<Template, Error> {
     Template::named(name).ok_or_else(not_found)
-}
-
-fn etag(worded: &Worded) -> String {
-    worded.version.to_string()
-}
-
-fn render(notification: &Notification) -> pb::Notification {
-    pb::Notification {
-        id: notification.id.to_string(),
-        audience: wire::audience(notification.audience).into(),
-        subject_id: notification.subject.to_string(),
-        body: notification.body.clone(),
-        create_time: Some(notification.create_time.into()),
-    }
-}
-
-fn render_template(worded: &Worded) -> NotificationTemplate {
-    NotificationTemplate {
-        template: worded.template.name().to_owned(),
-        body: worded.body.as_str().to_owned(),
-        etag: etag(worded),
-    }
 }

@@ -39,6 +39,12 @@ impl Notification {
             create_time: row.get("create_time"),
         })
     }
+
+    /// Its one event.
+    fn draft(&self) -> Draft {
+        let draft = Draft::of(wire::event(self), self.id.0, 1, self.subject);
+        Draft { kind: wire::kind(self.audience), ..draft }
+    }
 }
 
 /// An occasion, and where it comes from.
@@ -80,15 +86,7 @@ pub(crate) async fn send(tx: &mut Tx, heard: &[Heard]) -> Result<Vec<Notificatio
         )
         .await?;
     let sent: Vec<_> = rows.iter().map(Notification::from_row).collect::<Result<_, _>>()?;
-    let draft = |notification: &Notification| {
-        let (kind, payload) = wire::sent(notification);
-        let id = notification.id.0;
-        let draft = Draft::new(kind, id, 1, notification.subject, payload);
-        match causes.get(&id) {
-            Some(&cause) => draft.caused_by(cause.clone()),
-            None => draft,
-        }
-    };
+    let draft = |sent: &Notification| sent.draft().caused_by(causes.get(&sent.id.0).copied());
     eventlog::append(tx, &sent.iter().map(draft).collect::<Vec<_>>()).await?;
     Ok(sent)
 }
