@@ -22,7 +22,6 @@ use pg::{
     Database, Tx,
     idempotency::Reply,
     in_doubt::{self, Begun, Commands, Settled},
-    task::{self, Outcome, Task},
 };
 use rpc::{Failure, Peer};
 use server::Incoming;
@@ -84,19 +83,15 @@ impl Dispatch {
         };
         self.0.run(&incoming.command(), id.0, begin).await
     }
-}
 
-impl task::Handler for Dispatch {
     /// Takes up a dispatch whose outcome is not known yet.
-    async fn handle(&self, task: &Task) -> Result<Outcome, Error> {
-        let id = DeliveryId(task.key);
+    pub(crate) async fn resume(&self, id: DeliveryId) -> Result<(), Error> {
         let join = async |tx: &mut Tx| {
             let (joined, delivery) =
                 store::update(tx, id, |delivery| Ok(delivery.progress.join_dispatch())).await?;
             Ok(joined.map(|(parcel, number)| Attempt::new(&delivery, parcel, number)))
         };
-        self.0.resume(id.0, join).await?;
-        Ok(Outcome::Done)
+        self.0.resume(id.0, join).await
     }
 }
 

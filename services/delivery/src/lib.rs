@@ -15,20 +15,19 @@ mod dispatch;
 mod domain;
 mod policy;
 mod service;
+mod settings;
 mod store;
 mod wire;
-
-use std::collections::BTreeMap;
+mod worker;
 
 use base::Error;
 use contracts::delivery::v1::{
     DeliveryEvent, carrier_service_server::CarrierServiceServer,
     delivery_service_server::DeliveryServiceServer,
 };
-use serde::Deserialize;
 use server::{Service, ServiceBuilder};
 
-use self::dispatch::Dispatch;
+use self::{dispatch::Dispatch, settings::Settings};
 
 /// The delivery service.
 pub const SERVICE: Service = Service {
@@ -37,28 +36,20 @@ pub const SERVICE: Service = Service {
     build,
 };
 
-/// What can be set under `[service.delivery]`.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Settings {
-    /// Carriers whose notices are believed, by the name that their webhook's path has.
-    carriers: BTreeMap<String, carrier::Settings>,
-}
-
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let own: Settings = builder.own_settings()?;
     let database = builder.database();
     let deadline = builder.settings().deadline.peer();
     let order = builder.peer("order")?;
     let dispatch = Dispatch::new(database.clone(), order.clone(), deadline);
-    let tasks = Dispatch::new(builder.background(), order, deadline);
+    let worker = worker::Worker { dispatch: Dispatch::new(builder.background(), order, deadline) };
     let carriers = carrier::Carriers::new(database.clone(), own.carriers)?;
     let deliveries = service::Deliveries { database, dispatch };
     builder
         .serve(DeliveryServiceServer::new(deliveries))
         .serve(CarrierServiceServer::new(carriers))
         .publish::<DeliveryEvent>()
-        .work(tasks)
+        .work(worker)
         .follow(policy::Orders)?
         .follow(policy::Members)?;
     Ok(())

@@ -83,7 +83,7 @@ impl Delivery {
     }
 
     /// The event of its new state.
-    fn tell(&self) -> Option<Draft> {
+    fn draft(&self) -> Option<Draft> {
         Some(Draft::of(wire::event(self)?, self.id.0, self.version, self.order.0))
     }
 }
@@ -132,7 +132,7 @@ impl Aggregate for Delivery {
             return None;
         }
         self.version += 1;
-        Some(self.tell().into_iter().collect())
+        Some(self.draft().into_iter().collect())
     }
 
     async fn save(tx: &mut Tx, changed: &[&Self]) -> Result<(), Error> {
@@ -201,7 +201,7 @@ async fn save_change<T>(
         Delivery::save(tx, &[delivery]).await?;
     }
     if moved {
-        eventlog::append(tx, delivery.tell().as_slice()).await?;
+        eventlog::append(tx, delivery.draft().as_slice()).await?;
     }
     Ok(answer)
 }
