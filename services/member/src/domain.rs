@@ -15,6 +15,19 @@ base::id!(
     MemberId
 );
 
+/// What happened to a member, to be told to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Registered,
+    Withdrawn,
+    /// What is personal of them is gone.
+    Erased,
+    /// They have a role; the admin who gave it, if it was one.
+    Granted(Role, Option<MemberId>),
+    /// They have lost it.
+    Revoked(Role, Option<MemberId>),
+}
+
 /// How long an address may be (RFC 5321, 4.5.3.1.3).
 const EMAIL: Text = Text::new(3, 254).bytes(254);
 /// What a member may be called.

@@ -23,10 +23,12 @@ mod policy;
 mod revocations;
 mod seed;
 mod service;
+mod settings;
 mod store;
 mod throttle;
 mod wire;
 mod withdraw;
+mod worker;
 
 use std::time::Duration;
 
@@ -39,10 +41,9 @@ use contracts::{
     },
 };
 use identity::auth::Issuer;
-use serde::Deserialize;
 use server::{Service, ServiceBuilder};
 
-use self::withdraw::Withdraw;
+use self::{settings::Settings, withdraw::Withdraw};
 
 pub use grant::grant;
 pub use seed::seed;
@@ -63,33 +64,22 @@ pub const SERVICE: Service = Service {
     build,
 };
 
-/// What can be set under `[service.member]`.
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Settings {
-    /// How long after a withdrawal name, address and password are erased, in seconds.
-    erase_after_s: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { erase_after_s: 432_000 }
-    }
-}
-
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let database = builder.database();
     let issuer = Issuer::new(&builder.settings().auth)?;
     let deadline = builder.settings().deadline.peer();
     let own: Settings = builder.own_settings()?;
-    let erase_after = Duration::from_secs(own.erase_after_s);
+    let erase_after = own.erase_after();
     let peers = withdraw::Peers {
         order: builder.peer("order")?,
         payment: builder.peer("payment")?,
         coupon: builder.peer("coupon")?,
     };
     let withdraw = Withdraw::new(database.clone(), peers.clone(), deadline, erase_after);
-    let tasks = Withdraw::new(builder.background(), peers, deadline, erase_after);
+    let worker = worker::Worker {
+        database: builder.background(),
+        withdraw: Withdraw::new(builder.background(), peers, deadline, erase_after),
+    };
     let token_ttl = Duration::from_secs(builder.settings().auth.token_ttl_s);
     let revocations =
         revocations::Revocations::new(builder.background(), token_ttl, builder.stop());
@@ -101,7 +91,7 @@ fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
         .serve(RevocationsServer::new(revocations.clone()))
         .run(revocations.run())
         .publish::<MemberEvent>()
-        .work(tasks)
+        .work(worker)
         .follow(policy::Coupons)?
         .follow(policy::Notifications)?;
     Ok(())

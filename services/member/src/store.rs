@@ -7,9 +7,6 @@ use std::{
 };
 
 use base::{Error, constraint, error::not_found, id::Uuid};
-use contracts::member::v1::{
-    MemberErased, MemberRegistered, MemberWithdrawn, RoleGranted, RoleRevoked, member_event::Event,
-};
 use eventlog::{
     Draft,
     facts::{Aggregate, Learned},
@@ -19,7 +16,9 @@ use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
 use crate::{
-    domain::{self, DisplayName, Email, Fact, Flags, MemberId, Membership, Refusal, State},
+    domain::{
+        self, DisplayName, Email, Fact, Flags, MemberId, Membership, Outcome, Refusal, State,
+    },
     wire,
 };
 
@@ -28,6 +27,12 @@ macro_rules! columns {
     () => {
         "id, email, display_name, password_hash, roles, state, withdrawal_attempts,
          coupon_issued, coupon_cancelled, admin_notified, role_revoke_time, version, create_time"
+    };
+}
+
+macro_rules! select_members {
+    () => {
+        concat!("select ", columns!(), " from member")
     };
 }
 
@@ -73,9 +78,9 @@ impl Member {
         })
     }
 
-    /// What others are told, at this version.
-    fn tell(&self, event: Event) -> Draft {
-        Draft::of(event, self.id.0, self.version, self.id.0)
+    /// The event of what happened to them, at this version.
+    fn draft(&self, outcome: Outcome) -> Draft {
+        Draft::of(wire::event(self, outcome), self.id.0, self.version, self.id.0)
     }
 }
 
@@ -111,8 +116,7 @@ pub(crate) async fn register(tx: &mut Tx, newcomer: &Newcomer) -> Result<Member,
             _ => Error::from(error),
         })?;
     let member = Member::from_row(&row)?;
-    let registered = Event::MemberRegistered(MemberRegistered { member_id: member.id.to_string() });
-    eventlog::append(tx, &[member.tell(registered)]).await?;
+    eventlog::append(tx, &[member.draft(Outcome::Registered)]).await?;
     Ok(member)
 }
 
@@ -131,8 +135,7 @@ pub(crate) async fn update<T>(
         save(tx, &member).await?;
     }
     if member.membership.state == State::Withdrawn && before.state != State::Withdrawn {
-        let withdrawn = Event::MemberWithdrawn(MemberWithdrawn { member_id: id.to_string() });
-        eventlog::append(tx, &[member.tell(withdrawn)]).await?;
+        eventlog::append(tx, &[member.draft(Outcome::Withdrawn)]).await?;
     }
     Ok((answer, member))
 }
@@ -151,8 +154,7 @@ pub(crate) async fn erase(tx: &mut Tx, id: MemberId) -> Result<(), Error> {
     )
     .await?;
     tx.execute("delete from address where member_id = $1", &[&id.0]).await?;
-    let erased = Event::MemberErased(MemberErased { member_id: id.to_string() });
-    eventlog::append(tx, &[member.tell(erased)]).await
+    eventlog::append(tx, &[member.draft(Outcome::Erased)]).await
 }
 
 /// Gives a member a role, or takes it back, and tells others who did it, if that was an admin. Answers
@@ -168,23 +170,20 @@ pub(crate) async fn set_role(
         return Ok((member, false));
     }
     member.version += 1;
-    let actor_id = actor.map(|id| id.to_string()).unwrap_or_default();
-    let member_id = id.to_string();
-    let told = wire::role(role).into();
-    let event = if held {
+    let outcome = if held {
         member.roles = domain::grant(mem::take(&mut member.roles), role);
-        Event::RoleGranted(RoleGranted { member_id, role: told, actor_id })
+        Outcome::Granted(role, actor)
     } else {
         member.roles = domain::revoke(mem::take(&mut member.roles), role);
-        Event::RoleRevoked(RoleRevoked { member_id, role: told, actor_id })
+        Outcome::Revoked(role, actor)
     };
     save(tx, &member).await?;
-    eventlog::append(tx, &[member.tell(event)]).await?;
+    eventlog::append(tx, &[member.draft(outcome)]).await?;
     Ok((member, true))
 }
 
 async fn lock(tx: &mut Tx, id: MemberId) -> Result<Member, Error> {
-    let sql = concat!("select ", columns!(), " from member where id = $1 for update");
+    let sql = concat!(select_members!(), " where id = $1 for update");
     let row = tx.query_opt(sql, &[&id.0]).await?;
     Member::from_row(&row.ok_or_else(not_found)?)
 }
@@ -237,11 +236,7 @@ impl Aggregate for Member {
         let ids: Vec<Uuid> = facts.iter().map(|learned| learned.key.0).collect();
         let rows = tx
             .query(
-                concat!(
-                    "select ",
-                    columns!(),
-                    " from member where id = any($1) order by id for update"
-                ),
+                concat!(select_members!(), " where id = any($1) order by id for update"),
                 &[&ids],
             )
             .await?;
@@ -286,9 +281,7 @@ impl Aggregate for Member {
 
 /// Reads a member.
 pub(crate) async fn get(reader: &mut Reader, id: MemberId) -> Result<Member, Error> {
-    let row = reader
-        .query_opt(concat!("select ", columns!(), " from member where id = $1"), &[&id.0])
-        .await?;
+    let row = reader.query_opt(concat!(select_members!(), " where id = $1"), &[&id.0]).await?;
     Member::from_row(&row.ok_or_else(not_found)?)
 }
 
@@ -296,11 +289,7 @@ pub(crate) async fn get(reader: &mut Reader, id: MemberId) -> Result<Member, Err
 pub(crate) async fn by_email(reader: &mut Reader, email: &Email) -> Result<Option<Member>, Error> {
     let row = reader
         .query_opt(
-            concat!(
-                "select ",
-                columns!(),
-                " from member where email = $1 and state <> 'WITHDRAWN'"
-            ),
+            concat!(select_members!(), " where email = $1 and state <> 'WITHDRAWN'"),
             &[&email.as_str()],
         )
         .await?;

@@ -1,15 +1,18 @@
-//! How a member, and an address of theirs, look on the wire.
+//! How a member, and an address of theirs, look elsewhere: on the wire, and in events.
 
-use contracts::member::v1 as pb;
+use contracts::member::v1::{
+    self as pb, MemberErased, MemberRegistered, MemberWithdrawn, RoleGranted, RoleRevoked,
+    member_event::Event,
+};
 use identity::auth::Role;
 
 use crate::{
-    domain::{Membership, State},
+    domain::{MemberId, Membership, Outcome, State},
     store::{Member, address},
 };
 
 /// A role on the wire.
-pub(crate) fn role(role: Role) -> pb::Role {
+fn role(role: Role) -> pb::Role {
     match role {
         Role::Member => pb::Role::Member,
         Role::Seller => pb::Role::Seller,
@@ -50,5 +53,26 @@ pub(crate) fn address(stored: &address::Stored) -> pb::Address {
         line2: address.line2,
         memo: address.memo,
         create_time: Some(stored.create_time.into()),
+    }
+}
+
+/// The event of what happened to a member.
+pub(crate) fn event(member: &Member, outcome: Outcome) -> Event {
+    let member_id = member.id.to_string();
+    let by = |actor: Option<MemberId>| actor.map(|id| id.to_string()).unwrap_or_default();
+    match outcome {
+        Outcome::Registered => Event::MemberRegistered(MemberRegistered { member_id }),
+        Outcome::Withdrawn => Event::MemberWithdrawn(MemberWithdrawn { member_id }),
+        Outcome::Erased => Event::MemberErased(MemberErased { member_id }),
+        Outcome::Granted(granted, actor) => Event::RoleGranted(RoleGranted {
+            member_id,
+            role: role(granted).into(),
+            actor_id: by(actor),
+        }),
+        Outcome::Revoked(revoked, actor) => Event::RoleRevoked(RoleRevoked {
+            member_id,
+            role: role(revoked).into(),
+            actor_id: by(actor),
+        }),
     }
 }

@@ -28,7 +28,6 @@ use pg::{
     Database, Tx,
     idempotency::{self, Command, Reply},
     in_doubt::{self, Begun, Commands, Settled},
-    task::{self, Outcome, Task},
 };
 use rpc::{Failure, Peer};
 
@@ -103,6 +102,16 @@ impl Withdraw {
         self.commands.run(&command, member.0, begin).await
     }
 
+    /// Takes up a withdrawal whose outcome is not known yet.
+    pub(crate) async fn resume(&self, member: MemberId) -> Result<(), Error> {
+        let join = async |tx: &mut Tx| {
+            let joined = store::update(tx, member, |stored| stored.membership.join_withdrawal());
+            let (number, _) = joined.await?;
+            Ok(number.map(|number| Attempt { member, number }))
+        };
+        self.commands.resume(member.0, join).await
+    }
+
     /// Whether order and payment let a member go.
     async fn may_leave(&self, member: MemberId) -> Result<(), Error> {
         let away = |failure: Failure, service: &str| match failure {
@@ -122,24 +131,6 @@ impl Withdraw {
         let asked = asked.unary(payment_service::ASK_WITHDRAWAL, &request, self.deadline).await;
         asked.map_err(|failure| away(failure, "payment"))?;
         Ok(())
-    }
-}
-
-impl task::Handler for Withdraw {
-    /// Takes up a withdrawal whose outcome is not known yet.
-    async fn handle(&self, task: &Task) -> Result<Outcome, Error> {
-        let member = MemberId(task.key);
-        if task.kind == erase::TASK {
-            erase::erase(self.commands.database(), member).await?;
-            return Ok(Outcome::Done);
-        }
-        let join = async |tx: &mut Tx| {
-            let joined = store::update(tx, member, |stored| stored.membership.join_withdrawal());
-            let (number, _) = joined.await?;
-            Ok(number.map(|number| Attempt { member, number }))
-        };
-        self.commands.resume(member.0, join).await?;
-        Ok(Outcome::Done)
     }
 }
 

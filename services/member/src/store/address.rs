@@ -20,6 +20,12 @@ macro_rules! columns {
     };
 }
 
+macro_rules! select_addresses {
+    () => {
+        concat!("select ", columns!(), " from address")
+    };
+}
+
 /// An address as it is stored.
 pub(crate) struct Stored {
     pub(crate) id: AddressId,
@@ -76,7 +82,7 @@ pub(crate) async fn get(
     member: MemberId,
     id: AddressId,
 ) -> Result<Stored, Error> {
-    let sql = concat!("select ", columns!(), " from address where id = $1 and member_id = $2");
+    let sql = concat!(select_addresses!(), " where id = $1 and member_id = $2");
     let row = reader.query_opt(sql, &[&id.0, &member.0]).await?;
     row.as_ref().map(Stored::from_row).ok_or_else(not_found)
 }
@@ -87,11 +93,8 @@ pub(crate) async fn list(
     member: MemberId,
     page: Page,
 ) -> Result<Vec<Stored>, Error> {
-    let sql = concat!(
-        "select ",
-        columns!(),
-        " from address where member_id = $1 and id < $2 order by id desc limit $3"
-    );
+    let sql =
+        concat!(select_addresses!(), " where member_id = $1 and id < $2 order by id desc limit $3");
     let below = page.below.unwrap_or(Uuid::max());
     let rows = reader.query(sql, &[&member.0, &below, &page.limit()]).await?;
     Ok(rows.iter().map(Stored::from_row).collect())

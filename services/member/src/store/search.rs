@@ -7,8 +7,7 @@ use super::Member;
 
 /// Reads a page of all members, newest first.
 pub(crate) async fn list(reader: &mut Reader, page: Page) -> Result<Vec<Member>, Error> {
-    let sql =
-        concat!("select ", columns!(), " from member where id < $1 order by id desc limit $2");
+    let sql = concat!(select_members!(), " where id < $1 order by id desc limit $2");
     let rows = reader.query(sql, &[&page.below.unwrap_or(Uuid::max()), &page.limit()]).await?;
     rows.iter().map(Member::from_row).collect()
 }
@@ -29,9 +28,9 @@ pub(crate) async fn find(
              select id from member
              where grams(email || e'\n' || display_name) @> grams($1) offset 0) m
            where id < $2 order by id desc offset 0) f,
-         lateral (select ",
-        columns!(),
-        " from member where id = found offset 0) p
+         lateral (",
+        select_members!(),
+        " where id = found offset 0) p
          where has_words(email || e'\n' || display_name, $3)
          order by found desc limit $4"
     );
