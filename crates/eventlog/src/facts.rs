@@ -65,10 +65,7 @@ pub async fn learn<A: Aggregate>(
         };
         let Some(events) = one.learn(tx, fact) else { continue };
         changed.insert(*key);
-        drafts.extend(events.into_iter().map(|draft| match cause {
-            Some(cause) => draft.caused_by(cause.clone()),
-            None => draft,
-        }));
+        drafts.extend(events.into_iter().map(|draft| draft.caused_by(cause.as_ref())));
     }
     if !changed.is_empty() {
         let changed: Vec<&A> = changed.iter().filter_map(|key| all.get(key)).collect();

@@ -119,10 +119,10 @@ impl Draft {
         Self::new(kind, aggregate_id, aggregate_version, correlation_id, payload)
     }
 
-    /// The same event with a cause of its own, for transactions that handle several events.
+    /// The same event with a cause of its own, if there is one, for transactions that handle several events.
     #[must_use]
-    pub fn caused_by(mut self, cause: Cause) -> Self {
-        self.cause = Some(cause);
+    pub fn caused_by(mut self, cause: Option<&Cause>) -> Self {
+        self.cause = cause.cloned();
         self
     }
 }

@@ -27,12 +27,11 @@ mod store;
 mod wire;
 mod worker;
 
-use ::settings::Settings;
 use base::Error;
 use contracts::mileage::v1::{MileageEvent, mileage_service_server::MileageServiceServer};
 use server::{Service, ServiceBuilder};
 
-use settings::MileageSettings;
+use self::settings::Settings;
 
 /// The mileage service.
 pub const SERVICE: Service = Service {
@@ -42,17 +41,16 @@ pub const SERVICE: Service = Service {
 };
 
 /// How many points a payment earns with these settings: per won, in basis points.
-pub fn basis_points(settings: &Settings) -> Result<u32, Error> {
-    let MileageSettings { basis_points: rate, .. } = settings.own(SERVICE.name)?;
+pub fn basis_points(settings: &::settings::Settings) -> Result<u32, Error> {
+    let Settings { basis_points: rate, .. } = settings.own(SERVICE.name)?;
     Ok(rate.basis_points())
 }
 
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
-    let settings: MileageSettings = builder.own_settings()?;
-    let (rate, expire_after) = (settings.basis_points, settings.expire_after());
+    let own: Settings = builder.own_settings()?;
+    let (rate, expire_after) = (own.basis_points, own.expire_after());
     let mileage = service::Mileage { database: builder.database(), rate, expire_after };
-    let worker =
-        worker::Worker { database: builder.background(), warn_before: settings.warn_before() };
+    let worker = worker::Worker { database: builder.background(), warn_before: own.warn_before() };
     builder
         .serve(MileageServiceServer::new(mileage))
         .publish::<MileageEvent>()

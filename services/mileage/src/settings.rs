@@ -9,7 +9,7 @@ use crate::domain::Rate;
 /// The section `[service.mileage]`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct MileageSettings {
+pub(crate) struct Settings {
     /// Points per won paid, in basis points: 100, when absent, is 1%; at most 10,000. What was
     /// earned before a change stays as it is.
     pub(crate) basis_points: Rate,
@@ -21,7 +21,7 @@ pub(crate) struct MileageSettings {
     warn_before_s: u32,
 }
 
-impl MileageSettings {
+impl Settings {
     /// How long after they were earned points expire.
     pub(crate) fn expire_after(self) -> Duration {
         Duration::from_secs(self.expire_after_s.into())
@@ -33,7 +33,7 @@ impl MileageSettings {
     }
 }
 
-impl Default for MileageSettings {
+impl Default for Settings {
     fn default() -> Self {
         let day = 24 * 60 * 60;
         let (expire_after_s, warn_before_s) = (365 * day, 7 * day);

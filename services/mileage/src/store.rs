@@ -105,10 +105,7 @@ pub(crate) async fn learn(
         stored.changed = true;
         let points = stored.entry.worth();
         tx.once_committed(move || metrics::changed(outcome, points));
-        let caused = |draft: Draft| match &learned.cause {
-            Some(cause) => draft.caused_by(cause.clone()),
-            None => draft,
-        };
+        let caused = |draft: Draft| draft.caused_by(learned.cause.as_ref());
         drafts.extend(change(stored, outcome, &mut accounts, expire_after).into_iter().map(caused));
     }
     save(tx, &entries).await?;

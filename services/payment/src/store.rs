@@ -96,10 +96,7 @@ impl Stored {
         self.version += 1;
         let (id, order) = (self.payment.id.0, self.payment.order.0);
         let draft = Draft::of(event, id, self.version, order);
-        Some(match cause {
-            Some(cause) => draft.caused_by(cause.clone()),
-            None => draft,
-        })
+        Some(draft.caused_by(cause))
     }
 }
 

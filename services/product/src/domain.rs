@@ -157,6 +157,21 @@ pub(crate) struct Line {
     pub(crate) quantity: Quantity,
 }
 
+/// What somebody changed of a product, to be told to others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Registered,
+    /// What is said of it, its price, or whether it may be ordered.
+    Updated,
+    Restocked(Quantity),
+    /// Its stock was corrected.
+    Adjusted {
+        delta: i32,
+        reason: String,
+        actor: MemberId,
+    },
+}
+
 /// What became of an order's wish for goods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {

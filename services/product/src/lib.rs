@@ -10,6 +10,7 @@ mod domain;
 mod policy;
 mod service;
 mod store;
+mod wire;
 
 use base::Error;
 use contracts::product::v1::{ProductEvent, product_service_server::ProductServiceServer};
@@ -30,7 +31,7 @@ pub const SERVICE: Service = Service {
 };
 
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
-    let products = service::Products::new(builder.database());
+    let products = service::Products { database: builder.database() };
     builder
         .serve(ProductServiceServer::new(products))
         .publish::<ProductEvent>()

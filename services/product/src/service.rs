@@ -15,20 +15,15 @@ use tonic::{Request, Response, Status};
 use crate::{
     domain::{
         self, DELTA, DESCRIPTION, DisplayName, LINES, Line, MemberId, OrderId, Picture, ProductId,
-        QUERY, Quantity, REASON, Sale, State, Units,
+        QUERY, Quantity, REASON, State, Units,
     },
-    store::{self, Fact, Learned, Product},
+    store::{self, Fact, Learned},
+    wire,
 };
 
 /// Answers calls about products.
 pub(crate) struct Products {
-    database: Database,
-}
-
-impl Products {
-    pub(crate) fn new(database: Database) -> Self {
-        Self { database }
-    }
+    pub(crate) database: Database,
 }
 
 #[tonic::async_trait]
@@ -47,7 +42,7 @@ impl ProductService for Products {
         let command = incoming.command();
         let id = ProductId(base::id::new());
         let register = async |tx: &mut Tx| {
-            Ok(render(&store::register(tx, id, name, price, stock, said).await?))
+            Ok(wire::product(&store::register(tx, id, name, price, stock, said).await?))
         };
         let reply = idempotency::once(&self.database, &command, id.0, register).await?;
         Ok(reply.created(|product| format!("/v1/products/{}", product.id))?)
@@ -63,7 +58,7 @@ impl ProductService for Products {
         let name = message.display_name.as_deref().map(DisplayName::parse).transpose()?;
         let price = message.price.as_ref().map(|money| domain::price(Some(money.parts())));
         let price = price.transpose()?;
-        let sale = message.state.map(sale).transpose()?;
+        let sale = message.state.map(wire::sale_from).transpose()?;
         let description = message.description.as_deref();
         let description =
             description.map(|text| DESCRIPTION.parse("description", text)).transpose()?;
@@ -71,7 +66,7 @@ impl ProductService for Products {
         let command = incoming.command();
         let update = async |tx: &mut Tx| {
             let mut product = store::lock(tx, id).await?;
-            incoming.check_etag(&etag(&product))?;
+            incoming.check_etag(&wire::etag(&product))?;
             let before = product.clone();
             if let Some(name) = name {
                 product.display_name = name.into_string();
@@ -87,7 +82,7 @@ impl ProductService for Products {
             if product != before {
                 store::update(tx, &mut product).await?;
             }
-            Ok(render(&product))
+            Ok(wire::product(&product))
         };
         Ok(idempotency::once(&self.database, &command, id.0, update).await?.into())
     }
@@ -102,9 +97,9 @@ impl ProductService for Products {
         let command = incoming.command();
         let restock = async |tx: &mut Tx| {
             let mut product = store::lock(tx, id).await?;
-            incoming.check_etag(&etag(&product))?;
+            incoming.check_etag(&wire::etag(&product))?;
             store::restock(tx, &mut product, quantity).await?;
-            Ok(render(&product))
+            Ok(wire::product(&product))
         };
         Ok(idempotency::once(&self.database, &command, id.0, restock).await?.into())
     }
@@ -120,13 +115,13 @@ impl ProductService for Products {
             return Err(Error::violation("delta", "must not be 0").into());
         }
         let reason = REASON.parse("reason", &incoming.message.reason)?;
-        let actor = incoming.member()?;
+        let actor = MemberId(incoming.member()?);
         let command = incoming.command();
         let adjust = async |tx: &mut Tx| {
             let mut product = store::lock(tx, id).await?;
-            incoming.check_etag(&etag(&product))?;
+            incoming.check_etag(&wire::etag(&product))?;
             store::adjust(tx, &mut product, delta, (reason, actor)).await?;
-            Ok(render(&product))
+            Ok(wire::product(&product))
         };
         Ok(idempotency::once(&self.database, &command, id.0, adjust).await?.into())
     }
@@ -139,7 +134,7 @@ impl ProductService for Products {
         let id = ProductId::parse("productId", &incoming.message.product_id)?;
         let mut reader = self.database.read().await?;
         let found = store::get(&mut reader, &[id.0]).await?;
-        Ok(Response::new(found.first().map(render).ok_or_else(not_found)?))
+        Ok(Response::new(found.first().map(wire::product).ok_or_else(not_found)?))
     }
 
     async fn list_products(
@@ -159,7 +154,7 @@ impl ProductService for Products {
         } else {
             store::search(&mut reader, page, all, &words).await?
         };
-        let products = products.iter().map(|product| (product.id.0, render(product)));
+        let products = products.iter().map(|product| (product.id.0, wire::product(product)));
         let (products, next_page_token) = page.cut(products);
         Ok(Response::new(ListProductsResponse { products, next_page_token }))
     }
@@ -174,7 +169,7 @@ impl ProductService for Products {
         let ids =
             message.product_ids.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
         let mut reader = self.database.read().await?;
-        let products = store::get(&mut reader, &ids).await?.iter().map(render).collect();
+        let products = store::get(&mut reader, &ids).await?.iter().map(wire::product).collect();
         Ok(Response::new(BatchGetProductsResponse { products }))
     }
 
@@ -199,37 +194,8 @@ impl ProductService for Products {
     }
 }
 
-/// Reads whether a product may be ordered.
-fn sale(state: i32) -> Result<Sale, Error> {
-    match pb::product::State::try_from(state) {
-        Ok(pb::product::State::OnSale) => Ok(Sale::OnSale),
-        Ok(pb::product::State::OffSale) => Ok(Sale::OffSale),
-        _ => Err(Error::violation("state", "must be ON_SALE or OFF_SALE")),
-    }
-}
-
 fn line((at, line): (usize, &pb::Line)) -> Result<Line, Error> {
     let product = ProductId::parse(&format!("lines[{at}].productId"), &line.product_id)?;
     let quantity = Quantity::parse(&format!("lines[{at}].quantity"), line.quantity)?;
     Ok(Line { product, quantity })
-}
-
-fn etag(product: &Product) -> String {
-    // Both the version and the stock change what a reader sees.
-    format!("{}.{}", product.version, product.stock.get())
-}
-
-fn render(product: &Product) -> pb::Product {
-    pb::Product {
-        id: product.id.to_string(),
-        display_name: product.display_name.clone(),
-        price: Some(product.price.to_wire().into()),
-        // The contract's number ends here; a stock that large came back from cancelled orders.
-        stock: i32::try_from(product.stock.get()).unwrap_or(i32::MAX),
-        etag: etag(product),
-        create_time: Some(product.create_time.into()),
-        state: store::sale_on_wire(product.sale).into(),
-        description: product.description.clone(),
-        picture: product.picture.clone(),
-    }
 }

@@ -3,18 +3,31 @@
 use std::{collections::BTreeMap, time::SystemTime};
 
 use base::{Error, Money, error::not_found, id::Uuid, page::Page};
-use contracts::product::v1::{
-    self as pb, ProductRegistered, ProductRestocked, ProductUpdated, StockAdjusted, StockDecreased,
-    StockRestored, StockShort, product_event::Event,
-};
 use eventlog::{Draft, facts};
 use pg::{Cause, Reader, Tx};
 use tokio_postgres::Row;
 
-use crate::domain::{
-    Allocation, DisplayName, Line, MemberId, OrderId, Outcome, Picture, ProductId, Quantity,
-    Refusal, Sale, Shelf, State, Units,
+use crate::{
+    domain::{
+        Allocation, Change, DisplayName, Line, MemberId, OrderId, Outcome, Picture, ProductId,
+        Quantity, Refusal, Sale, Shelf, State, Units,
+    },
+    wire,
 };
+
+/// All that makes up a product.
+macro_rules! columns {
+    () => {
+        "id, display_name, price_minor, stock + surplus as stock, state, description, picture,
+           version, create_time"
+    };
+}
+
+macro_rules! select_products {
+    () => {
+        concat!("select ", columns!(), " from product")
+    };
+}
 
 /// A product as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +57,11 @@ impl Product {
             create_time: row.get("create_time"),
         })
     }
+
+    /// The event of a change that it has taken in.
+    fn draft(&self, change: &Change) -> Draft {
+        Draft::of(wire::event(self, change), self.id.0, self.version, self.id.0)
+    }
 }
 
 /// Stores a new product with its first stock.
@@ -72,26 +90,15 @@ pub(crate) async fn register(
             &[&id.0, &display_name, &minor, &currency, &stock, &description, &picture],
         )
         .await?;
-    let registered = Event::ProductRegistered(ProductRegistered {
-        product_id: id.to_string(),
-        display_name,
-        price: Some(price.to_wire().into()),
-        stock,
-    });
-    eventlog::append(tx, &[draft(id.0, 1, registered)]).await?;
-    Product::from_row(&row)
+    let product = Product::from_row(&row)?;
+    eventlog::append(tx, &[product.draft(&Change::Registered)]).await?;
+    Ok(product)
 }
 
 /// Reads a product and keeps it from changing until the transaction ends.
 pub(crate) async fn lock(tx: &mut Tx, id: ProductId) -> Result<Product, Error> {
-    let row = tx
-        .query_opt(
-            "select id, display_name, price_minor, stock + surplus as stock, state, description,
-               picture, version, create_time
-             from product where id = $1 for update",
-            &[&id.0],
-        )
-        .await?;
+    let sql = concat!(select_products!(), " where id = $1 for update");
+    let row = tx.query_opt(sql, &[&id.0]).await?;
     Product::from_row(&row.ok_or_else(not_found)?)
 }
 
@@ -113,14 +120,7 @@ pub(crate) async fn update(tx: &mut Tx, product: &mut Product) -> Result<(), Err
         ],
     )
     .await?;
-    let updated = Event::ProductUpdated(ProductUpdated {
-        product_id: product.id.to_string(),
-        display_name: product.display_name.clone(),
-        price: Some(product.price.to_wire().into()),
-        version: product.version,
-        state: sale_on_wire(product.sale).into(),
-    });
-    eventlog::append(tx, &[draft(product.id.0, product.version, updated)]).await
+    eventlog::append(tx, &[product.draft(&Change::Updated)]).await
 }
 
 /// Saves a product's new stock.
@@ -130,19 +130,8 @@ pub(crate) async fn restock(
     quantity: Quantity,
 ) -> Result<(), Error> {
     product.stock = product.stock.restock(quantity)?;
-    product.version += 1;
-    tx.execute(
-        "with product as (update product set stock = least($2::bigint, 2147483647)::int,
-           surplus = greatest($2::bigint - 2147483647, 0), version = $3 where id = $1)
-         insert into stock_movement (product_id, kind, quantity) values ($1, 'RESTOCKED', $4)",
-        &[&product.id.0, &product.stock.get(), &product.version, &quantity.get()],
-    )
-    .await?;
-    let restocked = Event::ProductRestocked(ProductRestocked {
-        product_id: product.id.to_string(),
-        quantity: quantity.get(),
-    });
-    eventlog::append(tx, &[draft(product.id.0, product.version, restocked)]).await
+    move_stock(tx, product, ("RESTOCKED", quantity.get()), ("", None)).await?;
+    eventlog::append(tx, &[product.draft(&Change::Restocked(quantity))]).await
 }
 
 /// Corrects a product's stock.
@@ -150,37 +139,36 @@ pub(crate) async fn adjust(
     tx: &mut Tx,
     product: &mut Product,
     delta: i32,
-    (reason, actor): (&str, Uuid),
+    (reason, actor): (&str, MemberId),
 ) -> Result<(), Error> {
     product.stock = product.stock.adjust(delta)?;
+    move_stock(tx, product, ("ADJUSTED", delta), (reason, Some(actor.0))).await?;
+    let adjusted = Change::Adjusted { delta, reason: reason.to_owned(), actor };
+    eventlog::append(tx, &[product.draft(&adjusted)]).await
+}
+
+/// Saves a stock, and the movement that led to it.
+async fn move_stock(
+    tx: &mut Tx,
+    product: &mut Product,
+    (kind, quantity): (&str, i32),
+    (reason, actor): (&str, Option<Uuid>),
+) -> Result<(), Error> {
     product.version += 1;
     tx.execute(
         "with product as (update product set stock = least($2::bigint, 2147483647)::int,
            surplus = greatest($2::bigint - 2147483647, 0), version = $3 where id = $1)
          insert into stock_movement (product_id, kind, quantity, reason, actor_id)
-         values ($1, 'ADJUSTED', $4, $5, $6)",
-        &[&product.id.0, &product.stock.get(), &product.version, &delta, &reason, &actor],
+         values ($1, $4, $5, $6, $7)",
+        &[&product.id.0, &product.stock.get(), &product.version, &kind, &quantity, &reason, &actor],
     )
     .await?;
-    let adjusted = Event::StockAdjusted(StockAdjusted {
-        product_id: product.id.to_string(),
-        delta,
-        reason: reason.to_owned(),
-        actor_id: actor.to_string(),
-    });
-    eventlog::append(tx, &[draft(product.id.0, product.version, adjusted)]).await
+    Ok(())
 }
 
 /// Reads these products; unknown ids are left out.
 pub(crate) async fn get(reader: &mut Reader, ids: &[Uuid]) -> Result<Vec<Product>, Error> {
-    let rows = reader
-        .query(
-            "select id, display_name, price_minor, stock + surplus as stock, state, description,
-               picture, version, create_time
-             from product where id = any($1)",
-            &[&ids],
-        )
-        .await?;
+    let rows = reader.query(concat!(select_products!(), " where id = any($1)"), &[&ids]).await?;
     rows.iter().map(Product::from_row).collect()
 }
 
@@ -191,13 +179,12 @@ pub(crate) async fn list(
     all: bool,
 ) -> Result<Vec<Product>, Error> {
     let sql = if all {
-        "select id, display_name, price_minor, stock + surplus as stock, state, description,
-           picture, version, create_time
-         from product where id < $1 order by id desc limit $2"
+        concat!(select_products!(), " where id < $1 order by id desc limit $2")
     } else {
-        "select id, display_name, price_minor, stock + surplus as stock, state, description,
-           picture, version, create_time
-         from product where state = 'ON_SALE' and id < $1 order by id desc limit $2"
+        concat!(
+            select_products!(),
+            " where state = 'ON_SALE' and id < $1 order by id desc limit $2"
+        )
     };
     let rows = reader.query(sql, &[&page.below.unwrap_or(Uuid::max()), &page.limit()]).await?;
     rows.iter().map(Product::from_row).collect()
@@ -213,31 +200,24 @@ pub(crate) async fn search(
 ) -> Result<Vec<Product>, Error> {
     // Fences: the limit would have all products walked, the newest first; and the words are looked for in no
     // more than it takes to fill the page.
-    let sql = "select id, display_name, price_minor, stock, state, description, picture, version,
+    let sql = concat!(
+        "select id, display_name, price_minor, stock, state, description, picture, version,
            create_time
          from (
            select id as found from (
              select id, state from product
              where grams(display_name || e'\n' || description) @> grams($1) offset 0) m
            where ($2 or state = 'ON_SALE') and id < $3 order by id desc offset 0) f,
-         lateral (
-           select id, display_name, price_minor, stock + surplus as stock, state, description,
-             picture, version, create_time
-           from product where id = found offset 0) p
+         lateral (",
+        select_products!(),
+        " where id = found offset 0) p
          where has_words(display_name || e'\n' || description, $4)
-         order by found desc limit $5";
+         order by found desc limit $5"
+    );
     let below = page.below.unwrap_or(Uuid::max());
     let together = words.join(" ");
     let rows = reader.query(sql, &[&together, &all, &below, &words, &page.limit()]).await?;
     rows.iter().map(Product::from_row).collect()
-}
-
-/// Whether it may be ordered, on the wire.
-pub(crate) fn sale_on_wire(sale: Sale) -> pb::product::State {
-    match sale {
-        Sale::OnSale => pb::product::State::OnSale,
-        Sale::OffSale => pb::product::State::OffSale,
-    }
 }
 
 /// What is known of an order, and where it comes from.
@@ -289,13 +269,12 @@ pub(crate) async fn learn(
             Fact::Cancelled => locked.allocation.cancelled(&mut shelf),
         };
         moves.add(learned, &outcome);
-        if let Some(event) = told(learned.order, locked.member, outcome) {
+        let event = wire::allocation::event(learned.order, locked.member, &outcome);
+        if let Some(event) = event {
             locked.version += 1;
-            let draft = draft(learned.order.0, locked.version, event);
-            drafts.push(match &learned.cause {
-                Some(cause) => draft.caused_by(cause.clone()),
-                None => draft,
-            });
+            let order = learned.order.0;
+            let draft = Draft::of(event, order, locked.version, order);
+            drafts.push(draft.caused_by(learned.cause.as_ref()));
         }
     }
     save(tx, &allocations, (&before, &shelf), &moves).await?;
@@ -453,39 +432,6 @@ impl Moves {
     }
 }
 
-/// What others are told of an outcome.
-fn told(order: OrderId, member: MemberId, outcome: Outcome) -> Option<Event> {
-    let (order_id, member_id) = (order.to_string(), member.to_string());
-    match outcome {
-        Outcome::Decreased(lines) => {
-            let lines = wire(&lines);
-            Some(Event::StockDecreased(StockDecreased { order_id, member_id, lines }))
-        }
-        Outcome::Short { missing } => {
-            let missing = wire(&missing);
-            Some(Event::StockShort(StockShort { order_id, member_id, missing }))
-        }
-        Outcome::TakenBack(lines) | Outcome::Restored(lines) => {
-            let lines = wire(&lines);
-            Some(Event::StockRestored(StockRestored { order_id, member_id, lines }))
-        }
-        Outcome::Quiet => None,
-    }
-}
-
-fn wire(lines: &[Line]) -> Vec<pb::Line> {
-    let line = |line: &Line| pb::Line {
-        product_id: line.product.to_string(),
-        quantity: line.quantity.get(),
-    };
-    lines.iter().map(line).collect()
-}
-
 fn columns(lines: &[Line]) -> (Vec<Uuid>, Vec<i32>) {
     lines.iter().map(|line| (line.product.0, line.quantity.get())).unzip()
-}
-
-/// An event of `aggregate`; what concerns an order or a product is correlated by its id.
-fn draft(aggregate: Uuid, version: i64, event: Event) -> Draft {
-    Draft::of(event, aggregate, version, aggregate)
 }

@@ -153,10 +153,7 @@ pub(crate) async fn give_back(
             let event = wire::restored((*order, *member), entries, mem::take(&mut lots));
             Draft::of(event, aggregate, version, order.0)
         });
-        drafts.extend(events.chain(more).map(|draft| match cause {
-            Some(cause) => draft.caused_by(cause.clone()),
-            None => draft,
-        }));
+        drafts.extend(events.chain(more).map(|draft| draft.caused_by(cause.as_ref())));
     }
     save_taken(tx, &parts, &orders).await?;
     let (ids, states): (Vec<Uuid>, Vec<&str>) = released.into_iter().unzip();

@@ -24,7 +24,7 @@ impl Shop {
     ) -> Uuid {
         let mut tx = self.stage.database(service).begin().await.expect("begins");
         let draft = Draft::new(kind, base::id::new(), 1, about, Vec::new());
-        let draft = draft.caused_by(Cause { causation_id: cause, headers: BTreeMap::new() });
+        let draft = draft.caused_by(Some(&Cause { causation_id: cause, headers: BTreeMap::new() }));
         eventlog::append(&mut tx, &[draft]).await.expect("appends");
         let sql = "select event_id from event order by id desc limit 1";
         let id = tx.query_one(sql, &[]).await.expect("is there").get(0);
