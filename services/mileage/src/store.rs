@@ -8,7 +8,7 @@ pub(crate) mod warning;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    iter,
+    iter, mem,
     time::{Duration, SystemTime},
 };
 
@@ -23,7 +23,8 @@ use crate::{
         Entry, EntryId, Fact, MemberId, OrderId, Outcome, PaymentId, Points, Rate, State,
         account::Kind,
     },
-    metrics, wire,
+    metrics,
+    wire::{self, Happened},
 };
 
 /// All that makes up an entry.
@@ -127,31 +128,31 @@ fn change(
 ) -> Vec<Draft> {
     let (entry, version) = (&stored.entry, &mut stored.version);
     let (id, member) = (entry.id, entry.member);
-    let mut draft = |event| {
+    let mut draft = |happened: &Happened<'_>, lots| {
         *version += 1;
-        Draft::of(event, id.0, *version, entry.order.0)
+        Draft::of(wire::event(happened, lots), id.0, *version, entry.order.0)
     };
     match outcome {
         Outcome::Earned => {
             let expire_time = accounts.now.checked_add(expire_after).unwrap_or(accounts.now);
             accounts.change(member, |it, _| it.earn(id, entry.points.get(), expire_time));
-            let (lots, more) = accounts.tell(member);
-            let earned = draft(wire::earned(entry, expire_time, lots));
+            let (lots, more) = accounts.changed_lots(member);
+            let earned = draft(&Happened::Earned(entry, expire_time), lots);
             iter::once(earned).chain(more).collect()
         }
         Outcome::Cancelled => {
             let (revoke, due) = revoke(entry, 0, accounts);
-            let (lots, more) = accounts.tell(member);
-            let cancelled = draft(wire::cancelled(entry, revoke.as_ref(), lots));
+            let (lots, more) = accounts.changed_lots(member);
+            let cancelled = draft(&Happened::Cancelled(entry, revoke.as_ref()), lots);
             let due = expired(member, &due, Vec::new());
             iter::once(cancelled).chain(due).chain(more).collect()
         }
         Outcome::Reduced(_) => {
             let (revoke, due) = revoke(entry, entry.worth().get(), accounts);
-            let (mut lots, more) = accounts.tell(member);
+            let (mut lots, more) = accounts.changed_lots(member);
             // It may all have expired that would have been taken back.
             let revoked =
-                revoke.map(|it| draft(wire::revoked(entry, &it, std::mem::take(&mut lots))));
+                revoke.map(|it| draft(&Happened::Revoked(entry, &it), mem::take(&mut lots)));
             let due = expired(member, &due, lots);
             revoked.into_iter().chain(due).chain(more).collect()
         }

@@ -1,5 +1,4 @@
-//! The words that entries go by elsewhere: in events, on the wire, and in the
-//! database, where states have their names from the contract.
+//! How entries and lots look elsewhere: on the wire, and in events.
 
 use std::time::SystemTime;
 
@@ -7,6 +6,8 @@ use contracts::mileage::v1::{
     self as pb, MileageCancelled, MileageEarned, MileageExpired, MileageExpiring, MileageRestored,
     MileageRevoked, MileageSpent, mileage_event::Event,
 };
+
+pub(crate) use contracts::mileage::v1::MileageLot;
 
 use crate::{
     domain::{
@@ -16,98 +17,82 @@ use crate::{
     store::{Stored, account::StoredMovement, warning::Expiring},
 };
 
-/// The event of points that are earned.
-pub(crate) fn earned(entry: &Entry, expire_time: SystemTime, lots: Vec<pb::MileageLot>) -> Event {
-    Event::MileageEarned(MileageEarned {
-        entry_id: entry.id.to_string(),
-        payment_id: entry.payment.to_string(),
-        order_id: entry.order.to_string(),
-        member_id: entry.member.to_string(),
-        points: entry.points.get(),
-        expire_time: Some(expire_time.into()),
-        lots,
-    })
+/// What happened to a member's points, to be told to others.
+pub(crate) enum Happened<'a> {
+    /// They are earned, and expire then.
+    Earned(&'a Entry, SystemTime),
+    /// They are taken back; the entry by which, unless they were gone.
+    Cancelled(&'a Entry, Option<&'a StoredMovement>),
+    /// Some are taken back since some of their payment went back.
+    Revoked(&'a Entry, &'a StoredMovement),
+    Spent(OrderId, &'a StoredMovement),
+    /// They are back.
+    Restored(OrderId, MemberId, &'a [StoredMovement]),
+    /// Nobody has spent them in time.
+    Expired(MemberId, &'a [StoredMovement]),
+    /// They expire soon.
+    Expiring(&'a Expiring),
 }
 
-/// The event of points that are taken back.
-pub(crate) fn cancelled(
-    entry: &Entry,
-    revoke: Option<&StoredMovement>,
-    lots: Vec<pb::MileageLot>,
-) -> Event {
-    Event::MileageCancelled(MileageCancelled {
-        entry_id: entry.id.to_string(),
-        payment_id: entry.payment.to_string(),
-        order_id: entry.order.to_string(),
-        member_id: entry.member.to_string(),
-        points: entry.points.get(),
-        revoke: revoke.map(movement),
-        lots,
-        by_lots: true,
-    })
-}
-
-/// The event of points that are taken back since some of their payment went back.
-pub(crate) fn revoked(entry: &Entry, revoke: &StoredMovement, lots: Vec<pb::MileageLot>) -> Event {
-    Event::MileageRevoked(MileageRevoked {
-        payment_id: entry.payment.to_string(),
-        order_id: entry.order.to_string(),
-        member_id: entry.member.to_string(),
-        revoke: Some(movement(revoke)),
-        lots,
-    })
-}
-
-/// The event of points that are spent.
-pub(crate) fn spent(entry: &StoredMovement, order: OrderId, lots: Vec<pb::MileageLot>) -> Event {
-    Event::MileageSpent(MileageSpent {
-        order_id: order.to_string(),
-        member_id: entry.member.to_string(),
-        entry: Some(movement(entry)),
-        lots,
-    })
-}
-
-/// The event of points that are back.
-pub(crate) fn restored(
-    (order, member): (OrderId, MemberId),
-    entries: &[StoredMovement],
-    lots: Vec<pb::MileageLot>,
-) -> Event {
-    Event::MileageRestored(MileageRestored {
-        order_id: order.to_string(),
-        member_id: member.to_string(),
-        entries: entries.iter().map(movement).collect(),
-        lots,
-    })
-}
-
-/// The event of points that nobody has spent in time.
-pub(crate) fn expired(
-    member: MemberId,
-    entries: &[StoredMovement],
-    lots: Vec<pb::MileageLot>,
-) -> Event {
-    Event::MileageExpired(MileageExpired {
-        member_id: member.to_string(),
-        entries: entries.iter().map(movement).collect(),
-        lots,
-    })
-}
-
-/// The event of points that expire soon.
-pub(crate) fn expiring(expiring: &Expiring) -> Event {
-    Event::MileageExpiring(MileageExpiring {
-        member_id: expiring.member.to_string(),
-        points: expiring.points,
-        before: Some(expiring.before.into()),
-        entry_id: expiring.entry.to_string(),
-    })
+/// The event of what happened, with the lots that it has left as they are.
+pub(crate) fn event(happened: &Happened<'_>, lots: Vec<MileageLot>) -> Event {
+    let movements = |entries: &[StoredMovement]| entries.iter().map(movement).collect();
+    match *happened {
+        Happened::Earned(entry, expire_time) => Event::MileageEarned(MileageEarned {
+            entry_id: entry.id.to_string(),
+            payment_id: entry.payment.to_string(),
+            order_id: entry.order.to_string(),
+            member_id: entry.member.to_string(),
+            points: entry.points.get(),
+            expire_time: Some(expire_time.into()),
+            lots,
+        }),
+        Happened::Cancelled(entry, revoke) => Event::MileageCancelled(MileageCancelled {
+            entry_id: entry.id.to_string(),
+            payment_id: entry.payment.to_string(),
+            order_id: entry.order.to_string(),
+            member_id: entry.member.to_string(),
+            points: entry.points.get(),
+            revoke: revoke.map(movement),
+            lots,
+            by_lots: true,
+        }),
+        Happened::Revoked(entry, revoke) => Event::MileageRevoked(MileageRevoked {
+            payment_id: entry.payment.to_string(),
+            order_id: entry.order.to_string(),
+            member_id: entry.member.to_string(),
+            revoke: Some(movement(revoke)),
+            lots,
+        }),
+        Happened::Spent(order, entry) => Event::MileageSpent(MileageSpent {
+            order_id: order.to_string(),
+            member_id: entry.member.to_string(),
+            entry: Some(movement(entry)),
+            lots,
+        }),
+        Happened::Restored(order, member, entries) => Event::MileageRestored(MileageRestored {
+            order_id: order.to_string(),
+            member_id: member.to_string(),
+            entries: movements(entries),
+            lots,
+        }),
+        Happened::Expired(member, entries) => Event::MileageExpired(MileageExpired {
+            member_id: member.to_string(),
+            entries: movements(entries),
+            lots,
+        }),
+        Happened::Expiring(expiring) => Event::MileageExpiring(MileageExpiring {
+            member_id: expiring.member.to_string(),
+            points: expiring.points,
+            before: Some(expiring.before.into()),
+            entry_id: expiring.entry.to_string(),
+        }),
+    }
 }
 
 /// What is left of an entry's points, in events.
-pub(crate) fn lot(entry: EntryId, lot: &Lot, version: i64) -> pb::MileageLot {
-    pb::MileageLot {
+pub(crate) fn lot(entry: EntryId, lot: &Lot, version: i64) -> MileageLot {
+    MileageLot {
         entry_id: entry.to_string(),
         remaining: lot.remaining,
         expire_time: Some(lot.expire_time.into()),

@@ -7,7 +7,6 @@ use std::{
 };
 
 use base::{Error, id::Uuid};
-use contracts::mileage::v1 as pb;
 use eventlog::Draft;
 use pg::{Tx, clock};
 use tokio_postgres::Row;
@@ -17,13 +16,14 @@ use crate::{
         EntryId, MemberId,
         account::{Account, Kind, Lot, Movement},
     },
-    metrics, wire,
+    metrics,
+    wire::{self, Happened, MileageLot},
 };
 
 /// Lots that are read at once.
 pub(super) const AT_ONCE: i64 = 200;
-/// Lots, or entries, that one event tells of: it stays well under what an event may have.
-pub(super) const TOLD: usize = 400;
+/// Lots, or entries, that one event has: it stays well under what an event may have.
+pub(super) const PER_EVENT: usize = 400;
 
 /// All that makes up a lot.
 macro_rules! select_lots {
@@ -55,8 +55,8 @@ struct Locked {
     account: Account,
     /// Its debt as it is stored.
     debt: i64,
-    /// The lots as they were told last, with their versions.
-    told: BTreeMap<EntryId, (Lot, i64)>,
+    /// The lots as they were published last, with their versions.
+    published: BTreeMap<EntryId, (Lot, i64)>,
     changed: BTreeSet<EntryId>,
 }
 
@@ -136,7 +136,7 @@ impl Accounts {
                 revoked: row.get("revoked"),
                 expire_time: row.get("expire_time"),
             };
-            if locked.told.insert(entry, (lot, row.get("version"))).is_none() {
+            if locked.published.insert(entry, (lot, row.get("version"))).is_none() {
                 locked.account.lots.insert(entry, lot);
             }
         }
@@ -174,30 +174,30 @@ impl Accounts {
         stored
     }
 
-    /// The lots of a member that have changed since they were told last, for an event; and events of
+    /// The lots of a member that have changed since they were published last, for an event; and events of
     /// their own for those that it has no room for.
-    pub(crate) fn tell(&mut self, member: MemberId) -> (Vec<pb::MileageLot>, Vec<Draft>) {
+    pub(crate) fn changed_lots(&mut self, member: MemberId) -> (Vec<MileageLot>, Vec<Draft>) {
         let Some(locked) = self.all.get_mut(&member) else { return (Vec::new(), Vec::new()) };
         let mut lots = Vec::new();
         for (entry, lot) in &locked.account.lots {
-            let before = locked.told.get(entry).copied();
+            let before = locked.published.get(entry).copied();
             if before.is_some_and(|(before, _)| before == *lot) {
                 continue;
             }
             let version = before.map_or(1, |(_, version)| version + 1);
-            locked.told.insert(*entry, (*lot, version));
+            locked.published.insert(*entry, (*lot, version));
             locked.changed.insert(*entry);
             lots.push(wire::lot(*entry, lot, version));
         }
-        let more = lots.split_off(lots.len().min(TOLD));
-        let more = more.chunks(TOLD).map(|lots| {
-            let event = wire::expired(member, &[], lots.to_vec());
+        let more = lots.split_off(lots.len().min(PER_EVENT));
+        let more = more.chunks(PER_EVENT).map(|lots| {
+            let event = wire::event(&Happened::Expired(member, &[]), lots.to_vec());
             Draft::of(event, base::id::new(), 1, member.0)
         });
         (lots, more.collect())
     }
 
-    /// Saves what has changed, and has been told.
+    /// Saves what has changed, and has been published.
     pub(crate) async fn save(self, tx: &mut Tx) -> Result<(), Error> {
         let indebted = self.all.iter().filter(|(_, it)| it.account.debt != it.debt);
         let (members, debts): (Vec<Uuid>, Vec<i64>) =
@@ -228,7 +228,7 @@ async fn save_lots(tx: &mut Tx, all: &BTreeMap<MemberId, Locked>) -> Result<(), 
         .iter()
         .flat_map(|(member, it)| it.changed.iter().map(move |entry| (*member, it, *entry)))
         .filter_map(|(member, it, entry)| {
-            it.told.get(&entry).map(|(lot, version)| (entry, member, *lot, *version))
+            it.published.get(&entry).map(|(lot, version)| (entry, member, *lot, *version))
         })
         .collect();
     if lots.is_empty() {
@@ -287,10 +287,11 @@ async fn save_movements(tx: &mut Tx, movements: &[StoredMovement]) -> Result<(),
 pub(super) fn expired(
     member: MemberId,
     entries: &[StoredMovement],
-    lots: Vec<pb::MileageLot>,
+    lots: Vec<MileageLot>,
 ) -> Option<Draft> {
     let first = entries.first()?.id;
-    Some(Draft::of(wire::expired(member, entries, lots), first.0, 1, member.0))
+    let event = wire::event(&Happened::Expired(member, entries), lots);
+    Some(Draft::of(event, first.0, 1, member.0))
 }
 
 /// Ends some of the points that have not been spent in time. Whether there may be more.
@@ -309,7 +310,7 @@ pub(crate) async fn expire(tx: &mut Tx) -> Result<bool, Error> {
     for member in members {
         let movements = accounts.change(member, Account::expire);
         let entries = accounts.record(member, movements, None);
-        let (lots, more) = accounts.tell(member);
+        let (lots, more) = accounts.changed_lots(member);
         drafts.extend(expired(member, &entries, lots));
         drafts.extend(more);
     }

@@ -7,13 +7,13 @@ use base::{Error, id::Uuid};
 use eventlog::{Draft, facts};
 use pg::{Cause, Tx};
 
-use super::account::{Accounts, StoredMovement, TOLD, expired};
+use super::account::{Accounts, PER_EVENT, StoredMovement, expired};
 use crate::{
     domain::{
         EntryId, MemberId, OrderId, PartId,
         account::{Kind, Movement, Spend, SpendState, Taken},
     },
-    wire,
+    wire::{self, Happened},
 };
 
 /// An order under lock.
@@ -79,7 +79,7 @@ pub(crate) async fn spend(
     let spent = accounts.change(member, |account, now| account.spend(order, points, now));
     let (taken, movements) = spent?;
     let mut entries = accounts.record(member, movements, Some(locked.entry));
-    let (lots, more) = accounts.tell(member);
+    let (lots, more) = accounts.changed_lots(member);
     let entry = entries.pop().ok_or_else(|| Error::internal("nothing was spent"))?;
     let (ids, counts): (Vec<Uuid>, Vec<i64>) = taken.iter().map(|it| (it.lot.0, it.points)).unzip();
     tx.execute(
@@ -89,7 +89,8 @@ pub(crate) async fn spend(
     )
     .await?;
     accounts.save(tx).await?;
-    let mut drafts = vec![Draft::of(wire::spent(&entry, order, lots), order.0, 1, order.0)];
+    let event = wire::event(&Happened::Spent(order, &entry), lots);
+    let mut drafts = vec![Draft::of(event, order.0, 1, order.0)];
     // What was due, and nobody had met yet.
     drafts.extend(expired(member, &entries, Vec::new()));
     drafts.extend(more);
@@ -148,9 +149,10 @@ pub(crate) async fn give_back(
         };
         let movements = accounts.change(*member, |it, now| it.restore(*order, &taken, now));
         let entries = accounts.record(*member, movements, None);
-        let (mut lots, more) = accounts.tell(*member);
-        let events = (first..).zip(entries.chunks(TOLD)).map(|(version, entries)| {
-            let event = wire::restored((*order, *member), entries, mem::take(&mut lots));
+        let (mut lots, more) = accounts.changed_lots(*member);
+        let events = (first..).zip(entries.chunks(PER_EVENT)).map(|(version, entries)| {
+            let restored = Happened::Restored(*order, *member, entries);
+            let event = wire::event(&restored, mem::take(&mut lots));
             Draft::of(event, aggregate, version, order.0)
         });
         drafts.extend(events.chain(more).map(|draft| draft.caused_by(cause.as_ref())));

@@ -13,7 +13,7 @@ use pg::{Tx, clock};
 use super::account::{AT_ONCE, Accounts};
 use crate::{
     domain::{EntryId, MemberId},
-    wire,
+    wire::{self, Happened},
 };
 
 /// A member's points that expire soon.
@@ -45,7 +45,8 @@ pub(crate) async fn warn(tx: &mut Tx, within: Duration) -> Result<bool, Error> {
     let drafts: Vec<Draft> = mark(tx, &members, (now, until))
         .await?
         .iter()
-        .map(|it| Draft::of(wire::expiring(it), base::id::new(), 1, it.member.0))
+        .map(|it| (wire::event(&Happened::Expiring(it), Vec::new()), it.member.0))
+        .map(|(event, member)| Draft::of(event, base::id::new(), 1, member))
         .collect();
     eventlog::append(tx, &drafts).await?;
     Ok(i64::try_from(rows.len()).is_ok_and(|found| found == AT_ONCE))
