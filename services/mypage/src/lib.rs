@@ -17,13 +17,14 @@
 //! Nothing can be commanded here, and nothing here publishes events.
 
 mod audit;
+mod domain;
 mod points;
 mod policy;
 mod service;
 mod store;
-mod taken;
 mod timeline;
 mod watch;
+mod wire;
 
 use std::time::Duration;
 

@@ -25,6 +25,7 @@ use tonic::Status;
 use crate::{
     service,
     store::changes::{self, Cursor, Head},
+    wire,
 };
 
 /// How soon a change is seen.
@@ -183,7 +184,7 @@ impl Watcher {
         };
         let mut messages = Vec::with_capacity(orders.len() + 1);
         for (cursor, order) in orders {
-            let order = Some(service::render_order(order)?);
+            let order = Some(wire::order(order)?);
             messages.push((cursor, WatchMyPageResponse { order, ..Default::default() }));
         }
         let at = Cursor::page(head.page);

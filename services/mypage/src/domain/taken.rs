@@ -1,5 +1,7 @@
 //! What was taken back of an order, as the events add up.
 
+#![warn(clippy::arithmetic_side_effects, reason = "pieces that overflow are shown wrongly")]
+
 use std::{collections::BTreeMap, time::SystemTime};
 
 use base::{Error, Money};
@@ -48,7 +50,7 @@ impl Taken {
     fn add(&mut self, event: Option<Event>, at: SystemTime, member: &str) {
         match event {
             Some(Event::OrderLinesCancelled(it)) => {
-                self.count(&it.lines, |counts, pieces| counts.cancelled += pieces);
+                self.count(&it.lines, |counts, pieces| add(&mut counts.cancelled, pieces));
             }
             Some(Event::ReturnRequested(it)) => self.requested(it, at, member),
             Some(Event::ReturnAccepted(it)) => self.accepted(&it),
@@ -63,15 +65,15 @@ impl Taken {
         }
     }
 
-    fn count(&mut self, lines: &[TakenPieces], add: impl Fn(&mut Counts, i32)) {
+    fn count(&mut self, lines: &[TakenPieces], count: impl Fn(&mut Counts, i32)) {
         for line in lines {
-            add(self.pieces.entry(line.product_id.clone()).or_default(), line.quantity);
+            count(self.pieces.entry(line.product_id.clone()).or_default(), line.quantity);
         }
     }
 
     fn requested(&mut self, it: ReturnRequested, at: SystemTime, member: &str) {
         for line in &it.lines {
-            self.pieces.entry(line.product_id.clone()).or_default().asked += line.quantity;
+            add(&mut self.pieces.entry(line.product_id.clone()).or_default().asked, line.quantity);
         }
         self.returns.push(Return {
             id: it.return_id,
@@ -87,7 +89,7 @@ impl Taken {
 
     fn accepted(&mut self, it: &ReturnAccepted) {
         self.judge(|known| known.id == it.return_id, r#return::State::Accepted);
-        self.count(&it.lines, |counts, pieces| counts.returned += pieces);
+        self.count(&it.lines, |counts, pieces| add(&mut counts.returned, pieces));
         let paid = it.lines.iter().flat_map(|line| [&line.payable_share, &line.wallet_share]);
         let paid = paid.flatten().map(|share| share.units).sum();
         let known = self.returns.iter_mut().find(|known| known.id == it.return_id);
@@ -102,7 +104,8 @@ impl Taken {
         for known in self.returns.iter_mut().filter(|known| which(known)) {
             known.set_state(state);
             for line in &known.lines {
-                self.pieces.entry(line.product_id.clone()).or_default().asked -= line.quantity;
+                let counts = self.pieces.entry(line.product_id.clone()).or_default();
+                counts.asked = counts.asked.saturating_sub(line.quantity);
             }
         }
     }
@@ -120,11 +123,16 @@ impl Taken {
     pub(crate) fn leaves(&self, lines: &[OrderLine]) -> bool {
         lines.iter().any(|line| {
             let Counts { cancelled, returned, asked } = self.counts(line);
-            line.quantity - cancelled - returned - asked > 0
+            let taken = cancelled.saturating_add(returned).saturating_add(asked);
+            line.quantity > taken
         })
     }
 
     fn counts(&self, line: &OrderLine) -> Counts {
         self.pieces.get(&line.product_id).copied().unwrap_or_default()
     }
+}
+
+fn add(count: &mut i32, pieces: i32) {
+    *count = count.saturating_add(pieces);
 }
