@@ -15,6 +15,8 @@ use std::{
 mod crates;
 #[path = "architecture/policies.rs"]
 mod policies;
+#[path = "architecture/services.rs"]
+mod services;
 
 use crates::crates;
 

@@ -1,14 +1,15 @@
 //! Member: people who signed up, their sessions, and how they leave.
 //!
 //! - **Member**: a person with an address, a password and roles. Personal data
-//!   stays here: events carry ids.
+//!   stays here: events carry ids. See `password`, and `seed` for the first members of a shop.
 //! - **Session**: a signed token that says who someone is and which roles they have.
-//! - **Role**: MEMBER buys, SELLER sells, ADMIN runs the shop.
+//! - **Role**: MEMBER buys, SELLER sells, ADMIN runs the shop. See `grant` for the first admin.
 //! - **Address**: where a member has goods sent. What is ordered to one has a copy of it elsewhere, so
-//!   that it may be deleted.
-//! - **Withdrawal**: a member leaves; their coupon is cancelled first. See `withdraw`.
+//!   that it may be deleted. See `addresses`.
+//! - **Withdrawal**: a member leaves; their coupon is cancelled first. See `withdraw`, and `erase` for
+//!   what becomes of their personal data.
 //! - **Revocation**: the tokens of a member who has withdrawn, and those from before a role was
-//!   taken back, are void at once, at all services.
+//!   taken back, are revoked at once, at all services. See `revocations`.
 //! - **Throttling**: after ten wrong passwords within ten minutes nobody signs in to the account,
 //!   from wherever, until the ten minutes are over. See `throttle`.
 //! - **Fact**: something that was done for a member elsewhere: a coupon issued or

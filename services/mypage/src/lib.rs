@@ -5,12 +5,12 @@
 //!   from nothing else. Seconds behind at most; readable while all others are down.
 //! - **Milestone**: a state that an order passed, with its Korean label.
 //! - **Change**: of a member's page or of one of their orders; counted, so that whoever
-//!   watches can go on where they were.
+//!   watches can go on where they were. See `watch`.
 //! - **Fact**: something that is known of a member: registered, withdrawn, the admin
-//!   told. Coupons and points are facts of their own.
+//!   told. Coupons and points are facts of their own. See `points`.
 //!
-//! - **Timeline**: what all logs say of one order; asked for, not kept.
-//! - **Audit entry**: what somebody of the shop did by hand, to what, and why.
+//! - **Timeline**: what all logs say of one order; asked for, not kept. See `timeline`.
+//! - **Audit entry**: what somebody of the shop did by hand, to what, and why. See `audit`.
 //!
 //! - **Address**: where an order's goods go. Personal data is in no event: order says it itself.
 //!

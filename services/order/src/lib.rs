@@ -16,8 +16,8 @@
 //! - **Dispatch**: a carrier gets the goods, and the member cannot cancel any more; what comes first counts.
 //! - **Closing by itself**: some time after the delivery, when the member does not. See `closing`.
 //! - **Part**: pieces of an order that are taken back while the rest goes on: lines that are cancelled, or a
-//!   **return** that the member asks for and the shop accepts or rejects. See `parts`.
-//! - **Catalogue**: a copy of what product sells, for prices.
+//!   **return** that the member asks for and the shop accepts or rejects. See `parts` and `returns`.
+//! - **Catalogue**: a copy of what product sells, for prices. See `catalogue`.
 
 mod address;
 mod cancel;
@@ -31,18 +31,16 @@ mod parts;
 mod policy;
 mod returns;
 mod service;
+mod settings;
 mod store;
 mod wire;
 mod worker;
-
-use std::time::Duration;
 
 use base::Error;
 use contracts::order::v1::{
     OrderEvent, order_service_server::OrderServiceServer,
     return_service_server::ReturnServiceServer,
 };
-use serde::Deserialize;
 use server::{Service, ServiceBuilder};
 
 use self::{
@@ -50,9 +48,9 @@ use self::{
     cancel::Cancel,
     catalogue::Catalogue,
     checkout::{Checkouts, Peers},
-    closing::Terms,
     depositor::Depositors,
     parts::Takings,
+    settings::Settings,
 };
 
 /// The order service.
@@ -71,30 +69,10 @@ pub const SERVICE: Service = Service {
     build,
 };
 
-/// What can be set under `[service.order]`.
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Settings {
-    /// How long after its delivery an order closes by itself, in seconds.
-    close_after_delivery_s: u64,
-    /// How long after its delivery has started it does, when nobody says that the goods have arrived, in
-    /// seconds.
-    close_after_start_s: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { close_after_delivery_s: 604_800, close_after_start_s: 1_814_400 }
-    }
-}
-
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let database = builder.database();
     let own: Settings = builder.own_settings()?;
-    let terms = Terms {
-        after_start: Duration::from_secs(own.close_after_start_s),
-        after_delivery: Duration::from_secs(own.close_after_delivery_s),
-    };
+    let terms = own.terms();
     let deadline = builder.settings().deadline.peer();
     let payment = builder.peer("payment")?;
     let catalogue = Catalogue::new(database.clone(), builder.peer("product")?, deadline);

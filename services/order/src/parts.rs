@@ -5,7 +5,7 @@ use std::{marker::PhantomData, time::Duration};
 
 use base::{Error, id::Uuid};
 use contracts::{
-    order::v1::{self as pb, order_event::Event},
+    order::v1 as pb,
     payment::v1::{RefundPartRequest, payment_service::REFUND_PART},
 };
 use pg::{
@@ -28,7 +28,7 @@ use crate::{
         self, Stored,
         parts::{Part, PartState},
     },
-    wire,
+    wire::{self, part::Happened},
 };
 
 /// Takes pieces of orders back.
@@ -270,7 +270,11 @@ impl<K: Taking> in_doubt::Call for Call<K> {
             Ok(match &outcome {
                 Ok(unpaid) => {
                     part.bears = order.bear(&part.pieces);
-                    let event = told(order, &part, *unpaid);
+                    let happened = match K::KIND {
+                        Kind::Cancellation => Happened::Cancelled { unpaid: *unpaid },
+                        Kind::Return => Happened::Accepted,
+                    };
+                    let event = wire::part::event(order, &part, happened);
                     let milestones = order.part_done(K::KIND, &part.pieces);
                     (End::Done, vec![event], milestones)
                 }
@@ -323,13 +327,6 @@ async fn before<K: Taking>(
     match store::parts::get(tx, part.id).await {
         Ok(part) if part.state == PartState::Done => Ok(Settled::Done(K::answer(stored, &part))),
         _ => Ok(Settled::Undone(unavailable())),
-    }
-}
-
-fn told(order: &Order, part: &Part, unpaid: bool) -> Event {
-    match part.kind {
-        Kind::Cancellation => wire::part::cancelled(order, part, unpaid),
-        Kind::Return => wire::part::accepted(order, part),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
         self,
         parts::{Part, PartState},
     },
-    wire,
+    wire::{self, part::Happened},
 };
 
 /// Why goods come back, as the member says.
@@ -66,7 +66,7 @@ impl ReturnService for Returns {
                     bears: Vec::new(),
                     create_time: stored.now,
                 };
-                let event = wire::part::requested(order, &part);
+                let event = wire::part::event(order, &part, Happened::Requested);
                 Ok((part, vec![event], Vec::new()))
             });
             let (mut part, stored) = asked.await?;
@@ -138,7 +138,8 @@ impl ReturnService for Returns {
             reason.clone_into(&mut part.reject_reason);
             let told = store::update_telling(tx, order, None, |_, order| {
                 order.reject_return(&part.pieces);
-                Ok(((), vec![wire::part::rejected(&part)], Vec::new()))
+                let event = wire::part::event(order, &part, Happened::Rejected);
+                Ok(((), vec![event], Vec::new()))
             });
             told.await?;
             store::parts::save(tx, &part).await?;

@@ -91,7 +91,7 @@ impl Stored {
     }
 
     /// These events and those of these milestones, numbered on; milestones are counted with them.
-    fn tell(&mut self, tx: &mut Tx, events: Vec<Event>, milestones: &Milestones) -> Vec<Draft> {
+    fn drafts(&mut self, tx: &mut Tx, events: Vec<Event>, milestones: &Milestones) -> Vec<Draft> {
         let Order { facts, parts, .. } = &mut self.order;
         if facts.delivered || facts.closed.is_some() {
             parts.arrived.get_or_insert(self.now);
@@ -197,7 +197,7 @@ pub(crate) async fn insert(tx: &mut Tx, order: Order) -> Result<Stored, Error> {
         save_checkout(tx, &stored.order).await?;
     }
     if event_version == 1 {
-        let drafts = stored.tell(tx, Vec::new(), &vec![State::Placed]);
+        let drafts = stored.drafts(tx, Vec::new(), &vec![State::Placed]);
         eventlog::append(tx, &drafts).await?;
     }
     Ok(stored)
@@ -264,7 +264,7 @@ pub(crate) async fn update_telling<T>(
     stored.order = order;
     if facts || payment || parts || !events.is_empty() {
         stored.version += 1;
-        let drafts = stored.tell(tx, events, &milestones);
+        let drafts = stored.drafts(tx, events, &milestones);
         Stored::save(tx, &[&stored]).await?;
         eventlog::append(tx, &drafts).await?;
     }
@@ -339,7 +339,7 @@ impl Aggregate for Stored {
     fn learn(&mut self, tx: &mut Tx, fact: &Fact) -> Option<Vec<Draft>> {
         let milestones = self.order.learn(*fact);
         self.version += 1;
-        Some(self.tell(tx, Vec::new(), &milestones))
+        Some(self.drafts(tx, Vec::new(), &milestones))
     }
 
     async fn save(tx: &mut Tx, orders: &[&Self]) -> Result<(), Error> {

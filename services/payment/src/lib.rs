@@ -14,6 +14,10 @@
 //!   earned), CARD and BANK (where money comes from), HELD (what came in and belongs to whoever paid
 //!   it), PAYOUT (on its way out), ADJUSTMENT. A transaction's entries sum to zero; a wallet's balance
 //!   is the sum of its entries.
+//!
+//! What charges and pays out: `acquirer`, `bank`, both over `json`. Commands that call others: `authorise`,
+//! `confirm`, `top_up`. Points: `mileage`. Calls about deposits: `deposits`. What is to be done later: `tasks`
+//! says when.
 
 mod acquirer;
 mod authorise;
@@ -26,6 +30,7 @@ mod metrics;
 mod mileage;
 mod policy;
 mod service;
+mod settings;
 mod store;
 mod tasks;
 mod top_up;
@@ -40,7 +45,6 @@ use contracts::payment::v1::{
     payment_service_server::PaymentServiceServer,
 };
 use pg::Database;
-use serde::Deserialize;
 use server::{Service, ServiceBuilder};
 
 use self::{
@@ -64,33 +68,8 @@ pub const SERVICE: Service = Service {
     build,
 };
 
-/// What can be set under `[service.payment]`.
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Settings {
-    /// How long a deposit is waited for, in seconds.
-    deposit_within_s: u64,
-    /// Who charges cards.
-    acquirer: acquirer::Settings,
-    /// How long after an acquirer's no it is looked up once more, in seconds.
-    settle_after_s: u64,
-    /// Who pays money out.
-    bank: bank::Settings,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            deposit_within_s: domain::DEPOSIT_WITHIN.as_secs(),
-            acquirer: acquirer::Settings::default(),
-            settle_after_s: 3_600,
-            bank: bank::Settings::default(),
-        }
-    }
-}
-
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
-    let own: Settings = builder.own_settings()?;
+    let own: settings::Settings = builder.own_settings()?;
     let (product, mileage) = (builder.peer("product")?, Mileage::new(builder.peer("mileage")?));
     let acquirer = Acquirer::new(&own.acquirer)?;
     let bank = Bank::new(&own.bank)?;

@@ -45,17 +45,17 @@ fn products(order: &Order) -> Vec<ProductId> {
     order.lines.iter().map(|line| line.product).collect()
 }
 
-fn told(products: &[ProductId], pieces: &[Pieces]) -> Vec<pb::Pieces> {
-    let told = pieces.iter().map(|pieces| pb::Pieces {
+fn on_wire(products: &[ProductId], pieces: &[Pieces]) -> Vec<pb::Pieces> {
+    let lines = pieces.iter().map(|pieces| pb::Pieces {
         product_id: product(products, pieces.line),
         quantity: pieces.quantity,
     });
-    told.collect()
+    lines.collect()
 }
 
 /// The pieces of a part.
 pub(crate) fn lines(order: &Order, part: &Part) -> Vec<pb::Pieces> {
-    told(&products(order), &part.pieces)
+    on_wire(&products(order), &part.pieces)
 }
 
 fn taken(order: &Order, part: &Part) -> Vec<pb::TakenPieces> {
@@ -75,52 +75,58 @@ fn sum(part: &Part) -> Bears {
     part.bears.iter().copied().fold(Bears::default(), Bears::plus)
 }
 
-/// The event of lines that were cancelled.
-pub(crate) fn cancelled(order: &Order, part: &Part, unpaid: bool) -> Event {
-    Event::OrderLinesCancelled(OrderLinesCancelled {
-        order_id: order.id.to_string(),
-        member_id: order.member.to_string(),
-        part_id: part.id.to_string(),
-        lines: taken(order, part),
-        points: sum(part).points,
-        unpaid,
-        actor_id: part.actor.map(|id| id.to_string()).unwrap_or_default(),
-        note: if part.actor.is_some() { part.reason.clone() } else { String::new() },
-    })
+/// What happened to a part of an order, to be told to others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Happened {
+    /// Lines were cancelled, before anything of the order was paid or after.
+    Cancelled {
+        unpaid: bool,
+    },
+    /// A return is asked for.
+    Requested,
+    Accepted,
+    Rejected,
 }
 
-/// The event of a return that is asked for.
-pub(crate) fn requested(order: &Order, part: &Part) -> Event {
-    Event::ReturnRequested(ReturnRequested {
-        order_id: order.id.to_string(),
-        member_id: order.member.to_string(),
-        return_id: part.id.to_string(),
-        lines: lines(order, part),
-        reason: part.reason.clone(),
-    })
-}
-
-/// The event of a return that was accepted.
-pub(crate) fn accepted(order: &Order, part: &Part) -> Event {
-    Event::ReturnAccepted(ReturnAccepted {
-        order_id: order.id.to_string(),
-        member_id: order.member.to_string(),
-        return_id: part.id.to_string(),
-        lines: taken(order, part),
-        points: sum(part).points,
-        actor_id: part.actor.map(|id| id.to_string()).unwrap_or_default(),
-    })
-}
-
-/// The event of a return that was rejected.
-pub(crate) fn rejected(part: &Part) -> Event {
-    Event::ReturnRejected(ReturnRejected {
-        order_id: part.order.to_string(),
-        member_id: part.member.to_string(),
-        return_id: part.id.to_string(),
-        reason: part.reject_reason.clone(),
-        actor_id: part.actor.map(|id| id.to_string()).unwrap_or_default(),
-    })
+/// The event of what happened to a part.
+pub(crate) fn event(order: &Order, part: &Part, happened: Happened) -> Event {
+    let (order_id, member_id) = (order.id.to_string(), order.member.to_string());
+    let id = part.id.to_string();
+    let actor_id = part.actor.map(|id| id.to_string()).unwrap_or_default();
+    match happened {
+        Happened::Cancelled { unpaid } => Event::OrderLinesCancelled(OrderLinesCancelled {
+            order_id,
+            member_id,
+            part_id: id,
+            lines: taken(order, part),
+            points: sum(part).points,
+            unpaid,
+            actor_id,
+            note: if part.actor.is_some() { part.reason.clone() } else { String::new() },
+        }),
+        Happened::Requested => Event::ReturnRequested(ReturnRequested {
+            order_id,
+            member_id,
+            return_id: id,
+            lines: lines(order, part),
+            reason: part.reason.clone(),
+        }),
+        Happened::Accepted => Event::ReturnAccepted(ReturnAccepted {
+            order_id,
+            member_id,
+            return_id: id,
+            lines: taken(order, part),
+            points: sum(part).points,
+            actor_id,
+        }),
+        Happened::Rejected => Event::ReturnRejected(ReturnRejected {
+            order_id,
+            member_id,
+            return_id: id,
+            reason: part.reject_reason.clone(),
+            actor_id,
+        }),
+    }
 }
 
 /// A return on the wire.
@@ -137,7 +143,7 @@ pub(crate) fn returned(products: &[ProductId], part: &Part) -> pb::Return {
         id: part.id.to_string(),
         order_id: part.order.to_string(),
         member_id: part.member.to_string(),
-        lines: told(products, &part.pieces),
+        lines: on_wire(products, &part.pieces),
         reason: part.reason.clone(),
         state: return_state(part.state).into(),
         reject_reason: part.reject_reason.clone(),
