@@ -19,6 +19,11 @@ pub fn parse(field: &str, text: &str) -> Result<Uuid, Error> {
     }
 }
 
+/// Reads an id that may be left out.
+pub fn optional(field: &str, text: &str) -> Result<Option<Uuid>, Error> {
+    (!text.is_empty()).then(|| parse(field, text)).transpose()
+}
+
 /// Declares an id type over [`Uuid`] that parses from requests and goes into SQL.
 #[macro_export]
 macro_rules! id {
@@ -31,6 +36,15 @@ macro_rules! id {
             /// Reads an id from a request; `field` is its path, for the error.
             pub fn parse(field: &str, text: &str) -> ::core::result::Result<Self, $crate::Error> {
                 $crate::id::parse(field, text).map(Self)
+            }
+
+            /// Reads an id that may be left out.
+            #[allow(dead_code, reason = "not every id may be left out")]
+            pub fn optional(
+                field: &str,
+                text: &str,
+            ) -> ::core::result::Result<Option<Self>, $crate::Error> {
+                Ok($crate::id::optional(field, text)?.map(Self))
             }
         }
 
@@ -52,5 +66,7 @@ mod tests {
         assert_eq!(parse("id", &id.to_string()).expect("parses"), id);
         assert!(parse("id", &id.simple().to_string()).is_err());
         assert!(parse("id", "").is_err());
+        assert_eq!(optional("id", "").expect("may be left out"), None);
+        assert!(optional("id", "1").is_err());
     }
 }

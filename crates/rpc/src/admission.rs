@@ -2,18 +2,13 @@
 //! at once, never queued. Differs from the breaker in what it looks at: how much
 //! is under way, not how it goes.
 
-use std::{
-    future::ready,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{future::ready, sync::Arc, time::Duration};
 
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Semaphore;
 use tower::{Layer, Service};
 
-use super::{Answer, Call, Failure, Reply, Step, metrics};
+use super::{Answer, Call, Failure, Step, metrics};
 
 /// Puts [`Admission`] around a service.
 #[derive(Clone)]
@@ -46,13 +41,7 @@ pub(super) struct Admission<S> {
 }
 
 impl<S: Step> Service<Call> for Admission<S> {
-    type Response = Reply;
-    type Error = Failure;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
+    always_ready!();
 
     fn call(&mut self, call: Call) -> Answer {
         let Ok(place) = Arc::clone(&self.gate.places).try_acquire_owned() else {

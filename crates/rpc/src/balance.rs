@@ -29,13 +29,7 @@ pub(super) struct Balance {
 }
 
 impl Service<Call> for Balance {
-    type Response = Reply;
-    type Error = Failure;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
+    always_ready!();
 
     fn call(&mut self, call: Call) -> Answer {
         Box::pin(run(self.pool.clone(), call))

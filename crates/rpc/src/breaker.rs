@@ -10,7 +10,6 @@ use std::{
     collections::HashMap,
     future::ready,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -19,7 +18,7 @@ use tonic::metadata::MetadataValue;
 use tower::{Layer, Service};
 
 use super::{
-    Answer, Call, Class, Failure, Policy, Reply, Step, metrics,
+    Answer, Call, Class, Failure, Policy, Step, metrics,
     retry::PUSHBACK,
     window::{Went, Window},
 };
@@ -227,13 +226,7 @@ pub(super) struct Breaker<S> {
 }
 
 impl<S: Step> Service<Call> for Breaker<S> {
-    type Response = Reply;
-    type Error = Failure;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
+    always_ready!();
 
     fn call(&mut self, call: Call) -> Answer {
         match self.breaker.admit(&call, Instant::now()) {

@@ -2,12 +2,10 @@
 //! try it is. Differs from a timeout in being a point in time, so that retries
 //! do not extend it, and upstreams get what is left of it (see `transport`).
 
-use std::task::{Context, Poll};
-
 use tokio::time::timeout_at;
 use tower::{Layer, Service};
 
-use super::{Answer, Call, Failure, Reply, Step};
+use super::{Answer, Call, Failure, Step};
 
 /// Puts [`Deadline`] around a service.
 #[derive(Clone, Copy)]
@@ -31,13 +29,7 @@ pub(super) struct Deadline<S> {
 }
 
 impl<S: Step> Service<Call> for Deadline<S> {
-    type Response = Reply;
-    type Error = Failure;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
+    always_ready!();
 
     fn call(&mut self, call: Call) -> Answer {
         let (service, deadline) = (self.service, call.deadline);

@@ -42,6 +42,22 @@
 //!
 //! It refuses to retry what may not run twice, and to hide that an outcome is unknown.
 
+/// What all layers are alike in, as items of their `impl Service<Call>`: always ready, see [`Step`].
+macro_rules! always_ready {
+    () => {
+        type Response = $crate::Reply;
+        type Error = $crate::Failure;
+        type Future = $crate::Answer;
+
+        fn poll_ready(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), $crate::Failure>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+    };
+}
+
 mod admission;
 mod balance;
 mod breaker;

@@ -11,7 +11,6 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -87,13 +86,7 @@ pub(super) struct Retry<S> {
 }
 
 impl<S: Step> Service<Call> for Retry<S> {
-    type Response = Reply;
-    type Error = Failure;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
+    always_ready!();
 
     fn call(&mut self, call: Call) -> Answer {
         Box::pin(run(self.inner.clone(), Arc::clone(&self.budget), call))

@@ -1,8 +1,6 @@
 //! Transport: one try of a call over one connection. Moves bytes: it neither encodes nor
 //! decodes messages. Sends the upstream what is left of the deadline.
 
-use std::task::{Context, Poll};
-
 use bytes::Bytes;
 use http::Extensions;
 use tokio::time::Instant;
@@ -19,13 +17,7 @@ pub(super) struct Transport {
 }
 
 impl Service<Call> for Transport {
-    type Response = Reply;
-    type Error = Failure;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
+    always_ready!();
 
     fn call(&mut self, call: Call) -> Answer {
         let Self { service, connection } = self.clone();

@@ -44,9 +44,7 @@ impl DeliveryService for Deliveries {
         let incoming = Incoming::scoped(request)?;
         let message = &incoming.message;
         let page = incoming.page()?;
-        let order = (!message.order_id.is_empty())
-            .then(|| OrderId::parse("orderId", &message.order_id))
-            .transpose()?;
+        let order = OrderId::optional("orderId", &message.order_id)?;
         let state = match pb::delivery::State::try_from(message.state) {
             Ok(pb::delivery::State::Unspecified) => None,
             Ok(state) => Some(state.as_str_name()),

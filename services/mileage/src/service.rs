@@ -54,12 +54,8 @@ impl MileageService for Mileage {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let message = &incoming.message;
         let page = incoming.page()?;
-        let payment = (!message.payment_id.is_empty())
-            .then(|| PaymentId::parse("paymentId", &message.payment_id))
-            .transpose()?;
-        let order = (!message.order_id.is_empty())
-            .then(|| OrderId::parse("orderId", &message.order_id))
-            .transpose()?;
+        let payment = PaymentId::optional("paymentId", &message.payment_id)?;
+        let order = OrderId::optional("orderId", &message.order_id)?;
         let filter = Filter { member: MemberId(member), payment, order };
         let mut reader = self.database.read().await?;
         let entries = read::list(&mut reader, &filter, page).await?;

@@ -29,9 +29,7 @@ impl NotificationService for Notifications {
         let incoming = Incoming::granted(request)?;
         let message = &incoming.message;
         let page = incoming.page()?;
-        let subject = (!message.subject_id.is_empty())
-            .then(|| base::id::parse("subjectId", &message.subject_id))
-            .transpose()?;
+        let subject = base::id::optional("subjectId", &message.subject_id)?;
         let audience = match Audience::try_from(message.audience) {
             Ok(Audience::Unspecified) => None,
             Ok(audience) => Some(audience.as_str_name()),

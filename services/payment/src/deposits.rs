@@ -119,8 +119,7 @@ impl DepositService for Deposits {
         let incoming = Incoming::granted(request)?;
         let id = DepositId::parse("depositId", &incoming.message.deposit_id)?;
         let member = &incoming.message.member_id;
-        let named =
-            (!member.is_empty()).then(|| MemberId::parse("memberId", member)).transpose()?;
+        let named = MemberId::optional("memberId", member)?;
         let actor = incoming.member()?;
         let credit = async |tx: &mut Tx| {
             let mut stored = deposit::lock(tx, id).await?;

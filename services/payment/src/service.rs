@@ -64,9 +64,7 @@ impl PaymentService for Payments {
         let incoming = Incoming::scoped(request)?;
         let message = &incoming.message;
         let page = incoming.page()?;
-        let order = (!message.order_id.is_empty())
-            .then(|| OrderId::parse("orderId", &message.order_id))
-            .transpose()?;
+        let order = OrderId::optional("orderId", &message.order_id)?;
         let state = match pb::payment::State::try_from(message.state) {
             Ok(pb::payment::State::Unspecified) => None,
             Ok(state) => Some(state.as_str_name()),
@@ -254,9 +252,7 @@ impl PaymentService for Payments {
         let incoming = Incoming::scoped(request)?;
         let message = &incoming.message;
         let page = incoming.page()?;
-        let wanted = (!message.member_id.is_empty())
-            .then(|| MemberId::parse("memberId", &message.member_id))
-            .transpose()?;
+        let wanted = MemberId::optional("memberId", &message.member_id)?;
         let state = match pb::payout::State::try_from(message.state) {
             Ok(pb::payout::State::Unspecified) => None,
             Ok(state) => Some(state.as_str_name()),
