@@ -18,15 +18,15 @@ async fn main() {
     // Postgres's own user has to pass through.
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
     let (up, _, first) = up::start(dir.path()).await;
-    up::stop(up);
+    up.program.stop();
     let mut starts = Vec::new();
     let mut memory = 0;
     for _ in 0..STARTS {
         let (up, _, took) = up::start(dir.path()).await;
         starts.push(took);
         tokio::time::sleep(REST).await;
-        memory = memory.max(resident_kilobytes(up.id()));
-        up::stop(up);
+        memory = memory.max(resident_kilobytes(up.program.pid()));
+        up.program.stop();
     }
     starts.sort_unstable();
     let median = starts[STARTS / 2];

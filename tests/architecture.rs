@@ -13,6 +13,8 @@ use std::{
 
 #[path = "architecture/crates.rs"]
 mod crates;
+#[path = "architecture/logs.rs"]
+mod logs;
 #[path = "architecture/policies.rs"]
 mod policies;
 #[path = "architecture/services.rs"]

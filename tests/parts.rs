@@ -3,9 +3,9 @@
 
 use std::{
     fs::{self, File},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -15,11 +15,10 @@ use app::{
     provision::{self, Entry},
     run::SERVICES,
 };
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use settings::{Secret, Settings};
+use testkit::Program;
+pub(crate) use testkit::free_address;
 use tokio_postgres::Config;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -44,7 +43,7 @@ pub(crate) struct Ground {
 /// One process. Dropped, it ends as by a power cut.
 pub(crate) struct Process {
     name: String,
-    child: Child,
+    pub(crate) program: Program,
     log: PathBuf,
 }
 
@@ -82,19 +81,13 @@ impl Ground {
         (grpc, http): (SocketAddr, SocketAddr),
         peers: impl IntoIterator<Item = (&'a str, Vec<SocketAddr>)>,
     ) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hansang"));
-        for (variable, _) in std::env::vars() {
-            if variable.starts_with("HANSANG__") {
-                command.env_remove(variable);
-            }
-        }
+        let mut command = testkit::program(env!("CARGO_BIN_EXE_hansang"));
         command
             .args(["serve", "--lifeline", "--run", name])
             .args(["--grpc", &grpc.to_string(), "--http", &http.to_string()])
             .env("HANSANG__DATABASE__URL", &self.database_url)
             .env("HANSANG__AUTH__JWKS_FILE", &self.keys.jwks)
-            .env("HANSANG__AUTH__SERVICES_JWKS_FILE", &self.keys.services_jwks)
-            .env("NO_COLOR", "1");
+            .env("HANSANG__AUTH__SERVICES_JWKS_FILE", &self.keys.services_jwks);
         self.let_sign(&mut command, name);
         if name == "member" {
             command.env("HANSANG__AUTH__SIGNING_KEY_FILE", &self.keys.signing_key);
@@ -134,7 +127,7 @@ impl Ground {
         // It ends when the other end of its input does, that is with us, whichever way.
         command.stdin(Stdio::piped());
         command.stdout(file.try_clone().expect("a log file")).stderr(file);
-        Process { name: name.to_owned(), child: command.spawn().expect("hansang starts"), log }
+        Process { name: name.to_owned(), program: Program::start(&mut command), log }
     }
 }
 
@@ -155,16 +148,11 @@ impl Process {
 
     /// How it ended by itself; nothing while it runs.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("a child")
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.program.ended()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.pid()).expect("a process id");
-        kill(Pid::from_raw(pid), signal).expect("a signal is sent");
+        self.program.signal(signal);
     }
 
     /// Waits until it has ended, which it was told to, in good order.
@@ -181,13 +169,6 @@ impl Process {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// Whether somebody there says that they are ready.
 pub(crate) async fn serving(address: SocketAddr) -> bool {
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"));
@@ -196,20 +177,5 @@ pub(crate) async fn serving(address: SocketAddr) -> bool {
     match HealthClient::new(channel).check(request).await {
         Ok(answer) => answer.into_inner().status() == ServingStatus::Serving,
         Err(_) => false,
-    }
-}
-
-/// A port that stays free while its process is dead: outside the range that the system gives to
-/// outgoing connections, any of which could take it meanwhile; and the lock that keeps it from
-/// other houses.
-pub(crate) fn free_address() -> (SocketAddr, File) {
-    let locks = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ports");
-    fs::create_dir_all(&locks).expect("a folder for locks");
-    loop {
-        let address = SocketAddr::from(([127, 0, 0, 1], rand::random_range(16_000..32_000)));
-        let lock = File::create(locks.join(address.port().to_string())).expect("a lock file");
-        if lock.try_lock().is_ok() && TcpListener::bind(address).is_ok() {
-            return (address, lock);
-        }
     }
 }

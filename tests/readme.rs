@@ -3,9 +3,8 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -40,31 +39,6 @@ fn script(readme: &str, api: &str) -> String {
     format!("set -euo pipefail\n{EXPECT}{}\n", lines.join("\n"))
 }
 
-/// `hansang up` in a directory, until dropped.
-struct Up(Child);
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn up(dir: &Path) -> (Up, String) {
-    let free = || {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.local_addr().expect("an address").to_string()
-    };
-    let (http, grpc) = (free(), free());
-    let child = Command::new(env!("CARGO_BIN_EXE_hansang"))
-        .args(["up", "--http", &http, "--grpc", &grpc])
-        .current_dir(dir)
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("hansang starts");
-    (Up(child), format!("http://{http}"))
-}
-
 fn bash(dir: &Path, script: &str) -> std::process::Output {
     let mut command = Command::new("bash");
     command.current_dir(dir).args(["-c", script]).output().expect("bash, curl and jq are there")
@@ -72,11 +46,12 @@ fn bash(dir: &Path, script: &str) -> std::process::Output {
 
 #[test]
 fn the_stories_of_the_readme_are_true() {
-    let dir = tempfile::tempdir_in(testkit::scratch()).expect("a directory");
-    let (mut up, api) = up(dir.path());
+    let dir = testkit::data_dir();
+    let mut up = testkit::Up::start(env!("CARGO_BIN_EXE_hansang"), dir.path(), |_| {});
+    let api = format!("http://{}", up.http);
     let began = Instant::now();
     while !bash(dir.path(), &format!("curl -sf {api}/v1/products")).status.success() {
-        assert!(up.0.try_wait().expect("waits").is_none(), "hansang up ended");
+        assert!(up.program.ended().is_none(), "hansang up ended");
         assert!(began.elapsed() < Duration::from_mins(1), "hansang up is not ready");
     }
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");

@@ -3,10 +3,9 @@
 
 use std::{
     fs::{self, File},
-    net::{SocketAddr, TcpListener},
-    os::unix::fs::PermissionsExt as _,
+    net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, ExitStatus},
     time::{Duration, Instant},
 };
 
@@ -20,10 +19,8 @@ use nix::{
     unistd::Pid,
 };
 use serde::Deserialize;
-use tempfile::TempDir;
+use testkit::{data_dir, free_address, until};
 
-const LIMIT: Duration = Duration::from_mins(1);
-const POLL: Duration = Duration::from_millis(20);
 /// Every service and the gateway.
 const PARTS: usize = app::run::SERVICES.len() + 1;
 
@@ -37,50 +34,26 @@ struct Process {
 
 /// A running `hansang up --split`.
 struct Split {
-    process: Child,
-    http: SocketAddr,
+    up: testkit::Up,
     dir: PathBuf,
 }
 
-fn data_dir() -> TempDir {
-    let dir = tempfile::Builder::new()
-        .prefix("hansang-split-")
-        .tempdir_in(testkit::scratch())
-        .expect("a directory");
-    // Postgres's own user has to pass through.
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
-    dir
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port")
-}
-
 fn hansang(arguments: &[&str], dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hansang"));
-    for (variable, _) in std::env::vars() {
-        if variable.starts_with("HANSANG__") {
-            command.env_remove(variable);
-        }
-    }
-    command.args(arguments).arg("--data-dir").arg(dir).stdin(Stdio::null());
+    let mut command = testkit::program(env!("CARGO_BIN_EXE_hansang"));
+    command.args(arguments).arg("--data-dir").arg(dir);
     command
 }
 
 impl Split {
     /// Waits until it answers.
     async fn start(dir: &Path) -> Self {
-        let (http, grpc) = (free_address().to_string(), free_address().to_string());
         let stderr = File::create(dir.join("stderr")).expect("a file");
-        let process = hansang(&["up", "--split", "--http", &http, "--grpc", &grpc], dir)
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .expect("hansang starts");
-        let http = http.parse().expect("an address");
-        let mut split = Self { process, http, dir: dir.to_path_buf() };
-        eventually("up", async || {
-            assert_eq!(split.process.try_wait().expect("a child"), None, "{}", split.stderr());
+        let up = testkit::Up::start(env!("CARGO_BIN_EXE_hansang"), dir, |command| {
+            command.arg("--split").stderr(stderr);
+        });
+        let mut split = Self { up, dir: dir.to_path_buf() };
+        until("up", async || {
+            assert_eq!(split.up.program.ended(), None, "{}", split.stderr());
             split.products().await && split.processes().len() == PARTS
         })
         .await;
@@ -88,7 +61,7 @@ impl Split {
     }
 
     async fn products(&self) -> bool {
-        let answer = Rest::new(format!("http://{}", self.http)).get("/v1/products").await;
+        let answer = Rest::new(format!("http://{}", self.up.http)).get("/v1/products").await;
         answer.is_ok_and(|answer| answer.status.is_success())
     }
 
@@ -103,7 +76,7 @@ impl Split {
         let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
         let form = "application/x-www-form-urlencoded";
         let mut request =
-            Request::builder().method(verb).uri(format!("http://{}{path}", self.http));
+            Request::builder().method(verb).uri(format!("http://{}{path}", self.up.http));
         request = request.header("content-type", form).header("accept", "text/html");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -129,8 +102,11 @@ impl Split {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.process.id()).expect("a process id");
-        kill(Pid::from_raw(pid), signal).expect("a signal");
+        self.up.program.signal(signal);
+    }
+
+    fn end(&mut self) -> ExitStatus {
+        self.up.program.child().wait().expect("a child")
     }
 }
 
@@ -139,16 +115,6 @@ impl Drop for Split {
         if std::thread::panicking() {
             eprintln!("it said:\n{}\n{:?}", self.stderr(), self.processes());
         }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-async fn eventually(what: &str, mut probe: impl AsyncFnMut() -> bool) {
-    let began = Instant::now();
-    while !probe().await {
-        assert!(began.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
-        tokio::time::sleep(POLL).await;
     }
 }
 
@@ -175,7 +141,7 @@ async fn ops_breaks_what_whoever_is_at_this_machine_wants_broken() {
         split.ask("POST", "/ops/faults", &body, headers).await.0
     };
 
-    let own = format!("http://{}", split.http);
+    let own = format!("http://{}", split.up.http);
     let own = [("origin", &*own)];
     let elsewhere = [("origin", "https://elsewhere.example")];
     let before = split.process("product").expect("product runs");
@@ -187,7 +153,7 @@ async fn ops_breaks_what_whoever_is_at_this_machine_wants_broken() {
     for how in ["kill", "restart"] {
         let before = split.process("product").expect("product runs");
         assert_eq!(fault(how, "product", &own).await, 303, "{how}");
-        eventually("another process", async || {
+        until("another process", async || {
             split.process("product").is_some_and(|it| it.pid != before.pid)
                 && split.products().await
         })
@@ -199,17 +165,17 @@ async fn ops_breaks_what_whoever_is_at_this_machine_wants_broken() {
         stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
     };
     assert_eq!(fault("freeze", "product", &own).await, 303);
-    eventually("stopped", stopped).await;
+    until("stopped", stopped).await;
     assert_eq!(fault("thaw", "product", &own).await, 303);
-    eventually("goes on", async || !stopped().await && split.products().await).await;
+    until("goes on", async || !stopped().await && split.products().await).await;
     assert_eq!(fault("cut", "product", &own).await, 303);
-    eventually("its database again", async || split.products().await).await;
+    until("its database again", async || split.products().await).await;
     // What is frozen does not keep the others from ending.
     assert_eq!(fault("freeze", "product", &own).await, 303);
     let all = split.processes();
     let began = Instant::now();
     split.signal(Signal::SIGTERM);
-    eventually("all end", async || all.iter().all(is_gone)).await;
+    until("all end", async || all.iter().all(is_gone)).await;
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
 
@@ -227,31 +193,31 @@ async fn a_service_that_is_killed_comes_back_and_all_end_with_their_keeper() {
     let private: usize = private.iter().map(|key| environment.matches(key).count()).sum();
     assert_eq!(private, 1, "it has others' keys: {environment}");
     kill(Pid::from_raw(before.pid), Signal::SIGKILL).expect("a signal");
-    eventually("product in another process", async || {
+    until("product in another process", async || {
         split.process("product").is_some_and(|now| now.pid != before.pid && health(&now))
     })
     .await;
     let after = split.process("product").expect("product runs");
     assert_eq!(after.grpc, before.grpc, "where the others look for it");
-    eventually("the products again", async || split.products().await).await;
+    until("the products again", async || split.products().await).await;
     let stderr = split.stderr();
     let told = stderr.lines().filter(|line| line.starts_with("hansang: product"));
     let told: Vec<_> = told.collect();
     assert_eq!(told.len(), 1, "{stderr}");
-    assert!(told[0].contains("SIGKILL") && told[0].contains("comes again"), "{stderr}");
+    assert!(told[0].contains("SIGKILL") && told[0].contains("restarting it in"), "{stderr}");
     let verify = hansang(&["verify"], dir.path()).output().expect("hansang runs");
     assert!(verify.status.success(), "{}", String::from_utf8_lossy(&verify.stdout));
 
     // Killed, it can tell nobody.
     let processes = split.processes();
     split.signal(Signal::SIGKILL);
-    split.process.wait().expect("a child");
-    eventually("no process left", async || processes.iter().all(is_gone)).await;
+    split.end();
+    until("no process left", async || processes.iter().all(is_gone)).await;
 
     let mut split = Split::start(dir.path()).await;
     let processes = split.processes();
     split.signal(Signal::SIGINT);
-    assert!(split.process.wait().expect("a child").success(), "{}", split.stderr());
+    assert!(split.end().success(), "{}", split.stderr());
     assert!(processes.iter().all(is_gone), "{:?}", split.stderr());
     assert_eq!(split.processes(), [], "processes.json is still there");
     assert!(!split.stderr().contains("hansang:"), "not in good order: {}", split.stderr());
@@ -260,7 +226,8 @@ async fn a_service_that_is_killed_comes_back_and_all_end_with_their_keeper() {
 #[test]
 fn the_demo_plays_the_same_in_processes_of_their_own() {
     let dir = data_dir();
-    let (http, grpc) = (free_address().to_string(), free_address().to_string());
+    let ((http, _one), (grpc, _other)) = (free_address(), free_address());
+    let (http, grpc) = (http.to_string(), grpc.to_string());
     let played =
         hansang(&["demo", "--split", "--exit", "--http", &http, "--grpc", &grpc], dir.path())
             .output()

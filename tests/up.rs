@@ -4,10 +4,10 @@
 use std::{
     fs,
     io::Read as _,
-    net::{SocketAddr, TcpListener},
+    net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -17,33 +17,14 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::json;
-use tempfile::TempDir;
+use testkit::data_dir;
 
 const LIMIT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);
 
-fn data_dir() -> TempDir {
-    let dir = tempfile::Builder::new()
-        .prefix("hansang-up-")
-        .tempdir_in(testkit::scratch())
-        .expect("a directory");
-    // Postgres's own user has to pass through.
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
-    dir
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port")
-}
-
 fn hansang(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hansang"));
-    for (variable, _) in std::env::vars() {
-        if variable.starts_with("HANSANG__") {
-            command.env_remove(variable);
-        }
-    }
-    command.args(arguments).stdin(Stdio::null());
+    let mut command = testkit::program(env!("CARGO_BIN_EXE_hansang"));
+    command.args(arguments);
     command
 }
 
@@ -57,24 +38,9 @@ fn refused(command: &mut Command, word: &str) {
 }
 
 /// A running `hansang up`.
-struct Up {
-    process: Child,
-    http: SocketAddr,
-}
+struct Up(testkit::Up);
 
 impl Up {
-    fn spawn(dir: &Path, told: &[(&str, &str)]) -> Self {
-        let (http, grpc) = (free_address(), free_address());
-        let process = hansang(&["up", "--http", &http.to_string(), "--grpc", &grpc.to_string()])
-            .arg("--data-dir")
-            .arg(dir)
-            .envs(told.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("hansang starts");
-        Self { process, http }
-    }
-
     /// Waits until it answers.
     async fn start(dir: &Path) -> Self {
         Self::start_with(dir, &[]).await
@@ -82,37 +48,26 @@ impl Up {
 
     /// The same, with these variables told.
     async fn start_with(dir: &Path, told: &[(&str, &str)]) -> Self {
-        let mut up = Self::spawn(dir, told);
-        let began = Instant::now();
-        while up.rest().get("/v1/products").await.is_err() {
-            let ended = up.process.try_wait().expect("a child");
-            assert!(ended.is_none() && began.elapsed() < LIMIT, "not up: {ended:?}");
-            tokio::time::sleep(POLL).await;
-        }
-        up
+        let mut up = testkit::Up::start(env!("CARGO_BIN_EXE_hansang"), dir, |command| {
+            command.envs(told.iter().copied()).stdout(Stdio::piped());
+        });
+        up.listens().await;
+        Self(up)
     }
 
     fn rest(&self) -> Rest {
-        Rest::new(format!("http://{}", self.http))
+        Rest::new(format!("http://{}", self.0.http))
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.process.id()).expect("a process id");
-        kill(Pid::from_raw(pid), signal).expect("a signal");
+        self.0.program.signal(signal);
     }
 
     /// Waits for its end; answers whether it ended well, and what it had printed.
     fn end(mut self) -> (bool, String) {
-        let mut printed = String::new();
-        self.process.stdout.take().expect("a pipe").read_to_string(&mut printed).expect("text");
-        (self.process.wait().expect("a child").success(), printed)
-    }
-}
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let (mut printed, child) = (String::new(), self.0.program.child());
+        child.stdout.take().expect("a pipe").read_to_string(&mut printed).expect("text");
+        (child.wait().expect("a child").success(), printed)
     }
 }
 
@@ -142,7 +97,7 @@ async fn what_was_registered_survives_a_restart_and_a_kill() {
     let processes = fs::read(dir.path().join("processes.json")).expect("what runs where");
     let processes: serde_json::Value = serde_json::from_slice(&processes).expect("JSON");
     let here = processes.as_array().expect("a list").iter();
-    let here = here.filter(|part| part["pid"] == up.process.id()).count();
+    let here = here.filter(|part| part["pid"] == up.0.program.pid()).count();
     assert_eq!(here, app::run::SERVICES.len() + 1, "all in one: {processes}");
     let verify = hansang(&["verify", "--data-dir"]).arg(dir.path()).output().expect("it runs");
     assert!(verify.status.success(), "{}", String::from_utf8_lossy(&verify.stdout));

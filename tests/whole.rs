@@ -74,7 +74,7 @@ impl Whole {
 
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
-        self.process.as_ref().expect("it is up").pid()
+        self.process.as_ref().expect("it is up").program.pid()
     }
 
     /// Waits until nothing moves any more, and all that must hold does.

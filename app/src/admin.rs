@@ -9,19 +9,19 @@ use clap::{Args, Subcommand};
 use identity::auth::Role;
 use pg::Database;
 
-use crate::{cli::ConfigFile, console::say, databases::Databases};
+use crate::{console::say, databases::Databases, options::ConfigFile};
 
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Admin {
-    /// Grant a role to a member who has signed up: to the first admin of a deployment
+    /// Grant a role to a member who has signed up
     Grant(Grant),
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-They sign up first, as everybody does, and sign in again afterwards: the token says what roles they have. \
-An admin grants roles with POST /v1/members/{id}:grantRole.")]
+The member has to sign up first, and to sign in again afterwards, since the token has the roles. \
+Once there is an admin, admins grant roles with POST /v1/members/{id}:grantRole.")]
 pub(crate) struct Grant {
     /// The address that the member signed up with
     #[arg(long)]
@@ -29,14 +29,14 @@ pub(crate) struct Grant {
     /// SELLER or ADMIN
     #[arg(long, default_value = "ADMIN")]
     role: String,
-    /// What `hansang up` was given: its Postgres is found there
+    /// Data directory of `hansang up`, to find its Postgres
     #[arg(long, value_name = "DIR", default_value = ".hansang")]
     data_dir: PathBuf,
     #[command(flatten)]
     config: ConfigFile,
 }
 
-/// Does what was asked for.
+/// Runs the command.
 pub(crate) async fn run(command: &Admin) -> Result<()> {
     let Admin::Grant(Grant { email, role, data_dir, config }) = command;
     let granted = match role.as_str() {

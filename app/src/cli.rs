@@ -1,18 +1,21 @@
 //! The command line: the commands, and which module carries out each. Says
 //! nothing of how.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use settings::Settings;
 
-use crate::{admin, console, demo, healthcheck, load, operate, run, signals, token, up, verify};
+use crate::{
+    admin, console, demo, healthcheck, load, operate, options::ConfigFile, run, signals, token, up,
+    verify,
+};
 
 /// Hansang (한상): a commerce backend, every context a bowl on one table.
 #[derive(Debug, Parser)]
 #[command(name = "hansang", version, propagate_version = true, disable_help_subcommand = true)]
-#[command(after_help = "Try `hansang demo`: it brings everything up and shows an order's life.")]
+#[command(after_help = "Try `hansang demo`: it starts everything and plays five stories.")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -20,17 +23,17 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run everything here, on a Postgres of its own, until Ctrl-C
+    /// Run everything on this machine, with a Postgres of its own, until Ctrl-C
     Up(up::Options),
-    /// Run everything here and play the five stories, printing each step
+    /// Run everything on this machine and play five stories, printing each step
     Demo {
         #[command(flatten)]
         up: up::Options,
-        /// Leave after the stories: with 0 when every step did what it should
+        /// Exit after the stories: with status 0 if every step did what it should
         #[arg(long)]
         exit: bool,
     },
-    /// Run some services, or all, on databases that are there
+    /// Run some services, or all, against existing databases
     Serve {
         #[command(flatten)]
         selection: Selected,
@@ -38,44 +41,44 @@ enum Command {
         config: ConfigFile,
         #[command(flatten)]
         listen: Listen,
-        /// End at once when standard input closes: whoever started this is gone
+        /// Exit as soon as standard input is closed: the parent process is gone
         #[arg(long, hide = true)]
         lifeline: bool,
     },
-    /// Check that what must always hold does hold, in a running deployment: 0 when it does
+    /// Check every invariant of a running deployment; exit with status 0 if all hold
     Verify(verify::Options),
-    /// Load a running deployment with one request, again and again, and say how it was answered
+    /// Send one request to a running deployment repeatedly, and report latencies and status codes
     Load(load::Options),
-    /// Bring the services' databases up to date, and leave
+    /// Migrate the services' databases, and exit
     Migrate {
         #[command(flatten)]
         selection: Selected,
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// Look at the configuration
+    /// Show the configuration
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Ask a running hansang whether it is well: 0 when it is
+    /// Ask a running process for its health; exit with status 0 if it is healthy
     Healthcheck(healthcheck::Options),
-    /// Print a short-lived token to call the services with
+    /// Issue a short-lived token for calls to the services
     Token(token::Options),
-    /// What a deployment needs before it has an admin
+    /// Set up the first admin of a deployment
     #[command(subcommand)]
     Admin(admin::Admin),
-    /// Look at parts of event logs that were lost, and accept a loss
+    /// List parts of event logs that were lost, and accept a loss
     #[command(subcommand)]
     Log(operate::Log),
-    /// Look at parked events, replay them, or discard them
+    /// List parked events, replay them, or discard them
     #[command(subcommand)]
     Parked(operate::Parked),
 }
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Print what is in effect, from file, environment and flags; secrets as ***
+    /// Print all settings in effect, from file, environment and flags; secrets as ***
     Print {
         #[command(flatten)]
         config: ConfigFile,
@@ -92,15 +95,7 @@ struct Selected {
     run: Vec<String>,
 }
 
-/// Where settings come from.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct ConfigFile {
-    /// A TOML file with settings; the environment (`HANSANG__DATABASE__URL`, …) goes above it
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-}
-
-/// Where to listen, when the settings should not say.
+/// Where to listen, instead of where the settings say.
 #[derive(Debug, Args)]
 struct Listen {
     /// Where the gateway listens [default: 127.0.0.1:8080]
@@ -119,26 +114,8 @@ impl Listen {
     }
 }
 
-impl ConfigFile {
-    /// Everything that is set, with `flags` above all.
-    pub(crate) fn load(&self, flags: Vec<(&'static str, String)>) -> Result<Settings> {
-        if let Some(path) = &self.config {
-            // The layers' own message does not always name the file.
-            std::fs::metadata(path).with_context(|| format!("--config {}", path.display()))?;
-        }
-        let env = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        let services = run::SERVICES.iter().map(|service| service.name);
-        let services: Vec<_> = services.chain([run::WEB]).collect();
-        let loaded = Settings::load(self.config.as_deref(), env, flags)
-            .and_then(|settings| settings.check_services(&services).map(|()| settings));
-        loaded.map_err(|error| anyhow::anyhow!(in_one_line(&error.to_string())))
-    }
-}
-
 impl Cli {
-    /// Does what was asked for; answers when that is done.
+    /// Runs the command to its end.
     pub fn run(self) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -180,13 +157,6 @@ impl Cli {
     }
 }
 
-/// A syntax error comes with a drawing of the place; its words are enough.
-fn in_one_line(message: &str) -> String {
-    let margin = |c: char| c.is_ascii_digit() || c == ' ';
-    let drawn = |line: &&str| line.trim_start_matches(margin).starts_with('|');
-    message.lines().filter(|line| !drawn(line)).map(str::trim).collect::<Vec<_>>().join(" ")
-}
-
 fn print(settings: &Settings) -> Result<()> {
     let text = toml::to_string_pretty(settings).context("cannot print the configuration")?;
     console::say(text.trim_end());
@@ -202,12 +172,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_syntax_error_is_told_in_one_line() {
-        let drawn = "parse error at line 1, column 6\n  |\n1 | [http\n  |      ^\nunclosed table";
-        assert_eq!(in_one_line(drawn), "parse error at line 1, column 6 unclosed table");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use clap::Args;
 use rpc::outside::{self, Endpoint, ServingStatus};
 use tls::Connector;
 
-use crate::{cli::ConfigFile, console::say};
+use crate::{console::say, options::ConfigFile};
 
 /// Whom to ask, and about what.
 #[derive(Debug, Args)]

@@ -13,6 +13,7 @@ pub mod keys;
 pub mod load;
 pub mod logins;
 mod operate;
+mod options;
 mod passwords;
 mod processes;
 pub mod provision;

@@ -39,22 +39,22 @@ const AGAIN: Duration = Duration::from_millis(20);
 /// What to ask for, how often, for how long.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// What to ask for
+    /// The URL to request
     #[arg(default_value = "http://127.0.0.1:8080/v1/products", value_name = "URL")]
     pub url: Uri,
-    /// Sends this JSON by POST, instead of a GET
+    /// Send this JSON by POST instead of a GET
     #[arg(long, value_name = "JSON")]
     pub body: Option<String>,
-    /// An access token, as POST /v1/sessions gives one
+    /// The accessToken of POST /v1/sessions
     #[arg(long, env = "HANSANG_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
-    /// Requests a second, whatever becomes of them [default: as fast as they are answered]
+    /// Requests per second, whether or not earlier ones were answered [default: as fast as possible]
     #[arg(long)]
     pub rate: Option<f64>,
-    /// Connections; with --rate, requests under way at most
+    /// Connections; with --rate, the maximum of requests in flight
     #[arg(long, default_value_t = 16)]
     pub connections: usize,
-    /// For so many seconds
+    /// Duration
     #[arg(long = "for", default_value_t = 10.0, value_name = "SECONDS")]
     pub seconds: f64,
 }

@@ -15,7 +15,7 @@ use prost::Message;
 use rpc::{Limits, Peer};
 use schema::Unary;
 
-use crate::{cli::ConfigFile, console::say, run, token};
+use crate::{console::say, options::ConfigFile, run, token};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -23,13 +23,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Where the services are, and who asks.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
-    /// Where the services listen [default: what `peers` in the settings says]
+    /// Where the services listen [default: the `peers` of the settings]
     #[arg(long, value_name = "ADDRESS")]
     grpc: Option<SocketAddr>,
-    /// Your name, for the records
+    /// Your name, which is recorded
     #[arg(long, value_name = "NAME", default_value = "operator", value_parser = NonEmptyStringValueParser::new())]
     operator: String,
-    /// Where `hansang up` keeps the key, when the settings have none
+    /// Data directory of `hansang up`, to find the key if the settings have none
     #[arg(long, value_name = "DIR", default_value = ".hansang")]
     data_dir: PathBuf,
     #[command(flatten)]
@@ -39,7 +39,7 @@ pub(crate) struct Place {
 /// What to do about lost parts of event logs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Log {
-    /// List what consumers have applied and their sources have lost, accepted losses included
+    /// List events that consumers have applied and their sources have lost, including accepted losses
     Losses {
         /// Only of this consumer, by its service's name [default: all]
         #[arg(long, value_name = "SERVICE")]
@@ -47,7 +47,7 @@ pub(crate) enum Log {
         #[command(flatten)]
         place: Place,
     },
-    /// Accept a loss: the stopped partitions go on after what both have in common
+    /// Accept a loss: the stopped partitions resume after the last event that both have in common
     Accept {
         /// The service that has applied the lost events
         #[arg(long, value_name = "SERVICE")]
@@ -58,7 +58,7 @@ pub(crate) enum Log {
         /// Only these partitions, separated by commas [default: all that are stopped]
         #[arg(long, value_name = "PARTITIONS", value_delimiter = ',')]
         partitions: Vec<i32>,
-        /// Why; it is kept
+        /// The reason, which is recorded
         #[arg(long, value_name = "TEXT")]
         reason: String,
         #[command(flatten)]
@@ -77,7 +77,7 @@ pub(crate) enum Parked {
         #[command(flatten)]
         place: Place,
     },
-    /// Have parked events applied again, by correlation and in order
+    /// Apply parked events again, by correlation and in order
     Replay {
         /// The service that has parked them
         #[arg(long, value_name = "SERVICE")]
@@ -91,7 +91,7 @@ pub(crate) enum Parked {
         #[command(flatten)]
         place: Place,
     },
-    /// Give up on parked events; they are kept, but never applied
+    /// Discard parked events; they are kept, but never applied
     Discard {
         /// The service that has parked them
         #[arg(long, value_name = "SERVICE")]
@@ -105,7 +105,7 @@ pub(crate) enum Parked {
         /// Only the event at this position [default: all of the correlation]
         #[arg(long, value_name = "POSITION", default_value_t = 0)]
         position: i64,
-        /// Why; it is kept
+        /// The reason, which is recorded
         #[arg(long, value_name = "TEXT")]
         reason: String,
         #[command(flatten)]

@@ -20,7 +20,7 @@ pub(crate) fn stop() -> CancellationToken {
         told().await;
         token.cancel();
         told().await;
-        eprintln!("hansang: stopped at once");
+        eprintln!("hansang: stopped immediately");
         end_now();
     });
     stop

@@ -1,5 +1,5 @@
 //! `up --split`: each service and the gateway a process of its own, started and
-//! watched from here. One that ends comes again; all end with this process,
+//! watched from here. One that ends is restarted; all end with this process,
 //! whichever way that ends. Runs no service itself.
 
 mod faults;
@@ -26,7 +26,7 @@ use crate::{
     run::{GATEWAY, Listeners, SERVICES},
 };
 
-/// How soon a process comes again, at first and at last.
+/// How soon a process is restarted, at first and at last.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// What has run for so long did not fail at its start.
 const STEADY: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ struct Watch {
     recipe: Recipe,
     processes: Processes,
     /// Cancelled once everything is up. Until then, what gives up by itself ends all; from then on
-    /// it comes again, as what was killed always does.
+    /// it is restarted, as what was killed always is.
     up: CancellationToken,
     /// How long a process may take to stop.
     patience: Duration,
@@ -171,7 +171,7 @@ impl Watch {
             }
             failures = if born.elapsed() < STEADY { failures + 1 } else { 1 };
             let pause = pause(failures);
-            eprintln!("hansang: {:#}; it comes again in {:.1} s", ended.how, pause.as_secs_f64());
+            eprintln!("hansang: {:#}; restarting it in {:.1} s", ended.how, pause.as_secs_f64());
             stop.run_until_cancelled(sleep(pause)).await;
         }
         Ok(())

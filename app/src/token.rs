@@ -13,18 +13,18 @@ use clap::{Args, builder::NonEmptyStringValueParser};
 use identity::auth::Identity;
 use settings::{AuthSettings, Secret};
 
-use crate::{cli::ConfigFile, console::say, keys};
+use crate::{console::say, keys, options::ConfigFile};
 
 /// Whose token, and where the key is.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// For a person who runs the system; the name is for the records
+    /// Issue an operator's token; the name appears in logs
     #[arg(
         long, value_name = "NAME", required = true, num_args = 0..=1,
         default_missing_value = "operator", value_parser = NonEmptyStringValueParser::new()
     )]
     operator: String,
-    /// Where `hansang up` keeps the key, when the settings have none
+    /// Data directory of `hansang up`, to find the key if the settings have none
     #[arg(long, value_name = "DIR", default_value = ".hansang")]
     data_dir: PathBuf,
     #[command(flatten)]

@@ -15,12 +15,12 @@ use settings::{Ops, Settings};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cli::ConfigFile,
     console::say,
     data_dir::DataDir,
     databases::Databases,
     keys::Keys,
     logins::{self, Login},
+    options::ConfigFile,
     processes::{self, Processes},
     run::{Deployment, GATEWAY, Listeners, SERVICES, Selection, WEB},
     split::{Split, Surroundings},
@@ -32,13 +32,13 @@ const ALONE_POLL_MS: u64 = 5_000;
 /// What `up` can be told.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// Where everything is kept: keys, logins, databases
+    /// Directory of all data: keys, logins, databases
     #[arg(long, value_name = "DIR", default_value = ".hansang")]
     data_dir: PathBuf,
     /// Where the gateway listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     http: Option<SocketAddr>,
-    /// Where the services listen; with --split, the gateway's process alone [default: 127.0.0.1:50051]
+    /// Where the services listen; with --split, only the gateway's process [default: 127.0.0.1:50051]
     #[arg(long, value_name = "ADDRESS")]
     grpc: Option<SocketAddr>,
     /// One process per service, and one for the gateway; one that ends is restarted

@@ -37,10 +37,10 @@ use self::{
     sources::Sources,
 };
 use crate::{
-    cli::ConfigFile,
     console::{note, say},
     data_dir::write_private,
     databases::Databases,
+    options::ConfigFile,
 };
 
 /// How soon what looks wrong is looked at again, at first and at last.
@@ -53,26 +53,26 @@ const WATERMARK: &str = "verified.json";
 /// What `verify` can be told.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It may run while the shop is open. What looks wrong is looked at again until it has changed, or has \
-stood still for so long that it is wrong.\n\n\
-A run that finds nothing keeps how far the services' logs went when it began; the next one reads \
-only the orders, members and products that later events name. Rows that were changed by hand, \
-without an event, only --all finds: run it after a restore, and once in a while.")]
+It can run under traffic. A suspicious row is read again until it has changed, or has stayed the same \
+for --patience; only then is it reported.\n\n\
+A run without findings stores the positions that the services' logs had when it began; the next run \
+reads only the orders, members and products that later events name. Rows that were changed without an \
+event, by hand for example, are found only with --all: run it after a restore, and once a week.")]
 pub(crate) struct Options {
-    /// What `hansang up` was given: its Postgres is found there
+    /// Data directory of `hansang up`, to find its Postgres
     #[arg(long, value_name = "DIR", default_value = ".hansang")]
     data_dir: PathBuf,
-    /// Read everything, not only what has happened since the last run that found nothing
+    /// Read everything, not only what has changed since the last run without findings
     #[arg(long)]
     all: bool,
-    /// Where to keep how far the last run that found nothing has seen [default: verified.json in the
-    /// data directory, if there is one]
+    /// File for the positions of the last run without findings [default: verified.json in the data
+    /// directory, if there is one]
     #[arg(long, value_name = "FILE")]
     since: Option<PathBuf>,
-    /// How long what looks wrong may stand still; twice that for what is under way
+    /// How long a suspicious row may stay the same before it is reported; twice that for work in progress
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     patience: u64,
-    /// A rate of points that was in force before, in basis points; may be given several times
+    /// An earlier rate of points, in basis points; may be given several times
     #[arg(long, value_name = "BASIS_POINTS")]
     earlier_rate: Vec<u32>,
     #[command(flatten)]

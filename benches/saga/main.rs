@@ -59,7 +59,7 @@ async fn main() {
     println!("orders until they are delivered   {sagas:>8.0} a second");
     println!("the same rows in one transaction  {transactions:>8.0} a second");
     println!("ratio                             {:>8.2}   goal: 0.35", sagas / transactions);
-    up::stop(up);
+    up.program.stop();
 }
 
 /// One round: orders by all members at once, until the last of them is being delivered.

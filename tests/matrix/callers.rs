@@ -1,11 +1,9 @@
 //! A running deployment, who calls it, and what they own.
 
 use std::{
-    fs,
-    net::{SocketAddr, TcpListener},
-    os::unix::fs::PermissionsExt as _,
+    net::SocketAddr,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::Command,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -38,6 +36,8 @@ use crate::{
 
 const LIMIT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);
+/// So that the call that moves the clock is served too.
+const CLOCK: (&str, &str) = ("HANSANG__TESTING__CLOCK", "true");
 /// A stream that says nothing for so long was let through.
 const SILENCE: Duration = Duration::from_secs(5);
 
@@ -75,7 +75,7 @@ pub(crate) struct Owner {
 
 /// A running deployment, and everybody in it.
 pub(crate) struct World {
-    up: Child,
+    _up: testkit::Up,
     http: SocketAddr,
     channel: Channel,
     auth: AuthSettings,
@@ -88,40 +88,20 @@ pub(crate) struct World {
     dir: TempDir,
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        let _ = self.up.kill();
-        let _ = self.up.wait();
-    }
-}
-
 impl World {
     pub(crate) async fn open() -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("hansang-matrix-")
-            .tempdir_in(testkit::scratch())
-            .expect("a directory");
-        // Postgres's own user has to pass through.
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
-        let (http, grpc) = (free_address(), free_address());
-        let mut up =
-            hansang(dir.path(), &["up", "--http", &http.to_string(), "--grpc", &grpc.to_string()])
-                .stdout(Stdio::null())
-                .spawn()
-                .expect("hansang starts");
-        let rest = Rest::new(format!("http://{http}"));
-        let began = Instant::now();
-        while rest.get("/v1/products").await.is_err() {
-            let ended = up.try_wait().expect("a child");
-            assert!(ended.is_none() && began.elapsed() < LIMIT, "not up: {ended:?}");
-            tokio::time::sleep(POLL).await;
-        }
+        let dir = testkit::data_dir();
+        let mut up = testkit::Up::start(env!("CARGO_BIN_EXE_hansang"), dir.path(), |command| {
+            command.env(CLOCK.0, CLOCK.1);
+        });
+        up.listens().await;
+        let (http, grpc) = (up.http, up.grpc);
         let channel = Endpoint::from_shared(format!("http://{grpc}")).expect("an address");
         let keys = Keys::ensure(dir.path()).expect("keys");
         let token = hansang(dir.path(), &["token", "--operator", "matrix"]).output().expect("runs");
         assert!(token.status.success(), "{}", String::from_utf8_lossy(&token.stderr));
         let mut world = Self {
-            up,
+            _up: up,
             http,
             channel: channel.connect_lazy(),
             auth: keys.settings().expect("keys"),
@@ -382,17 +362,8 @@ impl World {
     }
 }
 
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port")
-}
-
 fn hansang(dir: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hansang"));
-    for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("HANSANG__")) {
-        command.env_remove(variable);
-    }
-    command.args(arguments).arg("--data-dir").arg(dir).stdin(Stdio::null());
-    // So that this one too is served.
-    command.env("HANSANG__TESTING__CLOCK", "true");
+    let mut command = testkit::program(env!("CARGO_BIN_EXE_hansang"));
+    command.args(arguments).arg("--data-dir").arg(dir);
     command
 }

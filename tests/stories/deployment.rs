@@ -358,7 +358,7 @@ pub(crate) async fn eventually<T>(
     what: &str,
     mut probe: impl AsyncFnMut() -> Result<T, String>,
 ) -> T {
-    let patience = std::env::var("HANSANG_PATIENCE").ok().and_then(|p| p.parse().ok()).unwrap_or(1);
+    let patience = testkit::patience();
     let began = Instant::now();
     loop {
         match probe().await {

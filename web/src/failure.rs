@@ -65,7 +65,7 @@ impl Failure {
 
     /// A fault of ours.
     pub(crate) fn fault(cause: &str) -> Self {
-        tracing::error!(cause, "a page could not be made");
+        tracing::error!(cause, "page not rendered, answered with an error");
         Self::new(Kind::Internal, "INTERNAL", "something went wrong here")
     }
 

@@ -90,7 +90,7 @@ impl Faults {
         let Some(service) = SERVICES.iter().find(|service| service.name == name) else {
             bail!("there is no service {name}");
         };
-        eprintln!("hansang: {fault} {name}, as /ops was asked to");
+        eprintln!("hansang: {fault} {name}, requested on /ops");
         let signal = match fault {
             "kill" => Signal::SIGKILL,
             "restart" => {
@@ -101,13 +101,13 @@ impl Faults {
             "freeze" => Signal::SIGSTOP,
             "thaw" => Signal::SIGCONT,
             "cut" => return self.cut(service.name).await,
-            _ => bail!("there is no fault {fault}"),
+            _ => bail!("unknown fault {fault}"),
         };
         self.signal(service.name, signal)
     }
 
     fn signal(&self, service: &str, signal: Signal) -> Result<()> {
-        let pid = self.watch.processes.pid(service).context("it does not run just now")?;
+        let pid = self.watch.processes.pid(service).context("it is not running")?;
         let pid = i32::try_from(pid).context("no process id")?;
         kill(Pid::from_raw(pid), signal).context("the process cannot be signalled")
     }

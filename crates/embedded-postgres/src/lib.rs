@@ -92,13 +92,13 @@ impl Embedded {
                 Ok(status) => format!("{status}; its log ends: {}", self.home.last_log_line()),
                 Err(error) => format!("cannot watch it: {error}"),
             };
-            eprintln!("hansang: Postgres ended, starting it again: {how}");
+            eprintln!("hansang: Postgres ended, restarting it: {how}");
             failures = if born.elapsed() < STEADY { failures + 1 } else { 1 };
             self.postmaster = loop {
                 sleep(pause(failures)).await;
                 match start(&self.binaries, &self.home).await {
                     Ok(postmaster) => break postmaster,
-                    Err(error) => eprintln!("hansang: {error:#}; starting Postgres again"),
+                    Err(error) => eprintln!("hansang: {error:#}; restarting Postgres"),
                 }
                 failures += 1;
             };

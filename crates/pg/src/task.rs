@@ -1,7 +1,7 @@
 //! Durable timers in the service's own database: something is done, not before
 //! its time and at least once, whatever dies meanwhile. A handler is therefore
 //! safe to repeat. It runs outside any transaction, under a lease: a task whose
-//! runner died comes again when the lease is over.
+//! runner died is run again when the lease is over.
 //!
 //! Time is that of [`clock`](crate::clock).
 
@@ -29,11 +29,11 @@ use crate::{Database, Tx};
 /// How often to look for what is due and was scheduled elsewhere; what was scheduled in this process
 /// is known to the moment.
 const TICK: Duration = Duration::from_secs(2);
-/// How long a handler may take; then it is given up, and comes again.
+/// How long a handler may take; then it is given up, and tried again.
 const LEASE: Duration = Duration::from_secs(20);
 /// Tasks carried out at once.
 const AT_ONCE: usize = 16;
-/// How soon after a failure a task comes again, at first and at last.
+/// How soon after a failure a task is tried again, at first and at last.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// How long [`repeat`] waits when nothing more is due.
 const REPEAT_AFTER: Duration = Duration::from_mins(1);
@@ -68,7 +68,7 @@ pub struct Task {
 pub enum Outcome {
     /// It is done, and forgotten.
     Done,
-    /// Not yet: it comes again after this time.
+    /// Not yet: it is run again after this time.
     Again(Duration),
 }
 

@@ -15,6 +15,7 @@
 //! It refuses to pretend: the Postgres is one, and so are the sockets.
 
 mod certificates;
+mod program;
 pub mod proxy;
 mod python;
 pub mod stage;
@@ -40,8 +41,9 @@ use uuid::Uuid;
 
 pub use self::{
     certificates::Certificates,
+    program::{Program, Up, data_dir, free_address, program},
     python::python,
-    wait::{eventually, until},
+    wait::{eventually, patience, until},
 };
 
 /// A fresh database with the tables that every service has and a service's own.

@@ -1,15 +1,17 @@
 //! Waiting for a condition.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
+
+/// How many times as long as usual a test waits: `HANSANG_PATIENCE=3` on a slow machine.
+pub fn patience() -> u32 {
+    std::env::var("HANSANG_PATIENCE").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
 
 /// Asks until the answer is there; within 10 s.
 ///
 /// # Panics
 /// When it is not.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    mut ask: impl FnMut() -> F,
-) -> T {
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = async {
         loop {
             if let Some(answer) = ask().await {
@@ -18,20 +20,22 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let answer = tokio::time::timeout(Duration::from_secs(10), asking).await;
-    answer.unwrap_or_else(|_| panic!("not within 10 s: {what}"))
+    let limit = Duration::from_secs(10) * patience();
+    let answer = tokio::time::timeout(limit, asking).await;
+    answer.unwrap_or_else(|_| panic!("not within {limit:?}: {what}"))
 }
 
 /// Waits until something is so; within a minute.
 ///
 /// # Panics
 /// When it is not.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !is_so().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let waited = tokio::time::timeout(Duration::from_mins(1), waiting).await;
-    waited.unwrap_or_else(|_| panic!("not within a minute: {what}"));
+    let limit = Duration::from_mins(1) * patience();
+    let waited = tokio::time::timeout(limit, waiting).await;
+    waited.unwrap_or_else(|_| panic!("not within {limit:?}: {what}"));
 }

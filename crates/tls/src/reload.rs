@@ -53,11 +53,11 @@ impl<T> Reloading<T> {
                 match (self.make)() {
                     Ok(made) => {
                         state.current = Arc::new(made);
-                        tracing::info!(files = ?self.files, "certificates read again");
+                        tracing::info!(files = ?self.files, "certificates reloaded");
                     }
                     // Half of them may be written: their next change is looked at again.
                     Err(error) => {
-                        tracing::warn!(%error, "certificates not taken, those before stay in use");
+                        tracing::warn!(%error, "invalid certificates ignored, the previous ones stay in use");
                     }
                 }
             }

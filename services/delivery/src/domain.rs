@@ -204,7 +204,9 @@ pub(crate) enum Refusal {
     Cancelled,
     #[error("the order is closed: its delivery has ended")]
     Completed,
-    #[error("the notice is not signed by a known carrier, or not in time")]
+    #[error(
+        "the notice is not signed by a known carrier, or its timestamp is off by more than five minutes"
+    )]
     BadSignature,
     #[error("there is no such parcel")]
     UnknownParcel,

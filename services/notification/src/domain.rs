@@ -251,7 +251,7 @@ impl Body {
 /// What notification says no with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("has a brace that is of no placeholder of this template; these are {0}")]
+    #[error("has a brace that belongs to no placeholder; this template has {0}")]
     UnknownPlaceholder(String),
 }
 

@@ -82,7 +82,7 @@ impl Mail {
     pub(crate) async fn send(&self, id: NotificationId) -> Result<Outcome, Error> {
         let found = store::find(&mut self.0.database.read().await?, id).await?;
         let Some((office, notification, to)) = self.addressed(found.as_ref()) else {
-            tracing::warn!(notification = %id, "email not sent: its recipient has no address any more");
+            tracing::warn!(notification = %id, "email dropped: its audience no longer has an address");
             return Ok(Outcome::Done);
         };
         let email = office.email(notification, to)?;

@@ -27,7 +27,7 @@ impl Passwords {
     pub(super) fn now(&self) -> Vec<String> {
         read(&self.0).unwrap_or_else(|error| {
             let path = self.0.display();
-            tracing::warn!(%path, %error, "password not read, trying to connect without");
+            tracing::warn!(%path, %error, "password file not read, connecting without a password");
             Vec::new()
         })
     }

@@ -123,9 +123,6 @@ impl Watch {
     fn drop_idle(&self) {
         let pools = [&self.0.calls, &self.0.behind].into_iter().filter_map(WeakPool::upgrade);
         let dropped: usize = pools.map(|pool| pool.retain(|_, _| false).removed.len()).sum();
-        tracing::warn!(
-            dropped,
-            "no answer on a connection to the database; idle ones are replaced"
-        );
+        tracing::warn!(dropped, "database connection does not answer, replacing the idle ones");
     }
 }

@@ -45,7 +45,7 @@ impl ClockService for Clocks {
         for database in &self.0 {
             advance(database, by).await?;
         }
-        tracing::warn!(?by, "the clock was moved");
+        tracing::warn!(?by, "the testing clock was moved");
         Ok(Response::new(AdvanceResponse {}))
     }
 }

@@ -9,7 +9,7 @@ use base::{Refuse, error::Kind};
 pub(crate) enum Refusal {
     #[error("the order is closed")]
     Closed,
-    #[error("the goods are with the carrier: the order cannot be cancelled any more")]
+    #[error("the goods are with the carrier: the order can no longer be cancelled")]
     Dispatched,
     #[error("the order is cancelled")]
     Cancelled,
@@ -17,7 +17,7 @@ pub(crate) enum Refusal {
     Cancelling,
     #[error("the goods are not on their way yet")]
     NotDelivering,
-    #[error("one of the products is not on sale any more")]
+    #[error("one of the products is no longer on sale")]
     NotOnSale,
     #[error("the prices have changed")]
     PriceChanged,
@@ -33,7 +33,7 @@ pub(crate) enum Refusal {
     DepositConfirmed,
     #[error("another cancellation or return of this order is under way; try again in a moment")]
     PartUnderWay,
-    #[error("so many are not left to be taken back: {left} are")]
+    #[error("only {left} are left to be taken back")]
     LinesTaken { left: i32 },
     #[error("the goods have not arrived yet")]
     NotDelivered,
