@@ -5,7 +5,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo up test chaos lint api fuzz contracts contracts-accept clients telemetry dashboards \
-  ops web chart image workflows failover bench bench-gateway bench-history bench-rolling machine lint-tools
+  ops web chart image workflows failover bench bench-gateway bench-history bench-rolling counts \
+  machine lint-tools
 
 # Passed on to the program: make demo ARGS=--exit
 ARGS ?=
@@ -33,11 +34,12 @@ test: machine ## run all tests: domain, services, stories, architecture
 	  cargo test --workspace $(ARGS); \
 	fi
 
-lint: machine lint-tools ## check format, lints and dependencies
+lint: machine lint-tools ## check format, lints, documentation and dependencies
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --quiet -- --deny warnings
 	@# As people get it: with no feature that only tests ask for.
 	@cargo check --workspace --bin hansang --quiet
+	@RUSTDOCFLAGS=--deny=warnings cargo doc --workspace --no-deps --quiet
 	@if cargo deny --version >/dev/null 2>&1; then \
 	  cargo deny --log-level error check; \
 	else \
@@ -120,6 +122,9 @@ bench-history: machine ## measure an order on top of a long past (ORDERS=300000 
 
 bench-rolling: machine ## replace and kill processes under load: what clients notice, and verify
 	@cargo bench --workspace --bench rolling
+
+counts: ## print lines per crate and the number of packages (COMMITS="69b7dcb HEAD")
+	@.ci/counts $(COMMITS)
 
 # What building and running needs, and this machine may not have.
 machine:

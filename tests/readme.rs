@@ -47,7 +47,8 @@ fn bash(dir: &Path, script: &str) -> std::process::Output {
 #[test]
 fn the_stories_of_the_readme_are_true() {
     let dir = testkit::data_dir();
-    let mut up = testkit::Up::start(env!("CARGO_BIN_EXE_hansang"), dir.path(), |_| {});
+    let mut up =
+        testkit::Up::start(env!("CARGO_BIN_EXE_hansang"), &dir.path().join(".hansang"), |_| {});
     let api = format!("http://{}", up.http);
     let began = Instant::now();
     while !bash(dir.path(), &format!("curl -sf {api}/v1/products")).status.success() {

@@ -51,7 +51,7 @@ impl Up {
         let mut up = testkit::Up::start(env!("CARGO_BIN_EXE_hansang"), dir, |command| {
             command.envs(told.iter().copied()).stdout(Stdio::piped());
         });
-        up.listens().await;
+        up.answers().await;
         Self(up)
     }
 

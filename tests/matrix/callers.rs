@@ -94,7 +94,7 @@ impl World {
         let mut up = testkit::Up::start(env!("CARGO_BIN_EXE_hansang"), dir.path(), |command| {
             command.env(CLOCK.0, CLOCK.1);
         });
-        up.listens().await;
+        up.answers().await;
         let (http, grpc) = (up.http, up.grpc);
         let channel = Endpoint::from_shared(format!("http://{grpc}")).expect("an address");
         let keys = Keys::ensure(dir.path()).expect("keys");

@@ -45,7 +45,7 @@ const PROGRESS: Duration = Duration::from_millis(250);
 /// when it subscribes again.
 const SILENCE: i64 = 1_000;
 
-/// The gRPC service that streams the events `E`: [`serve`](server::ServiceBuilder::serve) it like a generated one.
+/// The gRPC service that streams the events `E`: served like a generated one.
 pub struct Feed<E> {
     log: Log,
     stop: CancellationToken,

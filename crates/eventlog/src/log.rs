@@ -201,8 +201,8 @@ impl Log {
         let service = self.database.service();
         tracing::warn!(
             %service, last = ?shown,
-            "the last event shown is not in the log any more: the database was restored or failed \
-             over; subscribers prove their cursors anew"
+            "the last published event is missing from the log: the database was restored or failed \
+             over; subscribers verify their cursors"
         );
         *shown = None;
         self.show(Shown::Replaced);

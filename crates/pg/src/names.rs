@@ -1,5 +1,5 @@
 //! Names under which the variants of an enum are stored: said once, read and written by what
-//! [`names!`](crate::names) makes of them, and compared with the check constraint of their column.
+//! [`names!`](crate::names!) makes of them, and compared with the check constraint of their column.
 
 use std::collections::BTreeSet;
 
@@ -56,7 +56,7 @@ macro_rules! names {
 }
 
 /// The names that a constraint allows, by the last of these migrations that has it. For the tests that
-/// [`names!`](crate::names) makes.
+/// [`names!`](crate::names!) makes.
 ///
 /// # Panics
 /// When no migration has it.

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener},
     os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -15,6 +15,10 @@ use nix::{
     unistd::Pid,
 };
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::scratch;
 
@@ -113,18 +117,28 @@ impl Program {
         assert!(status.success(), "it did not stop well: {status}, signal {:?}", status.signal());
     }
 
-    /// Waits until it listens there.
+    /// Waits until it answers HTTP there. It may listen long before that.
     ///
     /// # Panics
-    /// When it ends, or does not listen within a minute.
-    pub async fn listens(&mut self, address: SocketAddr) {
+    /// When it ends, or does not answer within a minute.
+    pub async fn answers(&mut self, address: SocketAddr) {
         let began = Instant::now();
-        while TcpStream::connect(address).is_err() {
+        while !has_answered(address).await {
             let ended = self.ended();
-            assert!(ended.is_none() && began.elapsed() < LIMIT, "does not listen: {ended:?}");
+            assert!(ended.is_none() && began.elapsed() < LIMIT, "no answer: {ended:?}");
             tokio::time::sleep(POLL).await;
         }
     }
+}
+
+/// Whether a request there gets an answer, whichever.
+async fn has_answered(address: SocketAddr) -> bool {
+    let ask = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+        stream.read_u8().await
+    };
+    ask.await.is_ok()
 }
 
 impl Drop for Program {
@@ -158,8 +172,8 @@ impl Up {
         Self { program: Program::start(&mut command), http, grpc, _ports: [one, other] }
     }
 
-    /// Waits until it listens for REST.
-    pub async fn listens(&mut self) {
-        self.program.listens(self.http).await;
+    /// Waits until it answers.
+    pub async fn answers(&mut self) {
+        self.program.answers(self.http).await;
     }
 }
