@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use super::{code, complain, files, root};
+use super::{code, complain, files, modules_called, root, uses};
 
 /// What each service has, and nothing else does what they do.
 const ALWAYS: [&str; 6] = ["domain", "lib", "policy", "service", "store", "wire"];
@@ -119,4 +119,25 @@ fn events_are_made_in_wire_alone() {
 fn an_event_that_is_made_elsewhere_is_found_out() {
     let text = "Event::StockShort(StockShort { order_id });\nSome(Event::StockShort(it)) => {}";
     assert_eq!(made(text), ["StockShort"]);
+}
+
+#[test]
+fn how_things_look_elsewhere_knows_neither_calls_nor_policies() {
+    const NOT_IN_A_WIRE: &[&str] = &[
+        "crate::service",
+        "crate::policy",
+        "crate::worker",
+        "super::service",
+        "service::{",
+        "policy::{",
+        ".await",
+        "pg::Tx",
+    ];
+    let wires = modules_called("wire");
+    assert!(wires.len() >= app::run::SERVICES.len(), "they are elsewhere");
+    let wrong = wires.iter().flat_map(|(file, text)| {
+        uses(text, NOT_IN_A_WIRE).into_iter().map(move |word| format!("{file}: {word}"))
+    });
+    complain("wire knows its domain and its rows alone", &wrong.collect::<Vec<_>>());
+    assert_eq!(uses("use crate::{\n    service::{Wanted},\n};", NOT_IN_A_WIRE), ["service::{"]);
 }

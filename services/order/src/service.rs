@@ -20,14 +20,14 @@ use crate::{
     checkout::{Besides, Checkouts},
     closing, depositor,
     domain::{
-        self, CARD_TOKEN, DEPOSITOR, Facts, LINES, Line, MemberId, Method, Order, OrderId, Pending,
-        ProductId, QUANTITY, Refusal, TOTAL, Wish,
+        self, CARD_TOKEN, DEPOSITOR, Facts, Line, MemberId, Method, Order, OrderId, Pending,
+        ProductId, Refusal, TOTAL, Wish,
         checkout::{Checkout, POINTS},
         parts::Parts,
     },
     parts::Takings,
     store::{self, Offer},
-    wire,
+    wire::{self, Wanted},
 };
 
 /// Answers calls about orders.
@@ -60,7 +60,8 @@ impl Orders {
         let expected = expected
             .map(|parts| Money::parse_within("expectedTotal", Some(parts), &TOTAL))
             .transpose()?;
-        let wanted = wanted(message.lines.iter().map(|it| (it.product_id.as_str(), it.quantity)))?;
+        let wanted =
+            wire::wanted(message.lines.iter().map(|it| (it.product_id.as_str(), it.quantity)))?;
         let checkout = checkout(message)?;
         if store::has_withdrawn(&mut self.database.read().await?, member).await? {
             return Err(Refusal::MemberWithdrawn.into());
@@ -243,27 +244,6 @@ fn checkout(message: &PlaceOrderRequest) -> Result<Checkout, Error> {
         wallet: wallet.unwrap_or(Money::ZERO).minor(),
         ..Checkout::default()
     })
-}
-
-/// A product, how many of it, and the line that named it first.
-pub(crate) type Wanted = (ProductId, i32, usize);
-
-/// Reads the lines; those of one product are merged.
-pub(crate) fn wanted<'a>(
-    lines: impl ExactSizeIterator<Item = (&'a str, i32)>,
-) -> Result<Vec<Wanted>, Error> {
-    input::count("lines", lines.len(), &LINES)?;
-    let mut wanted: Vec<Wanted> = Vec::new();
-    for (index, (product, quantity)) in lines.enumerate() {
-        let product = ProductId::parse(&format!("lines[{index}].productId"), product)?;
-        let field = format!("lines[{index}].quantity");
-        let quantity = input::number(&field, quantity, &QUANTITY)?;
-        match wanted.iter_mut().find(|(known, ..)| *known == product) {
-            Some((_, sum, _)) => *sum = domain::more_of(&field, *sum, quantity)?,
-            None => wanted.push((product, quantity, index)),
-        }
-    }
-    Ok(wanted)
 }
 
 fn priced(wanted: &[Wanted], offers: &BTreeMap<ProductId, Offer>) -> Result<Vec<Line>, Error> {

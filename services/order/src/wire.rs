@@ -5,7 +5,7 @@ pub(crate) mod part;
 
 use std::iter;
 
-use base::{Error, Money};
+use base::{Error, Money, input};
 use contracts::order::v1::{
     self as pb, OrderAwaitingDeposit, OrderCancelled, OrderClosed, OrderDelivered, OrderDelivering,
     OrderPaid, OrderPlaced, OrderPrepared, order_event::Event,
@@ -13,7 +13,8 @@ use contracts::order::v1::{
 
 use crate::{
     domain::{
-        ByShop, CancelReason, CloseReason, Line, Method, Order, State,
+        self, ByShop, CancelReason, CloseReason, LINES, Line, Method, Order, ProductId, QUANTITY,
+        State,
         checkout::{Share, Won},
         parts::Taken,
     },
@@ -66,6 +67,27 @@ fn close_reason(order: &Order, state: State) -> pb::order::CloseReason {
         }
         _ => pb::order::CloseReason::Unspecified,
     }
+}
+
+/// A product, how many of it, and the line that named it first.
+pub(crate) type Wanted = (ProductId, i32, usize);
+
+/// Reads the lines; those of one product are merged.
+pub(crate) fn wanted<'a>(
+    lines: impl ExactSizeIterator<Item = (&'a str, i32)>,
+) -> Result<Vec<Wanted>, Error> {
+    input::count("lines", lines.len(), &LINES)?;
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for (index, (product, quantity)) in lines.enumerate() {
+        let product = ProductId::parse(&format!("lines[{index}].productId"), product)?;
+        let field = format!("lines[{index}].quantity");
+        let quantity = input::number(&field, quantity, &QUANTITY)?;
+        match wanted.iter_mut().find(|(known, ..)| *known == product) {
+            Some((_, sum, _)) => *sum = domain::more_of(&field, *sum, quantity)?,
+            None => wanted.push((product, quantity, index)),
+        }
+    }
+    Ok(wanted)
 }
 
 /// An amount on the wire.

@@ -8,14 +8,13 @@ use contracts::order::v1::{
     order_event::Event,
 };
 
-use super::won;
+use super::{Wanted, wanted as merged, won};
 use crate::{
     domain::{
         Order, ProductId,
         parts::{Action, Pieces},
         pieces::Bears,
     },
-    service::{Wanted, wanted as merged},
     store::parts::{Part, PartState},
 };
 
