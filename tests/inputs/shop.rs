@@ -16,6 +16,7 @@ use tonic::{
 };
 
 use crate::{
+    bodies::{account, address, policy, set},
     deployment::Deployment,
     dynamic::Dynamic,
     methods::Rpc,
@@ -257,6 +258,10 @@ impl Shop {
             }
             "PayOutWallet" => json!({ "memberId": member, "amount": amount, "account": account() }),
             "GetPayout" => json!({ "payoutId": self.payout }),
+            "GetRefund" | "RetryRefund" => json!({ "refundId": self.refund().await }),
+            "SettleRefund" => {
+                json!({ "refundId": self.refund().await, "tender": 1, "reason": "a test" })
+            }
             "UpdateNotificationTemplate" => {
                 json!({ "template": "payment-approved", "body": "{orderId}" })
             }
@@ -308,8 +313,8 @@ impl Shop {
             "ReportParcel" => json!({ "carrier": "CJ", "notice": {} }),
             "ListProducts" | "ListOrders" | "ListPayments" | "ListDeliveries"
             | "ListNotifications" | "ListPayouts" | "ListDeposits" | "ListAuditEntries"
-            | "ListReturns" | "ListMembers" | "ParkedEvents.List" | "ListLogLosses"
-            | "ListCouponPolicies" => {
+            | "ListReturns" | "ListRefunds" | "ListMembers" | "ParkedEvents.List"
+            | "ListLogLosses" | "ListCouponPolicies" => {
                 json!({})
             }
             _ => json!({ "memberId": member }),
@@ -367,6 +372,16 @@ impl Shop {
         });
         let deposit = self.seller().post("/v1/deposits", body).await.expect("an answer");
         with_status(201, deposit).text("id")
+    }
+
+    /// A refund, which is done.
+    async fn refund(&self) -> String {
+        let order = self.member.buys(std::slice::from_ref(&self.product.id), 1).await;
+        self.member.eventually_sees(&order, "DELIVERING").await;
+        let path = format!("/v1/orders/{order}:cancel");
+        with_status(200, self.member.rest.post(&path, json!({})).await.expect("an answer"));
+        let payment = self.member.get(&format!("/v1/payments?orderId={order}")).await;
+        payment.text("payments/0/refunds/0/id")
     }
 
     /// A policy of its own.
@@ -435,51 +450,6 @@ impl Shop {
                 Some(bearer.expect("a token"))
             }
         }
-    }
-}
-
-/// On what terms coupons are issued: with an amount, or with the share that a field is of.
-fn policy(field: &str) -> Value {
-    let share = ["discount.percent", "discount.maximum"];
-    let discount = if share.iter().any(|of| field.starts_with(of)) {
-        json!({ "percent": 10, "maximum": won(1_000) })
-    } else {
-        json!({ "amount": won(1_000) })
-    };
-    json!({
-        "displayName": "Coupon", "discount": discount, "minimumTotal": won(0), "validDays": 30,
-    })
-}
-
-/// An address.
-fn address() -> Value {
-    json!({ "recipient": "Kim", "phone": "010-1234-5678", "postcode": "04524", "line1": "Seoul" })
-}
-
-/// A bank account.
-fn account() -> Value {
-    json!({ "bankCode": "004", "accountNumber": "110-234-567890", "holder": "Kim" })
-}
-
-/// Sets a field by its path: `lines[0].quantity`. A list is set by its number of entries.
-fn set(request: &mut Value, field: &str, value: &Value) {
-    let pointer = format!("/{}", field.replace("[0]", "/0").replace('.', "/"));
-    let (parent, last) = pointer.rsplit_once('/').expect("a slash");
-    if request.pointer(parent).is_none_or(Value::is_null) {
-        let missing = parent.trim_start_matches('/');
-        set(request, missing, &json!({}));
-    }
-    let parent = request.pointer_mut(parent).expect("is there now");
-    let place = match last.parse::<usize>() {
-        Ok(at) => &mut parent[at],
-        Err(_) => &mut parent[last],
-    };
-    match (place.as_array(), value.as_u64()) {
-        (Some(entries), Some(count)) => {
-            let entry = entries.first().cloned().unwrap_or_default();
-            *place = (0..count).map(|_| entry.clone()).collect();
-        }
-        _ => *place = value.clone(),
     }
 }
 

@@ -161,9 +161,8 @@ const ACCOUNTS: &str = "
         (select coalesce(sum(amount_minor), 0) from ledger_entry where account = 'HELD') as booked,
         (select coalesce(sum(held_minor + case state when 'MATCHING' then matched_minor else 0 end), 0)
           from deposit where booked)
-        + (select coalesce(sum(e.amount_minor), 0) from ledger_transaction t
-          join ledger_entry e on e.transaction_id = t.id
-          where t.kind in ('CHARGE_FOUND', 'CHARGE_RETURNED') and e.account = 'HELD')
+        + (select coalesce(sum(amount_minor), 0) from refund
+          where (void or top_up_id is not null) and state <> 'REFUNDED')
         + (select coalesce(sum(wallet_minor), 0) from payment
           where state in ('AUTHORISING', 'WAITING_FOR_DEPOSIT', 'CONFIRMING')) as owed
       union all

@@ -107,6 +107,12 @@ pub(crate) fn of_payment(arrived: &Arrived<PaymentEvent>) -> Result<Option<Entry
         Some(Event::DepositCredited(it)) => {
             (Action::DepositCredited, &it.actor_id, &it.deposit_id, "", &it.amount)
         }
+        Some(Event::RefundRetried(it)) => {
+            (Action::RefundRetried, &it.actor_id, &it.refund_id, "", &it.amount)
+        }
+        Some(Event::RefundSettled(it)) => {
+            (Action::RefundSettled, &it.actor_id, &it.refund_id, &*it.reason, &it.amount)
+        }
         _ => return Ok(None),
     };
     let change = won(amount.as_ref());

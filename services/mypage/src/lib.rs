@@ -48,7 +48,8 @@ pub const SERVICE: Service = Service {
         "V7__audit",
         "V8__parcels",
         "V9__points",
-        "V10__parts"
+        "V10__parts",
+        "V11__audit_of_refunds"
     ],
     build,
 };

@@ -139,6 +139,8 @@ impl Policy<PaymentEvent> for Payments {
         PaymentEvent::DEPOSIT_MATCHED,
         PaymentEvent::DEPOSIT_REFUNDED,
         PaymentEvent::DEPOSIT_CREDITED,
+        PaymentEvent::REFUND_RETRIED,
+        PaymentEvent::REFUND_SETTLED,
     ];
     const LINGER: Duration = LINGER;
 

@@ -10,6 +10,7 @@ use base::{Error, Money, fail_point, id::Uuid};
 use serde::Deserialize;
 
 use self::http::Http;
+use crate::json::TIMEOUT_MS;
 
 /// A charge to be made.
 pub(crate) struct Charge {
@@ -32,6 +33,7 @@ pub(crate) enum Charged {
 }
 
 /// A part of a charge that is to be given back.
+#[derive(Clone, Debug)]
 pub(crate) struct Part {
     /// The refund's id: under it the acquirer gives it back once, and knows it.
     pub(crate) id: Uuid,
@@ -55,13 +57,21 @@ pub(crate) enum Acquirer {
 }
 
 /// Which acquirer, and how to reach it.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     /// `https://api.tosspayments.com`; empty: the sandbox, which charges nobody.
     pub(crate) url: String,
     /// The merchant's secret.
     pub(crate) secret_key: String,
+    /// How long an answer is waited for, in milliseconds.
+    pub(crate) timeout_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { url: String::new(), secret_key: String::new(), timeout_ms: TIMEOUT_MS }
+    }
 }
 
 impl Acquirer {

@@ -3,7 +3,7 @@
 //! | call to the acquirer | then |
 //! |---|---|
 //! | charged | DONE, and its event; mileage is told, which else hears of it from that |
-//! | declined | DECLINED, 409; looked up once more later |
+//! | declined | DECLINED, 409; looked up soon, and once more later |
 //! | unknown | AUTHORISING stays, 503; the order cancels, the task looks it up, and what was charged is refunded |
 //!
 //! The steps around it are those of [`in_doubt`]. No card token is stored, so the task cannot repeat the
@@ -17,22 +17,17 @@ use pg::{
     Database, Tx,
     idempotency::Reply,
     in_doubt::{self, Begun, Commands, Settled},
-    task::Outcome,
 };
 use server::Incoming;
 
 use crate::{
-    acquirer::{Acquirer, Charge, Charged, Part, Refunded},
-    domain::{
-        ABANDONED, AMOUNT, Authorise as Next, CARD_TOKEN, MemberId, OrderId, Refusal, State,
-        refund::RefundId,
-    },
+    acquirer::{Acquirer, Charge, Charged},
+    domain::{ABANDONED, AMOUNT, Authorise as Next, CARD_TOKEN, MemberId, OrderId, Refusal, State},
     mileage::Mileage,
-    store, tasks, wire,
+    store,
+    tasks::{self, Look},
+    wire,
 };
-
-/// How soon a refund is asked for again that was refused.
-const REFUSED: Duration = Duration::from_hours(6);
 
 /// Charges cards.
 #[derive(Clone)]
@@ -46,7 +41,6 @@ pub(crate) struct Authorise {
 /// Asks the acquirer to charge a card.
 pub(crate) struct Call {
     acquirer: Acquirer,
-    settle_after: Duration,
 }
 
 pub(crate) struct Attempt {
@@ -63,7 +57,7 @@ impl Authorise {
         deadline: Duration,
         settle_after: Duration,
     ) -> Self {
-        let call = Call { acquirer: acquirer.clone(), settle_after };
+        let call = Call { acquirer: acquirer.clone() };
         Self { commands: Commands::new(database, deadline, call), acquirer, settle_after, mileage }
     }
 
@@ -119,67 +113,31 @@ impl Authorise {
         if !abandoned {
             return Ok(());
         }
-        self.look_up(order).await
+        self.look_up(order, true).await
     }
 
     /// Asks the acquirer what became of a charge that counts as not made, and has it refunded when it
-    /// was made after all.
-    pub(crate) async fn look_up(&self, order: OrderId) -> Result<(), Error> {
+    /// was made after all. The first look is followed by another.
+    pub(crate) async fn look_up(&self, order: OrderId, first: bool) -> Result<(), Error> {
         let found = self.acquirer.look_up(order.0).await?;
         let database = self.commands.database();
         let Some(member) = store::member_of(&mut database.read().await?, order).await? else {
             return Ok(());
         };
         let mut tx = database.begin().await?;
-        let (open, _) = store::update(&mut tx, order, member, |payment, wallets| {
-            let open = payment.state == State::Authorising;
+        store::update(&mut tx, order, member, |payment, wallets| {
             let outcomes = match &found {
                 Some(reference) => payment.charged(reference, wallets),
                 None => payment.not_charged(ABANDONED, wallets),
             };
-            Ok((open && found.is_none(), outcomes))
+            Ok(((), outcomes))
         })
         .await?;
-        if open && self.acquirer.may_change_its_mind() {
-            tasks::look_up(&mut tx, order, self.settle_after).await?;
+        if first && found.is_none() && self.acquirer.may_change_its_mind() {
+            tasks::look_up(&mut tx, order, Look::Last(self.settle_after)).await?;
         }
         tx.commit().await
     }
-
-    /// Gives back what is left of what a card was charged for an order.
-    pub(crate) async fn refund(&self, order: OrderId) -> Result<Outcome, Error> {
-        let refunded = self.acquirer.refund(order.0).await?;
-        let mut tx = self.commands.database().begin().await?;
-        if store::refunded(&mut tx, order, &refunded).await? {
-            store::charge_returned(&mut tx, order).await?;
-            tx.commit().await?;
-            return Ok(Outcome::Done);
-        }
-        tx.commit().await?;
-        Ok(refused(order, &refunded))
-    }
-
-    /// Gives back a part of it.
-    pub(crate) async fn refund_part(&self, id: RefundId) -> Result<Outcome, Error> {
-        let database = self.commands.database();
-        let refund = store::card_refund(&mut database.read().await?, id).await?;
-        let Some(refund) = refund else { return Ok(Outcome::Done) };
-        let part = Part { id: id.0, amount: refund.amount };
-        let refunded = self.acquirer.refund_part(refund.order.0, &part).await?;
-        let mut tx = database.begin().await?;
-        let done = store::part_refunded(&mut tx, &refund, &refunded).await?;
-        tx.commit().await?;
-        Ok(if done { Outcome::Done } else { refused(refund.order, &refunded) })
-    }
-}
-
-/// A refund that is refused is asked for again, and somebody is told.
-fn refused(order: OrderId, refunded: &Refunded) -> Outcome {
-    tracing::error!(
-        %order, ?refunded,
-        "the acquirer refuses a refund, an operator has to see to it; asking again later"
-    );
-    Outcome::Again(REFUSED)
 }
 
 impl in_doubt::Call for Call {
@@ -217,7 +175,7 @@ impl in_doubt::Call for Call {
             });
         let ((), stored) = settled.await?;
         if charged == Charged::Declined && self.acquirer.may_change_its_mind() {
-            tasks::look_up(tx, stored.payment.order, self.settle_after).await?;
+            tasks::look_up(tx, stored.payment.order, Look::First).await?;
         }
         Ok(match stored.payment.state {
             State::Done => Settled::Done(wire::payment(&stored, &[])),

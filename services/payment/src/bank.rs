@@ -10,7 +10,10 @@ use base::{Error, Money};
 use serde::Deserialize;
 
 use self::http::Http;
-use crate::domain::payout::{Account, PayoutId};
+use crate::{
+    domain::payout::{Account, PayoutId},
+    json::TIMEOUT_MS,
+};
 
 /// What became of a payout.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,9 @@ pub(crate) enum Paid {
     Pending,
     /// A definite no, with the bank's reason.
     Failed(String),
+    /// It takes no such payout, and knows of none: definite unless an earlier request has been heard that it
+    /// does not own up to yet.
+    Refused(String),
 }
 
 /// The bank that is configured.
@@ -31,13 +37,21 @@ pub(crate) enum Bank {
 }
 
 /// Which bank, and how to reach it.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     /// `https://bank.example.com`; empty: the sandbox, which sends nothing.
     pub(crate) url: String,
     /// What the bank knows the shop by.
     pub(crate) secret_key: String,
+    /// How long an answer is waited for, in milliseconds.
+    pub(crate) timeout_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { url: String::new(), secret_key: String::new(), timeout_ms: TIMEOUT_MS }
+    }
 }
 
 impl Bank {

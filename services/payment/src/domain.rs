@@ -152,7 +152,7 @@ pub(crate) enum Outcome {
     Cancelled(Option<GivenBack>),
     Expired,
     /// Charged after all, when nobody wanted it any more: to be voided in silence.
-    Voided,
+    Voided(GivenBack),
     /// The wallet's part was taken, and is held.
     Reserved,
     /// And is back, since the payment came to nothing.

@@ -9,6 +9,11 @@ use super::*;
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
+/// What the payments of these tests do with a charge that nobody wants any more.
+fn voided(won: i64) -> Outcome {
+    Outcome::Voided(GivenBack { amount: Money::krw(won), to: Tender::Card })
+}
+
 fn payment() -> Payment {
     Payment {
         id: PaymentId(base::id::new()),
@@ -108,7 +113,7 @@ fn a_card_is_charged_once_and_voided_when_the_order_was_cancelled_meanwhile() {
     assert_eq!(ask(&mut late, 5), Ok(Authorise::Ask));
     assert_eq!(late.cancelled("MEMBER_REQUEST", None, &mut wallets), []);
     assert_eq!(ask(&mut late, 5), Err(Refusal::OrderCancelled));
-    assert_eq!(late.charged("ref", &mut wallets), [Outcome::Voided]);
+    assert_eq!(late.charged("ref", &mut wallets), [voided(5)]);
     assert_eq!(late.state, State::Cancelled);
 }
 
@@ -211,7 +216,7 @@ fn a_charge_that_was_abandoned_is_neither_taken_for_declined_nor_for_good() {
     let mut late = payment.clone();
     assert_eq!(payment.not_charged(ABANDONED, &mut wallets), []);
     assert_eq!(ask(&mut payment, 3_000), Err(Refusal::OrderCancelled));
-    assert_eq!(late.charged("ref", &mut wallets), [Outcome::Voided]);
+    assert_eq!(late.charged("ref", &mut wallets), [voided(3_000)]);
 
     ask(&mut charged, 3_000).expect("asks");
     assert_eq!(charged.charged("ref", &mut wallets), [Outcome::Approved]);

@@ -14,8 +14,9 @@ use hyper_util::{
 };
 use serde_json::Value;
 
-/// Longer than an answer usually takes, shorter than an order waits.
-const DEADLINE: Duration = Duration::from_millis(1_500);
+/// How long an answer is waited for, in milliseconds, unless settings say otherwise: longer than one
+/// usually takes, shorter than an order waits.
+pub(crate) const TIMEOUT_MS: u64 = 1_500;
 /// No answer is larger, in bytes.
 const ANSWER_MOST: usize = 1024 * 1024;
 
@@ -27,6 +28,7 @@ pub(crate) struct Json {
     name: &'static str,
     url: String,
     authorization: String,
+    timeout: Duration,
 }
 
 impl Json {
@@ -36,6 +38,7 @@ impl Json {
         setting: &str,
         url: &str,
         secret: &str,
+        timeout: Duration,
     ) -> Result<Self, Error> {
         let wrong = |detail: String| Error::new(Kind::Invalid, "CONFIGURATION", detail);
         let url = url.trim_end_matches('/').to_owned();
@@ -65,7 +68,7 @@ impl Json {
             &base64::engine::general_purpose::STANDARD,
             format!("{secret}:"),
         );
-        Ok(Self { client, name, url, authorization: format!("Basic {credentials}") })
+        Ok(Self { client, name, url, authorization: format!("Basic {credentials}"), timeout })
     }
 
     /// Calls, and answers the status and the body. An error leaves it open whether it was heard.
@@ -94,7 +97,7 @@ impl Json {
             let bytes = body.map_err(|error| self.away(error))?.to_bytes();
             Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
         };
-        tokio::time::timeout(DEADLINE, exchange).await.map_err(|error| self.away(error))?
+        tokio::time::timeout(self.timeout, exchange).await.map_err(|error| self.away(error))?
     }
 
     fn away(&self, error: impl std::fmt::Display) -> Error {

@@ -7,6 +7,8 @@
 //! - **Authorise**: charge a card for an order that is about to be placed.
 //! - **Deposit**: what arrived on the shop's bank account. It is MATCHED with a payment that waits
 //!   for it, or HELD until somebody matches, refunds or credits it.
+//! - **Refund**: money that goes back: REFUNDING, REFUNDED, or FAILED when the acquirer refuses it, until
+//!   somebody has it asked again or settles it by hand.
 //! - **Wallet**: a member's prepaid balance, never below 0. It is topped up by card, adjusted by
 //!   admins with a reason, and paid out.
 //! - **Payout**: money on its way to a bank account: REQUESTED, SENT, FAILED (and back).
@@ -25,10 +27,12 @@ mod bank;
 mod confirm;
 mod deposits;
 mod domain;
+mod give_back;
 mod json;
 mod metrics;
 mod mileage;
 mod policy;
+mod refunds;
 mod service;
 mod settings;
 mod store;
@@ -42,14 +46,14 @@ use std::time::Duration;
 use base::Error;
 use contracts::payment::v1::{
     PaymentEvent, deposit_service_server::DepositServiceServer,
-    payment_service_server::PaymentServiceServer,
+    payment_service_server::PaymentServiceServer, refund_service_server::RefundServiceServer,
 };
 use pg::Database;
 use server::{Service, ServiceBuilder};
 
 use self::{
-    acquirer::Acquirer, authorise::Authorise, bank::Bank, confirm::Confirm, mileage::Mileage,
-    top_up::FillWallet,
+    acquirer::Acquirer, authorise::Authorise, bank::Bank, confirm::Confirm, give_back::GiveBack,
+    mileage::Mileage, top_up::FillWallet,
 };
 
 /// The payment service.
@@ -63,7 +67,9 @@ pub const SERVICE: Service = Service {
         "V5__refunds",
         "V6__deposits",
         "V7__wallet_parts",
-        "V8__parts"
+        "V8__parts",
+        "V9__refund_cases",
+        "V10__erasure"
     ],
     build,
 };
@@ -88,13 +94,18 @@ fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let (database, background) = (builder.database(), builder.background());
     let (authorise, confirm, fill_wallet) = both(&database);
     let deposits = deposits::Deposits { database: database.clone(), confirm: confirm.clone() };
+    let refunds = refunds::Refunds { database: database.clone() };
     let payments = service::Payments { database, authorise, confirm, fill_wallet };
     let (authorise, confirm, fill_wallet) = both(&background);
-    let worker = worker::Worker { database: background, authorise, confirm, fill_wallet, bank };
+    let give_back = GiveBack { database: background.clone(), acquirer };
+    let database = background;
+    let worker =
+        worker::Worker { database, authorise, confirm, fill_wallet, give_back, bank, settle_after };
     let deposit_within = Duration::from_secs(own.deposit_within_s);
     builder
         .serve(PaymentServiceServer::new(payments))
         .serve(DepositServiceServer::new(deposits))
+        .serve(RefundServiceServer::new(refunds))
         .publish::<PaymentEvent>()
         .work(worker)
         .measure(metrics::measure)

@@ -52,7 +52,7 @@ impl Counted {
                 ("cancelled", given_back.as_ref().map_or(Money::ZERO, |it| it.amount))
             }
             Outcome::Expired => ("expired", payment.amount),
-            Outcome::Voided => ("voided", payment.amount),
+            Outcome::Voided(_) => ("voided", payment.amount),
             Outcome::Reserved => ("wallet_reserved", payment.wallet),
             Outcome::Released => ("wallet_released", payment.wallet),
             Outcome::WalletRefunded(given_back) => ("wallet_refunded", given_back.amount),

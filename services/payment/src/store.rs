@@ -1,6 +1,8 @@
 //! All the SQL of payments, wallets and the ledger.
 
 pub(crate) mod deposit;
+mod erasure;
+mod give_back;
 mod ledger;
 mod part;
 mod payout;
@@ -15,7 +17,7 @@ use eventlog::{Draft, facts};
 use pg::{Cause, Tx};
 use tokio_postgres::Row;
 
-use self::ledger::{Account, Kind, Ledger, Move};
+use self::ledger::Ledger;
 use crate::{
     domain::{
         Line, MemberId, Method, OrderId, Outcome, Payment, PaymentId, Placed, State, Wallets,
@@ -25,19 +27,23 @@ use crate::{
     metrics::Counted,
     tasks, wire,
 };
+pub(crate) use erasure::erase_members;
+pub(crate) use give_back::{
+    Owed, answered as refund_answered, ask as ask_refund, retry as retry_refund,
+    settle as settle_refund,
+};
 pub(crate) use part::refund as refund_part;
 pub(crate) use payout::{
-    Stored as StoredPayout, erase_members, from_wallet as pay_out, get as payout, has_money,
-    has_withdrawn, list as payouts, paid, withdraw_members,
+    Stored as StoredPayout, from_wallet as pay_out, get as payout, has_money, has_withdrawn,
+    list as payouts, paid, refused as payout_refused, withdraw_members,
 };
 pub(crate) use read::{Filter, find, get, list, member_in, member_of};
 pub(crate) use refund::{
-    Stored as StoredRefund, card as card_refund, failed, of_orders as refunds, part_refunded,
-    refunded,
+    Stored as StoredRefund, failed, get as refund, list as list_refunds, of_orders as refunds,
 };
 pub(crate) use wallet::{
     Entry, adjust, balance, begin_top_up, entries, lock_top_up, save_top_up, top_up_charged,
-    top_up_refunded, wallet_balance,
+    wallet_balance,
 };
 
 /// All that makes up a payment.
@@ -171,7 +177,7 @@ struct Books {
     wallets_before: Wallets,
     drafts: Vec<Draft>,
     ledger: Ledger,
-    refunds: Vec<(Payment, GivenBack, Refund)>,
+    refunds: Vec<(GivenBack, Refund)>,
     /// Transfers that nothing is waited for any more, by what parts of them are held for.
     given_up: BTreeMap<HeldReason, Vec<Uuid>>,
     tasks: Vec<(OrderId, tasks::Kind)>,
@@ -222,15 +228,12 @@ impl Books {
             if let Some(reason) = given_up {
                 self.given_up.entry(reason).or_default().push(order.0);
             }
-            let (given_back, part) = outcome.gives_back();
-            let refunds: Vec<Refund> =
-                given_back.iter().map(|it| Refund::new(order, it, part)).collect();
+            let given_back = outcome.refunds(&stored.payment);
+            let refunds: Vec<Refund> = given_back.iter().map(|(_, it)| it.clone()).collect();
             self.drafts.extend(stored.tell(&outcome, &refunds, cause));
             let kinds = tasks::after(&stored.payment, &outcome, &refunds);
             self.tasks.extend(kinds.into_iter().map(|kind| (order, kind)));
-            for (given_back, refund) in given_back.into_iter().zip(refunds) {
-                self.refunds.push((stored.payment.clone(), given_back.clone(), refund));
-            }
+            self.refunds.extend(given_back);
         }
     }
 
@@ -254,21 +257,6 @@ impl Books {
         tx.once_committed(move || self.counted.into_iter().for_each(Counted::count));
         Ok(self.payments)
     }
-}
-
-/// What a card was charged for an order that nobody placed has been refunded.
-pub(crate) async fn charge_returned(tx: &mut Tx, order: OrderId) -> Result<(), Error> {
-    let sql = "
-        select p.amount_minor from payment p join ledger_transaction t using (order_id)
-        where p.order_id = $1 and t.kind = 'CHARGE_FOUND'
-          and not exists (select from ledger_transaction r
-            where r.order_id = $1 and r.kind = 'CHARGE_RETURNED')";
-    let Some(row) = tx.query_opt(sql, &[&order.0]).await? else { return Ok(()) };
-    let mut ledger = Ledger::default();
-    let amount = Money::krw(row.get(0));
-    let returned = Move::new(Kind::ChargeReturned, Account::Held, Account::Card, amount);
-    ledger.push(returned.of_order(order));
-    ledger.save(tx).await
 }
 
 async fn lock_payments(

@@ -5,17 +5,14 @@ use std::time::{Duration, SystemTime};
 use base::{Error, id::Uuid};
 use pg::{
     Tx,
-    task::{self, Due, Plan},
+    task::{self, Due, Plan, Task},
 };
 
-use crate::{
-    acquirer::Refunded,
-    domain::{
-        Method, OrderId, Outcome, Payment,
-        payout::PayoutId,
-        refund::{Refund, RefundId},
-        wallet::TopUpId,
-    },
+use crate::domain::{
+    Method, OrderId, Outcome, Payment,
+    payout::PayoutId,
+    refund::{Of, Refund, RefundId},
+    wallet::TopUpId,
 };
 
 /// Has a charge forgotten whose outcome nobody waits for any more.
@@ -63,7 +60,7 @@ pub(crate) fn after(payment: &Payment, outcome: &Outcome, refunds: &[Refund]) ->
     let kind = match outcome {
         Outcome::DepositRequested => payment.deposit_due.map(Kind::Expire),
         Outcome::Cancelled(Some(_)) if payment.method == Method::Card => Some(Kind::Refund),
-        Outcome::Voided => Some(Kind::Refund),
+        Outcome::Voided(_) => Some(Kind::Refund),
         Outcome::PartRefunded { .. } => {
             let cards = refunds.iter().filter(|it| it.tender == Method::Card);
             return cards.map(|it| Kind::RefundPart(it.id)).collect();
@@ -103,28 +100,57 @@ pub(crate) async fn send_payout(tx: &mut Tx, id: PayoutId) -> Result<(), Error> 
     task::schedule(tx, PAY_OUT, id.0, Due::After(Duration::ZERO), &[]).await
 }
 
-/// Has a top-up's charge refunded.
-pub(crate) async fn refund_top_up(tx: &mut Tx, id: TopUpId) -> Result<(), Error> {
-    task::schedule(tx, REFUND_TOP_UP, id.0, Due::After(Duration::ZERO), &[]).await
+/// Has the acquirer asked for a refund once `tx` has committed.
+pub(crate) async fn give_back(tx: &mut Tx, refund: &Refund) -> Result<(), Error> {
+    let (kind, key) = of_refund(refund);
+    task::schedule(tx, kind, key, Due::After(Duration::ZERO), &[]).await
+}
+
+/// Has the acquirer not asked for a refund any more.
+pub(crate) async fn forget_refund(tx: &mut Tx, refund: &Refund) -> Result<(), Error> {
+    let (kind, key) = of_refund(refund);
+    task::remove(tx, kind, key).await
+}
+
+fn of_refund(refund: &Refund) -> (&'static str, Uuid) {
+    match (refund.part, refund.of) {
+        (Some(_), _) => (REFUND_PART, refund.id.0),
+        (None, Of::Payment(order) | Of::Charge(order)) => (REFUND, order.0),
+        (None, Of::TopUp(top_up)) => (REFUND_TOP_UP, top_up.0),
+    }
+}
+
+/// When a charge is looked up that was not made, as the acquirer says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Look {
+    /// Soon, and once more later.
+    First,
+    /// So much later, for the last time.
+    Last(Duration),
+}
+
+/// What a task of the first look has with it.
+const FIRST: &[u8] = b"first";
+
+/// Whether a task is of the first look.
+pub(crate) fn is_first(task: &Task) -> bool {
+    task.payload == FIRST
 }
 
 /// Has a top-up looked up that was not charged: it may have been after all.
-pub(crate) async fn look_up_top_up(tx: &mut Tx, id: TopUpId, after: Duration) -> Result<(), Error> {
-    task::schedule(tx, LOOK_UP_TOP_UP, id.0, Due::After(after), &[]).await
+pub(crate) async fn look_up_top_up(tx: &mut Tx, id: TopUpId, look: Look) -> Result<(), Error> {
+    look_up_later(tx, LOOK_UP_TOP_UP, id.0, look).await
 }
 
 /// Has the charge of an order looked up that was not made.
-pub(crate) async fn look_up(tx: &mut Tx, id: OrderId, after: Duration) -> Result<(), Error> {
-    task::schedule(tx, LOOK_UP, id.0, Due::After(after), &[]).await
+pub(crate) async fn look_up(tx: &mut Tx, id: OrderId, look: Look) -> Result<(), Error> {
+    look_up_later(tx, LOOK_UP, id.0, look).await
 }
 
-/// Fails when a refund was refused, so that it is tried again.
-pub(crate) fn insist(what: &str, id: Uuid, refunded: Refunded) -> Result<(), Error> {
-    match refunded {
-        Refunded::Done => Ok(()),
-        Refunded::Refused(code) => {
-            let detail = format!("the acquirer refuses to refund {what} {id}: {code}");
-            Err(Error::unavailable("REFUND_REFUSED", detail))
-        }
-    }
+async fn look_up_later(tx: &mut Tx, kind: &str, key: Uuid, look: Look) -> Result<(), Error> {
+    let (after, payload) = match look {
+        Look::First => (Duration::ZERO, FIRST),
+        Look::Last(after) => (after, &[][..]),
+    };
+    task::schedule(tx, kind, key, Due::After(after), payload).await
 }

@@ -4,7 +4,7 @@
 //! | call to the acquirer | then |
 //! |---|---|
 //! | charged | the balance is higher, and its event |
-//! | declined | DECLINED, 409; looked up once more later |
+//! | declined | DECLINED, 409; looked up soon, and once more later |
 //! | unknown | AUTHORISING stays, 503; the task looks it up, and what was charged is refunded |
 //!
 //! The steps around it are those of [`in_doubt`]. No card token is stored, so the task cannot repeat the
@@ -27,7 +27,9 @@ use crate::{
         CARD_TOKEN, MemberId, Refusal,
         wallet::{TOP_UP, TopUp, TopUpId, TopUpState},
     },
-    store, tasks, wire,
+    store,
+    tasks::{self, Look},
+    wire,
 };
 
 /// Fills wallets.
@@ -41,7 +43,6 @@ pub(crate) struct FillWallet {
 /// Asks the acquirer to charge a card.
 pub(crate) struct Call {
     acquirer: Acquirer,
-    settle_after: Duration,
 }
 
 pub(crate) struct Attempt {
@@ -57,7 +58,7 @@ impl FillWallet {
         deadline: Duration,
         settle_after: Duration,
     ) -> Self {
-        let call = Call { acquirer: acquirer.clone(), settle_after };
+        let call = Call { acquirer: acquirer.clone() };
         Self { commands: Commands::new(database, deadline, call), acquirer, settle_after }
     }
 
@@ -96,47 +97,28 @@ impl FillWallet {
         if !abandoned {
             return Ok(());
         }
-        self.look_up(id).await
+        self.look_up(id, true).await
     }
 
     /// Asks the acquirer what became of a charge that counts as not made, and has it refunded when it
     /// was made after all.
-    pub(crate) async fn look_up(&self, id: TopUpId) -> Result<(), Error> {
+    pub(crate) async fn look_up(&self, id: TopUpId, first: bool) -> Result<(), Error> {
         let found = self.acquirer.look_up(id.0).await?;
         let mut tx = self.commands.database().begin().await?;
         let mut top_up = store::lock_top_up(&mut tx, id).await?;
         if let Some(reference) = found {
-            charged(&mut tx, &mut top_up, &reference).await?;
+            store::top_up_charged(&mut tx, &mut top_up, &reference).await?;
         } else {
-            let open = top_up.state == TopUpState::Abandoning;
             top_up.not_charged();
             store::save_top_up(&mut tx, &top_up).await?;
-            if open && self.acquirer.may_change_its_mind() {
-                tasks::look_up_top_up(&mut tx, id, self.settle_after).await?;
+            if first && self.acquirer.may_change_its_mind() {
+                tasks::look_up_top_up(&mut tx, id, Look::Last(self.settle_after)).await?;
             }
         }
         // Whoever asks again with the same key asks for another top-up.
         idempotency::release_unanswered(&mut tx, id.0).await?;
         tx.commit().await
     }
-
-    /// Gives back what a card was charged for nothing.
-    pub(crate) async fn refund(&self, id: TopUpId) -> Result<(), Error> {
-        tasks::insist("top-up", id.0, self.acquirer.refund(id.0).await?)?;
-        let mut tx = self.commands.database().begin().await?;
-        let top_up = store::lock_top_up(&mut tx, id).await?;
-        store::top_up_refunded(&mut tx, &top_up).await?;
-        tx.commit().await
-    }
-}
-
-/// The card was charged: fills the wallet, or has it refunded. Answers the balance.
-async fn charged(tx: &mut Tx, top_up: &mut TopUp, reference: &str) -> Result<Money, Error> {
-    let (balance, void) = store::top_up_charged(tx, top_up, reference).await?;
-    if void {
-        tasks::refund_top_up(tx, top_up.id).await?;
-    }
-    Ok(balance)
 }
 
 impl in_doubt::Call for Call {
@@ -165,12 +147,12 @@ impl in_doubt::Call for Call {
         };
         let mut top_up = store::lock_top_up(tx, attempt.top_up).await?;
         let balance = match outcome {
-            Charged::Yes(reference) => charged(tx, &mut top_up, &reference).await?,
+            Charged::Yes(reference) => store::top_up_charged(tx, &mut top_up, &reference).await?,
             Charged::Declined => {
                 top_up.not_charged();
                 store::save_top_up(tx, &top_up).await?;
                 if self.acquirer.may_change_its_mind() {
-                    tasks::look_up_top_up(tx, top_up.id, self.settle_after).await?;
+                    tasks::look_up_top_up(tx, top_up.id, Look::First).await?;
                 }
                 store::wallet_balance(tx, top_up.member).await?
             }

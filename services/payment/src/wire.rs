@@ -9,16 +9,17 @@ use contracts::{
     payment::v1::{
         self as pb, DepositCredited, DepositExpired, DepositMatched, DepositReduced,
         DepositRefunded, DepositRequested, PaymentApproved, PaymentCancelled, PaymentDeclined,
-        PaymentPartRefunded, PaymentRefunded, WalletAdjusted, WalletToppedUp, payment_event::Event,
+        PaymentPartRefunded, PaymentRefunded, RefundRetried, RefundSettled, WalletAdjusted,
+        WalletToppedUp, payment_event::Event,
     },
 };
 
 use crate::{
     domain::{
-        MemberId, Method, Outcome, Payment, State,
+        MemberId, Method, OrderId, Outcome, Payment, State,
         deposit::{Deposit, DepositState},
         payout::PayoutState,
-        refund::{Refund, RefundState},
+        refund::{Of, Refund, RefundState},
         wallet::Note,
     },
     store::{Entry, Stored, StoredPayout, StoredRefund, deposit::Stored as StoredDeposit},
@@ -76,6 +77,7 @@ fn refund(refund: &Refund, create_time: Option<SystemTime>) -> pb::Refund {
         create_time: create_time.map(Into::into),
         id: refund.id.to_string(),
         part_id: refund.part.map(|part| part.to_string()).unwrap_or_default(),
+        ..pb::Refund::default()
     }
 }
 
@@ -89,12 +91,56 @@ pub(crate) fn for_member(mut payment: pb::Payment) -> pb::Payment {
     payment
 }
 
+/// A refund by itself, with what its shop alone is told.
+pub(crate) fn whole_refund(stored: &StoredRefund) -> pb::Refund {
+    let it = &stored.refund;
+    let (reason, actor) = stored
+        .settled
+        .clone()
+        .map(|note| (note.reason, note.actor.to_string()))
+        .unwrap_or_default();
+    pb::Refund {
+        payment_id: stored.payment.map(|id| id.to_string()).unwrap_or_default(),
+        order_id: it.of.order().map(|order| order.to_string()).unwrap_or_default(),
+        member_id: it.member.to_string(),
+        top_up_id: match it.of {
+            Of::TopUp(top_up) => top_up.to_string(),
+            Of::Payment(_) | Of::Charge(_) => String::new(),
+        },
+        failure: stored.failure.clone(),
+        settle_reason: reason,
+        settled_by: actor,
+        ..refund(it, Some(stored.create_time))
+    }
+}
+
+/// The event of somebody who has the acquirer asked again.
+pub(crate) fn refund_retried(refund: &Refund, actor: Uuid) -> Event {
+    Event::RefundRetried(RefundRetried {
+        refund_id: refund.id.to_string(),
+        amount: Some(refund.amount.to_wire().into()),
+        actor_id: actor.to_string(),
+    })
+}
+
+/// The event of a refund that somebody settled by hand.
+pub(crate) fn refund_settled(refund: &Refund, by: &Note) -> Event {
+    Event::RefundSettled(RefundSettled {
+        refund_id: refund.id.to_string(),
+        member_id: refund.member.to_string(),
+        tender: method(refund.tender).into(),
+        amount: Some(refund.amount.to_wire().into()),
+        reason: by.reason.clone(),
+        actor_id: by.actor.to_string(),
+    })
+}
+
 /// The event of a refund that has gone on.
-pub(crate) fn refund_event(payment: Uuid, member: Uuid, stored: &StoredRefund) -> Event {
+pub(crate) fn refund_event(payment: Uuid, order: OrderId, stored: &StoredRefund) -> Event {
     Event::PaymentRefunded(PaymentRefunded {
         payment_id: payment.to_string(),
-        order_id: stored.refund.order.to_string(),
-        member_id: member.to_string(),
+        order_id: order.to_string(),
+        member_id: stored.refund.member.to_string(),
         refund: Some(refund(&stored.refund, Some(stored.create_time))),
         of_part: stored.refund.part.is_some(),
     })
@@ -115,7 +161,9 @@ pub(crate) fn entry(entry: &Entry) -> pb::WalletEntry {
     let kind = match entry.kind.as_str() {
         // What the wallet pays beside the method.
         "WALLET_RESERVED" => pb::wallet_entry::Kind::Payment,
-        "WALLET_RELEASED" | "WALLET_REFUND" => pb::wallet_entry::Kind::Refund,
+        "WALLET_RELEASED" | "WALLET_REFUND" | "REFUND_SETTLED" | "CHARGE_RETURNED" => {
+            pb::wallet_entry::Kind::Refund
+        }
         kind => pb::wallet_entry::Kind::from_str_name(kind).unwrap_or_default(),
     };
     let paid_out =
@@ -153,7 +201,11 @@ pub(crate) fn payout(stored: &StoredPayout) -> pb::Payout {
             account_number: payout.account.masked(),
             holder: payout.account.holder.clone(),
         }),
-        failure: payout.failure.clone(),
+        // Until it has failed, the bank may still send it.
+        failure: match payout.state {
+            PayoutState::Failed => payout.failure.clone(),
+            PayoutState::Requested | PayoutState::Sent => String::new(),
+        },
         create_time: Some(stored.create_time.into()),
     }
 }
@@ -278,7 +330,7 @@ pub(crate) fn event(payment: &Payment, outcome: &Outcome, refunds: &[Refund]) ->
             amount: Some(payment.amount.to_wire().into()),
         }),
         Outcome::PartRefunded { .. } => return part_refunded(payment, outcome, refunds),
-        Outcome::Voided | Outcome::Reserved | Outcome::Released => return None,
+        Outcome::Voided(_) | Outcome::Reserved | Outcome::Released => return None,
     })
 }
 

@@ -18,7 +18,9 @@ use crate::{
         refund::RefundId,
         wallet::TopUpId,
     },
-    store, tasks,
+    give_back::GiveBack,
+    store::{self, Owed},
+    tasks,
     top_up::FillWallet,
 };
 
@@ -30,7 +32,10 @@ pub(crate) struct Worker {
     pub(crate) authorise: Authorise,
     pub(crate) confirm: Confirm,
     pub(crate) fill_wallet: FillWallet,
+    pub(crate) give_back: GiveBack,
     pub(crate) bank: Bank,
+    /// How long after a no that may not be the last word the bank is asked once more.
+    pub(crate) settle_after: Duration,
 }
 
 impl Handler for Worker {
@@ -40,16 +45,43 @@ impl Handler for Worker {
             tasks::ABANDON => self.authorise.abandon(order).await?,
             tasks::CONFIRM => self.confirm.resume(order).await?,
             tasks::EXPIRE => expire(&self.database, order).await?,
-            tasks::LOOK_UP => self.authorise.look_up(order).await?,
-            tasks::REFUND => return self.authorise.refund(order).await,
-            tasks::REFUND_PART => return self.authorise.refund_part(RefundId(task.key)).await,
+            tasks::LOOK_UP => self.authorise.look_up(order, tasks::is_first(task)).await?,
+            tasks::REFUND => return self.give_back.run(Owed::Whole(order)).await,
+            tasks::REFUND_PART => return self.give_back.run(Owed::Part(RefundId(task.key))).await,
+            tasks::REFUND_TOP_UP => return self.give_back.run(Owed::TopUp(top_up)).await,
             tasks::ABANDON_TOP_UP => self.fill_wallet.abandon(top_up).await?,
-            tasks::LOOK_UP_TOP_UP => self.fill_wallet.look_up(top_up).await?,
-            tasks::REFUND_TOP_UP => self.fill_wallet.refund(top_up).await?,
-            tasks::PAY_OUT => return pay_out(&self.database, &self.bank, PayoutId(task.key)).await,
+            tasks::LOOK_UP_TOP_UP => {
+                self.fill_wallet.look_up(top_up, tasks::is_first(task)).await?;
+            }
+            tasks::PAY_OUT => return self.pay_out(PayoutId(task.key), task.attempts > 1).await,
             _ => return Err(task.unknown()),
         }
         Ok(Outcome::Done)
+    }
+}
+
+impl Worker {
+    /// Has the bank send a payout, which it does once, however often it is asked.
+    async fn pay_out(&self, id: PayoutId, again: bool) -> Result<Outcome, Error> {
+        let payout = store::payout(&mut self.database.read().await?, id, None).await?.payout;
+        if payout.state != PayoutState::Requested {
+            return Ok(Outcome::Done);
+        }
+        let paid = self.bank.pay(id, payout.amount, &payout.account).await?;
+        let mut tx = self.database.begin().await?;
+        let next = match &paid {
+            Paid::Pending => return Ok(Outcome::Again(PENDING)),
+            Paid::Refused(reason) if again && payout.failure.is_empty() => {
+                store::payout_refused(&mut tx, id, reason).await?;
+                Outcome::Again(self.settle_after)
+            }
+            Paid::Sent | Paid::Failed(_) | Paid::Refused(_) => {
+                store::paid(&mut tx, id, &paid).await?;
+                Outcome::Done
+            }
+        };
+        tx.commit().await?;
+        Ok(next)
     }
 }
 
@@ -69,20 +101,4 @@ async fn expire(database: &Database, order: OrderId) -> Result<(), Error> {
         return Err(Error::unavailable("CONFIRMING", "a confirmation is under way"));
     }
     Ok(())
-}
-
-/// Has the bank send a payout, which it does once, however often it is asked.
-async fn pay_out(database: &Database, bank: &Bank, id: PayoutId) -> Result<Outcome, Error> {
-    let payout = store::payout(&mut database.read().await?, id, None).await?.payout;
-    if payout.state != PayoutState::Requested {
-        return Ok(Outcome::Done);
-    }
-    let paid = bank.pay(id, payout.amount, &payout.account).await?;
-    if paid == Paid::Pending {
-        return Ok(Outcome::Again(PENDING));
-    }
-    let mut tx = database.begin().await?;
-    store::paid(&mut tx, id, &paid).await?;
-    tx.commit().await?;
-    Ok(Outcome::Done)
 }

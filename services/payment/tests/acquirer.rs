@@ -1,6 +1,9 @@
 //! Cards through an acquirer over HTTP: a local server that speaks as Toss Payments
 //! does, with real connections, and not always well.
 
+#[path = "acquirer/refunds.rs"]
+mod refunds;
+
 use std::{
     collections::HashMap,
     convert::Infallible,
@@ -49,7 +52,7 @@ type Books = Arc<Mutex<HashMap<String, Charge>>>;
 
 /// An acquirer that declines `tok_declined`, answers `tok_409` with that status, charges `tok_silence`
 /// without ever saying so, `tok_contradiction` after it has declined it, and `tok_late` only when it has
-/// been asked for it. It never refunds `tok_final`, and `tok_mute` without ever saying so.
+/// been asked for it. It never refunds what ends in `final`, and `tok_mute` without ever saying so.
 async fn acquirer() -> (String, Books) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -115,7 +118,7 @@ async fn answer(
 }
 
 fn cancel(charge: &mut Charge, body: &Value) -> (StatusCode, Value) {
-    if charge.token == "tok_final" {
+    if charge.token.ends_with("final") {
         return (StatusCode::FORBIDDEN, json!({ "code": "NOT_CANCELABLE_PAYMENT" }));
     }
     let left = charge.amount - charge.cancels.iter().map(|(_, won)| won).sum::<i64>();
@@ -147,7 +150,7 @@ async fn confirm(books: &Books, key: &str, body: &Value) -> (StatusCode, Value) 
     let charge = Charge { key, token: token.to_owned(), amount, status, cancels };
     books.lock().expect("no panic").insert(order.to_owned(), charge);
     match token {
-        "tok_silence" => std::future::pending::<()>().await,
+        "tok_silence" | "tok_silence_final" => std::future::pending::<()>().await,
         "tok_late" => return (StatusCode::BAD_GATEWAY, Value::Null),
         "tok_contradiction" => return declined,
         _ => {}
@@ -194,6 +197,7 @@ impl Shop {
             let section = json!({ "acquirer": acquirer, "settle_after_s": settle_after_s });
             let section = serde_json::from_value(section).expect("a section");
             settings.service.insert("payment".into(), section);
+            settings.testing.clock = true;
         });
         Self { stage: stage.await.expect("starts"), books, member: base::id::new() }
     }

@@ -110,5 +110,7 @@ fn done(action: Action) -> Text {
         Action::RoleGranted => ("역할 부여", "Gave a role"),
         Action::RoleRevoked => ("역할 회수", "Took a role back"),
         Action::StockAdjusted => ("재고 조정", "Corrected a stock"),
+        Action::RefundRetried => ("환불 재시도", "Asked again for a refund"),
+        Action::RefundSettled => ("환불 직접 처리", "Settled a refund"),
     }
 }

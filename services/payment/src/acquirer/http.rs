@@ -2,6 +2,8 @@
 //! (`/v1/payments/confirm`, `/v1/payments/orders/{orderId}`, `/v1/payments/{paymentKey}/cancel`):
 //! basic authentication with the secret key, an `Idempotency-Key`, JSON both ways.
 
+use std::time::Duration;
+
 use base::{Error, id::Uuid};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -15,7 +17,8 @@ pub(crate) struct Http(Json);
 impl Http {
     pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
         let setting = "service.payment.acquirer.url";
-        Json::new("acquirer", setting, &settings.url, &settings.secret_key).map(Self)
+        let timeout = Duration::from_millis(settings.timeout_ms);
+        Json::new("acquirer", setting, &settings.url, &settings.secret_key, timeout).map(Self)
     }
 
     pub(crate) async fn charge(&self, charge: &Charge) -> Result<Charged, Error> {

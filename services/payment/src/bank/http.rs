@@ -1,6 +1,8 @@
 //! A bank over HTTP: `POST /v1/payouts {id, bankCode, accountNumber, holder, amount}` answers
 //! `{status: SENT, PENDING or FAILED, code?}`, and so does `GET /v1/payouts/{id}`.
 
+use std::time::Duration;
+
 use base::{Error, Money};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -17,20 +19,20 @@ pub(crate) struct Http(Json);
 impl Http {
     pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
         let setting = "service.payment.bank.url";
-        Json::new("bank", setting, &settings.url, &settings.secret_key).map(Self)
+        let timeout = Duration::from_millis(settings.timeout_ms);
+        Json::new("bank", setting, &settings.url, &settings.secret_key, timeout).map(Self)
     }
 
-    /// Looks it up first: of what was asked before, only the bank knows the end.
+    /// Looks it up first: of what was asked before, only the bank knows the end. The same when it refuses to
+    /// carry it out: that may be since it has done so.
     pub(crate) async fn pay(
         &self,
         id: PayoutId,
         amount: Money,
         account: &Account,
     ) -> Result<Paid, Error> {
-        let (status, known) =
-            self.0.call(Method::GET, &format!("/v1/payouts/{id}"), None, None).await?;
-        if status != StatusCode::NOT_FOUND {
-            return self.paid(status, &known);
+        if let Some(known) = self.known(id).await? {
+            return Ok(known);
         }
         let body = json!({
             "id": id.to_string(),
@@ -43,9 +45,20 @@ impl Http {
         let (status, answer) =
             self.0.call(Method::POST, "/v1/payouts", Some(&key), Some(&body)).await?;
         if status.is_client_error() && is_definite(status) {
-            return Ok(Paid::Failed(code(&answer, status)));
+            let refused = Paid::Refused(code(&answer, status));
+            return Ok(self.known(id).await?.unwrap_or(refused));
         }
         self.paid(status, &answer)
+    }
+
+    /// What has become of a payout that the bank knows.
+    async fn known(&self, id: PayoutId) -> Result<Option<Paid>, Error> {
+        let path = format!("/v1/payouts/{id}");
+        let (status, known) = self.0.call(Method::GET, &path, None, None).await?;
+        if status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        self.paid(status, &known).map(Some)
     }
 
     fn paid(&self, status: StatusCode, answer: &Value) -> Result<Paid, Error> {

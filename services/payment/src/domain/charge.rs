@@ -7,7 +7,10 @@ use std::iter;
 
 use base::Money;
 
-use super::{Method, Outcome, Payment, Refusal, State, Wallets};
+use super::{
+    Method, Outcome, Payment, Refusal, State, Wallets,
+    refund::{GivenBack, Tender},
+};
 
 /// Why a charge ended whose outcome nobody waited for.
 pub(crate) const ABANDONED: &str = "ABANDONED";
@@ -69,7 +72,8 @@ impl Payment {
         }
         self.state = State::Cancelled;
         let released = if open { self.release(wallets) } else { None };
-        iter::once(Outcome::Voided).chain(released).collect()
+        let voided = GivenBack { amount: self.amount, to: Tender::Card };
+        iter::once(Outcome::Voided(voided)).chain(released).collect()
     }
 
     /// Nobody waits for the outcome of the charge any more: no other attempt is made, and one that is

@@ -43,6 +43,10 @@ pub(crate) enum Refusal {
     NoDeposit,
     #[error("must be {0}, the payment's amount")]
     WrongAmount(Money),
+    #[error("the refund has not failed: it is on its way, or done")]
+    RefundNotFailed,
+    #[error("the acquirer is being asked for all that is left of this charge; repeat it later")]
+    RefundUnderWay,
 }
 
 impl Refuse for Refusal {
@@ -50,7 +54,9 @@ impl Refuse for Refusal {
         match self {
             Self::WrongAmount(_) => Kind::Invalid,
             Self::MoreThanIsLeft => Kind::Internal,
-            Self::Authorising | Self::Confirming | Self::TopUpAbandoned => Kind::Unavailable,
+            Self::Authorising | Self::Confirming | Self::TopUpAbandoned | Self::RefundUnderWay => {
+                Kind::Unavailable
+            }
             Self::WalletFull
             | Self::InsufficientBalance
             | Self::MemberActive
@@ -62,6 +68,7 @@ impl Refuse for Refusal {
             | Self::DepositExpired
             | Self::PaymentCancelled
             | Self::OutOfStock
+            | Self::RefundNotFailed
             | Self::NoDeposit => Kind::Conflict,
         }
     }
@@ -85,6 +92,8 @@ impl Refuse for Refusal {
             Self::OutOfStock => "OUT_OF_STOCK",
             Self::NoDeposit => "NO_DEPOSIT",
             Self::WrongAmount(_) => "WRONG_AMOUNT",
+            Self::RefundNotFailed => "REFUND_NOT_FAILED",
+            Self::RefundUnderWay => "REFUND_UNDER_WAY",
         }
     }
 

@@ -8,6 +8,7 @@ use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
 use super::{
+    erasure,
     ledger::{Account, Kind, Ledger, Move},
     payout, wallet,
 };
@@ -72,7 +73,8 @@ impl Stored {
         self.version += 1;
         tx.execute(
             "update deposit set state = $2, held_reason = $3, order_id = $4, payment_id = $5,
-               member_id = (select member_id from payment where payment.order_id = $4),
+               member_id = coalesce((select member_id from payment where payment.order_id = $4),
+                 member_id),
                matched_minor = $6, held_minor = $7, booked = $8, version = $9
              where id = $1",
             &[
@@ -88,7 +90,12 @@ impl Stored {
             ],
         )
         .await?;
-        Ok(())
+        match deposit.state {
+            DepositState::Matched | DepositState::Refunded | DepositState::Credited => {
+                erasure::deposit_settled(tx, deposit.id).await
+            }
+            DepositState::Matching | DepositState::Held | DepositState::Refunding => Ok(()),
+        }
     }
 }
 
@@ -304,6 +311,9 @@ pub(crate) async fn credit(
     let reason = format!("deposit {}", deposit.bank_transaction);
     let moved = Move::new(Kind::Credit, Account::Held, member, amount).of(id);
     wallet.save(tx, moved.noted(Note { reason, actor }), None).await?;
+    // Whose it was: until now nobody may have known.
+    let whose = "update deposit set member_id = coalesce(member_id, $2) where id = $1";
+    tx.execute(whose, &[&id, &member.0]).await?;
     stored.save(tx).await?;
     tell(tx, stored, wire::deposit_credited(&stored.deposit, member, amount, actor)).await
 }

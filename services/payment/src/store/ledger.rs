@@ -28,6 +28,8 @@ pub(super) enum Kind {
     ChargeFound,
     /// And has it back.
     ChargeReturned,
+    /// The shop gives back in another way what the acquirer refuses to, which it still owes.
+    RefundSettled,
     /// What the wallet pays beside the method: held, given back, paid, refunded.
     WalletReserved,
     WalletReleased,
@@ -41,7 +43,7 @@ pg::names!(Kind, written, constraint ledger_transaction_kind:
     Deposit = "DEPOSIT", Credit = "CREDIT", ChargeFound = "CHARGE_FOUND",
     ChargeReturned = "CHARGE_RETURNED", WalletReserved = "WALLET_RESERVED",
     WalletReleased = "WALLET_RELEASED", WalletPayment = "WALLET_PAYMENT",
-    WalletRefund = "WALLET_REFUND");
+    WalletRefund = "WALLET_REFUND", RefundSettled = "REFUND_SETTLED");
 
 /// Where money is.
 #[derive(Clone, Copy, Debug)]
@@ -157,7 +159,9 @@ impl Ledger {
                 Move::new(Kind::Payment, side(), Account::Sales, *amount)
             }
             Outcome::Cancelled(Some(given_back)) => refund(*member, given_back),
-            Outcome::Voided => Move::new(Kind::ChargeFound, Account::Card, Account::Held, *amount),
+            Outcome::Voided(_) => {
+                Move::new(Kind::ChargeFound, Account::Card, Account::Held, *amount)
+            }
             Outcome::Reserved => Move::new(Kind::WalletReserved, *member, Account::Held, *wallet),
             Outcome::Released => Move::new(Kind::WalletReleased, Account::Held, *member, *wallet),
             Outcome::WalletRefunded(GivenBack { amount, .. }) => {

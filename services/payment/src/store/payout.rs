@@ -7,7 +7,7 @@ use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
 use super::{
-    deposit,
+    deposit, erasure,
     ledger::{Account, Kind, Ledger, Move},
     refund, wallet,
 };
@@ -112,17 +112,17 @@ pub(crate) async fn paid(tx: &mut Tx, id: PayoutId, paid: &Paid) -> Result<(), E
     match paid {
         Paid::Pending => return Ok(()),
         Paid::Sent => {
-            payout.state = PayoutState::Sent;
+            (payout.state, payout.failure) = (PayoutState::Sent, String::new());
             if let Some(deposit) = payout.deposit {
                 deposit::paid_out(tx, DepositId(deposit), payout.amount, true).await?;
-            } else if let Some(order) = payout.order {
+            } else if payout.order.is_some() {
                 let refund = RefundId(id.0);
-                refund::set(tx, refund, order, Method::BankTransfer, RefundState::Refunded).await?;
+                refund::set(tx, refund, Method::BankTransfer, RefundState::Refunded).await?;
             }
             let sent = Move::new(Kind::PayoutSent, Account::Payout, Account::Bank, payout.amount);
             ledger.push(sent.of(id.0));
         }
-        Paid::Failed(reason) => {
+        Paid::Failed(reason) | Paid::Refused(reason) => {
             payout.state = PayoutState::Failed;
             payout.failure.clone_from(reason);
             give_back(tx, &payout).await?;
@@ -134,6 +134,13 @@ pub(crate) async fn paid(tx: &mut Tx, id: PayoutId, paid: &Paid) -> Result<(), E
         &[&id.0, &payout.state.name(), &payout.failure],
     )
     .await?;
+    erasure::payout_settled(tx, id).await
+}
+
+/// The bank has refused a payout that it may have heard of before: it is asked once more.
+pub(crate) async fn refused(tx: &mut Tx, id: PayoutId, reason: &str) -> Result<(), Error> {
+    let sql = "update payout set failure = $2 where id = $1 and state = 'REQUESTED'";
+    tx.execute(sql, &[&id.0, &reason]).await?;
     Ok(())
 }
 
@@ -147,9 +154,9 @@ async fn give_back(tx: &mut Tx, payout: &Payout) -> Result<(), Error> {
         return deposit::paid_out(tx, DepositId(deposit), payout.amount, false).await;
     }
     let member = payout.member.ok_or_else(|| Error::internal("a payout of nobody's"))?;
-    if let Some(order) = payout.order {
+    if payout.order.is_some() {
         let refund = RefundId(payout.id.0);
-        refund::set(tx, refund, order, Method::Wallet, RefundState::Refunded).await?;
+        refund::set(tx, refund, Method::Wallet, RefundState::Refunded).await?;
     }
     let mut wallet = wallet::lock(tx, member).await?;
     // It was in there before: not refused by a limit.
@@ -220,30 +227,6 @@ pub(crate) async fn has_money(reader: &mut Reader, member: MemberId) -> Result<b
             and state in ('MATCHING', 'HELD', 'REFUNDING'))
           or exists (select from payout where member_id = $1 and state || '' = 'REQUESTED')";
     Ok(reader.query_one(sql, &[&member.0]).await?.get(0))
-}
-
-/// Erases what is personal of members: who paid for them, and where their money went.
-pub(crate) async fn erase_members(tx: &mut Tx, members: &[Uuid]) -> Result<(), Error> {
-    tx.execute(
-        "update payment set depositor_name = '', declared_depositor = ''
-         where member_id = any($1) and (depositor_name <> '' or declared_depositor <> '')",
-        &[&members],
-    )
-    .await?;
-    // What is on its way still has to arrive.
-    tx.execute(
-        "update payout set account_number = '', holder = ''
-         where member_id = any($1) and state <> 'REQUESTED'",
-        &[&members],
-    )
-    .await?;
-    tx.execute(
-        "update deposit set depositor_name = '' where member_id = any($1) and state in
-           ('MATCHED', 'REFUNDED', 'CREDITED')",
-        &[&members],
-    )
-    .await?;
-    Ok(())
 }
 
 /// Whether a member has withdrawn.

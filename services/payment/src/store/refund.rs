@@ -1,20 +1,20 @@
-//! Money of payments that goes back.
+//! Money that goes back: of payments, and of cards that were charged for nothing.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
-use base::{Error, Money, id::Uuid};
+use base::{Error, Money, error::not_found, id::Uuid, page::Page};
 use eventlog::Draft;
 use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
 use super::payout;
 use crate::{
-    acquirer::Refunded,
     domain::{
-        Method, OrderId, Payment,
+        MemberId, Method, OrderId,
         part::PartId,
         payout::{Payout, PayoutId, PayoutState},
-        refund::{GivenBack, Refund, RefundId, RefundState, Tender},
+        refund::{GivenBack, Of, Refund, RefundId, RefundState, Tender},
+        wallet::{Note, TopUpId},
     },
     wire,
 };
@@ -22,54 +22,125 @@ use crate::{
 /// All that makes up a refund.
 macro_rules! select_refunds {
     () => {
-        "select id, order_id, tender, amount_minor, state, payout_id, part_id, create_time from refund"
+        "select id, order_id, top_up_id, void, member_id, tender, amount_minor, state, payout_id,
+           part_id, failure, settle_reason, settled_by, version, create_time,
+           (select id from payment where payment.order_id = refund.order_id) as payment_id
+         from refund"
     };
 }
+pub(super) use select_refunds;
 
 /// A refund as it is stored.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) refund: Refund,
+    /// Of one of a payment, or of a charge for an order.
+    pub(crate) payment: Option<Uuid>,
+    /// Why the acquirer refuses it.
+    pub(crate) failure: String,
+    /// Who settled it by hand, and why.
+    pub(crate) settled: Option<Note>,
+    pub(super) version: i64,
     pub(crate) create_time: SystemTime,
 }
 
 impl Stored {
-    fn from_row(row: &Row) -> Result<Self, Error> {
+    pub(super) fn from_row(row: &Row) -> Result<Self, Error> {
+        let order = row.get::<_, Option<Uuid>>("order_id").map(OrderId);
+        let top_up = row.get::<_, Option<Uuid>>("top_up_id").map(TopUpId);
+        let of = match (order, top_up) {
+            (Some(order), _) if row.get("void") => Of::Charge(order),
+            (Some(order), _) => Of::Payment(order),
+            (None, Some(top_up)) => Of::TopUp(top_up),
+            (None, None) => return Err(Error::internal("a refund of nothing")),
+        };
         let refund = Refund {
             id: RefundId(row.get("id")),
-            order: OrderId(row.get("order_id")),
+            of,
+            member: MemberId(row.get("member_id")),
             tender: Method::named(row.get("tender"))?,
             amount: Money::krw(row.get("amount_minor")),
             state: RefundState::named(row.get("state"))?,
             payout: row.get("payout_id"),
             part: row.get::<_, Option<Uuid>>("part_id").map(PartId),
         };
-        Ok(Self { refund, create_time: row.get("create_time") })
+        let reason: String = row.get("settle_reason");
+        let settled_by: Option<Uuid> = row.get("settled_by");
+        Ok(Self {
+            refund,
+            payment: row.get("payment_id"),
+            failure: row.get("failure"),
+            settled: settled_by.map(|actor| Note { reason, actor }),
+            version: row.get("version"),
+            create_time: row.get("create_time"),
+        })
+    }
+
+    /// Saves how far it has come.
+    pub(super) async fn save(&mut self, tx: &mut Tx) -> Result<(), Error> {
+        self.version += 1;
+        let (reason, actor) =
+            self.settled.as_ref().map_or(("", None), |note| (&*note.reason, Some(note.actor)));
+        tx.execute(
+            "update refund set state = $2, tender = $3, failure = $4, settle_reason = $5,
+               settled_by = $6, version = $7
+             where id = $1",
+            &[
+                &self.refund.id.0,
+                &self.refund.state.name(),
+                &self.refund.tender.name(),
+                &self.failure,
+                &reason,
+                &actor,
+                &self.version,
+            ],
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// What is shown of its payment, which is locked, has changed.
+    pub(super) async fn touch(&self, tx: &mut Tx) -> Result<Option<i64>, Error> {
+        let sql = "update payment set version = version + 1 where id = $1 returning version";
+        let Some(payment) = self.payment else { return Ok(None) };
+        Ok(tx.query_opt(sql, &[&payment]).await?.map(|row| row.get(0)))
+    }
+
+    /// The same, and others are told if they have heard of the payment.
+    pub(super) async fn tell(&self, tx: &mut Tx) -> Result<(), Error> {
+        let version = self.touch(tx).await?;
+        let (Of::Payment(order), Some(payment)) = (self.refund.of, self.payment) else {
+            return Ok(());
+        };
+        let version = version.ok_or_else(|| Error::internal("a refund of no payment"))?;
+        let event = wire::refund_event(payment, order, self);
+        eventlog::append(tx, &[Draft::of(event, payment, version, order.0)]).await
     }
 }
 
 /// Stores refunds that have been decided, each with what it gives back; has those to bank accounts paid
 /// out.
-pub(super) async fn insert(
-    tx: &mut Tx,
-    refunds: &[(Payment, GivenBack, Refund)],
-) -> Result<(), Error> {
-    fn column<'a, T>(
-        refunds: &'a [(Payment, GivenBack, Refund)],
-        of: impl Fn(&'a Refund) -> T,
-    ) -> Vec<T> {
-        refunds.iter().map(|(.., refund)| of(refund)).collect()
+pub(super) async fn insert(tx: &mut Tx, refunds: &[(GivenBack, Refund)]) -> Result<(), Error> {
+    fn column<'a, T>(refunds: &'a [(GivenBack, Refund)], of: impl Fn(&'a Refund) -> T) -> Vec<T> {
+        refunds.iter().map(|(_, refund)| of(refund)).collect()
     }
     if refunds.is_empty() {
         return Ok(());
     }
     tx.execute(
-        "insert into refund (id, order_id, tender, amount_minor, state, payout_id, part_id)
-         select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[],
-           $6::uuid[], $7::uuid[])",
+        "insert into refund (id, order_id, top_up_id, void, member_id, tender, amount_minor, state,
+           payout_id, part_id)
+         select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bool[], $5::uuid[],
+           $6::text[], $7::bigint[], $8::text[], $9::uuid[], $10::uuid[])",
         &[
             &column(refunds, |it| it.id.0),
-            &column(refunds, |it| it.order.0),
+            &column(refunds, |it| it.of.order().map(|order| order.0)),
+            &column(refunds, |it| match it.of {
+                Of::TopUp(top_up) => Some(top_up.0),
+                Of::Payment(_) | Of::Charge(_) => None,
+            }),
+            &column(refunds, |it| matches!(it.of, Of::Charge(_))),
+            &column(refunds, |it| it.member.0),
             &column(refunds, |it| it.tender.name()),
             &column(refunds, |it| it.amount.minor()),
             &column(refunds, |it| it.state.name()),
@@ -78,13 +149,13 @@ pub(super) async fn insert(
         ],
     )
     .await?;
-    for (payment, given_back, refund) in refunds {
+    for (given_back, refund) in refunds {
         let Tender::BankTransfer(account) = &given_back.to else { continue };
         let payout = Payout {
             id: PayoutId(refund.id.0),
-            member: Some(payment.member),
+            member: Some(refund.member),
             deposit: None,
-            order: Some(payment.order),
+            order: refund.of.order(),
             amount: given_back.amount,
             state: PayoutState::Requested,
             account: account.clone(),
@@ -95,73 +166,36 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// The acquirer has said what became of the refund of all that was left of a charge. Answers whether it
-/// is done.
-pub(crate) async fn refunded(
-    tx: &mut Tx,
-    order: OrderId,
-    refunded: &Refunded,
-) -> Result<bool, Error> {
-    let state = state_of(refunded);
-    let sql = "select id from refund where order_id = $1 and tender = 'CARD' and part_id is null
-           and state <> 'REFUNDED'";
-    for row in tx.query(sql, &[&order.0]).await? {
-        set(tx, RefundId(row.get(0)), order, Method::Card, state).await?;
+/// Locks a refund, and before it the payment that it is of, as everybody locks them.
+pub(super) async fn lock(tx: &mut Tx, id: RefundId) -> Result<Option<Stored>, Error> {
+    let of = "select order_id from refund where id = $1";
+    let Some(row) = tx.query_opt(of, &[&id.0]).await? else { return Ok(None) };
+    if let Some(order) = row.get::<_, Option<Uuid>>(0) {
+        lock_payment(tx, OrderId(order)).await?;
     }
-    Ok(state == RefundState::Refunded)
+    let sql = concat!(select_refunds!(), " where id = $1 for update");
+    tx.query_opt(sql, &[&id.0]).await?.as_ref().map(Stored::from_row).transpose()
 }
 
-/// The same of a part of a charge.
-pub(crate) async fn part_refunded(
-    tx: &mut Tx,
-    refund: &Refund,
-    refunded: &Refunded,
-) -> Result<bool, Error> {
-    let state = state_of(refunded);
-    set(tx, refund.id, refund.order, Method::Card, state).await?;
-    Ok(state == RefundState::Refunded)
-}
-
-fn state_of(refunded: &Refunded) -> RefundState {
-    match refunded {
-        Refunded::Done => RefundState::Refunded,
-        Refunded::Refused(_) => RefundState::Failed,
-    }
-}
-
-/// A refund to a card that is not done, if it is there.
-pub(crate) async fn card(reader: &mut Reader, id: RefundId) -> Result<Option<Refund>, Error> {
-    let sql =
-        concat!(select_refunds!(), " where id = $1 and tender = 'CARD' and state <> 'REFUNDED'");
-    let row = reader.query_opt(sql, &[&id.0]).await?;
-    Ok(row.as_ref().map(Stored::from_row).transpose()?.map(|stored| stored.refund))
+pub(super) async fn lock_payment(tx: &mut Tx, order: OrderId) -> Result<(), Error> {
+    tx.query_opt("select from payment where order_id = $1 for update", &[&order.0]).await?;
+    Ok(())
 }
 
 /// Says how far a refund has come, and where it goes; tells others when that is news.
 pub(super) async fn set(
     tx: &mut Tx,
     id: RefundId,
-    order: OrderId,
     tender: Method,
     state: RefundState,
 ) -> Result<(), Error> {
-    // The payment before its refunds, as everybody locks them.
-    let lock = "select id, member_id, version from payment where order_id = $1 for update";
-    let payment = tx.query_one(lock, &[&order.0]).await?;
-    let row = tx
-        .query_opt(
-            "update refund set state = $2, tender = $3 where id = $1 and (state, tender) <> ($2, $3)
-             returning id, order_id, tender, amount_minor, state, payout_id, part_id, create_time",
-            &[&id.0, &state.name(), &tender.name()],
-        )
-        .await?;
-    let Some(row) = row else { return Ok(()) };
-    let stored = Stored::from_row(&row)?;
-    let version = payment.get::<_, i64>(2) + 1;
-    tx.execute("update payment set version = $2 where order_id = $1", &[&order.0, &version])
-        .await?;
-    let event = wire::refund_event(payment.get(0), payment.get(1), &stored);
-    eventlog::append(tx, &[Draft::of(event, payment.get(0), version, order.0)]).await
+    let Some(mut stored) = lock(tx, id).await? else { return Ok(()) };
+    if (stored.refund.state, stored.refund.tender) == (state, tender) {
+        return Ok(());
+    }
+    (stored.refund.state, stored.refund.tender) = (state, tender);
+    stored.save(tx).await?;
+    stored.tell(tx).await
 }
 
 /// Reads the refunds of orders.
@@ -176,9 +210,50 @@ pub(crate) async fn of_orders(
     let sql = concat!(select_refunds!(), " where order_id = any($1) order by id");
     for row in &reader.query(sql, &[&orders]).await? {
         let stored = Stored::from_row(row)?;
-        refunds.entry(stored.refund.order).or_default().push(stored);
+        if let Some(order) = stored.refund.of.order() {
+            refunds.entry(order).or_default().push(stored);
+        }
     }
     Ok(refunds)
+}
+
+/// Reads one refund.
+pub(crate) async fn get(reader: &mut Reader, id: RefundId) -> Result<Stored, Error> {
+    let sql = concat!(select_refunds!(), " where id = $1");
+    Stored::from_row(&reader.query_opt(sql, &[&id.0]).await?.ok_or_else(not_found)?)
+}
+
+/// Reads a page of refunds, newest first: to a member, in a state, or all.
+pub(crate) async fn list(
+    reader: &mut Reader,
+    member: Option<MemberId>,
+    state: Option<&'static str>,
+    page: Page,
+) -> Result<Vec<Stored>, Error> {
+    let (below, limit) = (page.below.unwrap_or(Uuid::max()), page.limit());
+    // A statement for each filter, so that each has the index that gives its order.
+    let rows = match (member, state) {
+        (Some(member), state) => {
+            let sql = concat!(
+                select_refunds!(),
+                " where member_id = $1 and ($2::text is null or state || '' = $2) and id < $3
+                  order by id desc limit $4"
+            );
+            reader.query(sql, &[&member.0, &state, &below, &limit]).await?
+        }
+        (None, Some(state)) => {
+            let sql = concat!(
+                select_refunds!(),
+                " where state = $1 and id < $2 order by id desc limit $3"
+            );
+            reader.query(sql, &[&state, &below, &limit]).await?
+        }
+        (None, None) => {
+            let sql = concat!(select_refunds!(), " where id < $1 order by id desc limit $2");
+            reader.query(sql, &[&below, &limit]).await?
+        }
+    };
+    rows.iter().map(Stored::from_row).collect()
 }
 
 /// How many refunds wait for an operator; those beyond `most` are not counted.

@@ -8,13 +8,17 @@ use eventlog::Draft;
 use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
-use super::ledger::{Account, Kind, Ledger, Move};
+use super::{
+    ledger::{Account, Kind, Ledger, Move},
+    refund,
+};
 use crate::{
     domain::{
         MemberId, Refusal,
+        refund::{GivenBack, Of, Refund, Tender},
         wallet::{self, Charged, Note, TopUp, TopUpId, TopUpState},
     },
-    wire,
+    tasks, wire,
 };
 
 /// A wallet under lock.
@@ -110,43 +114,37 @@ pub(crate) async fn save_top_up(tx: &mut Tx, top_up: &TopUp) -> Result<(), Error
     Ok(())
 }
 
-/// The acquirer has charged a top-up that is locked: fills the wallet, or books what is to be
-/// refunded. Answers the balance, and whether there is something to refund.
+/// The acquirer has charged a top-up that is locked: fills the wallet, or has the card refunded. Answers
+/// the balance.
 pub(crate) async fn top_up_charged(
     tx: &mut Tx,
     top_up: &mut TopUp,
     reference: &str,
-) -> Result<(Money, bool), Error> {
+) -> Result<Money, Error> {
     let mut wallet = lock(tx, top_up.member).await?;
     let charged = top_up.charged(reference, wallet.balance);
     save_top_up(tx, top_up).await?;
     match charged {
-        Charged::Known => Ok((wallet.balance, false)),
+        Charged::Known => Ok(wallet.balance),
         Charged::Filled(balance) => {
             wallet.balance = balance;
             let moved = Move::new(Kind::TopUp, Account::Card, top_up.member, top_up.amount);
             let told = wire::topped_up(top_up.member, top_up.amount);
             wallet.save(tx, moved.of(top_up.id.0), Some(told)).await?;
-            Ok((balance, false))
+            Ok(balance)
         }
         Charged::Void => {
             let moved = Move::new(Kind::ChargeFound, Account::Card, Account::Held, top_up.amount);
-            book(tx, moved.of(top_up.id.0)).await?;
-            Ok((wallet.balance, true))
+            let mut ledger = Ledger::default();
+            ledger.push(moved.of(top_up.id.0));
+            ledger.save(tx).await?;
+            let given_back = GivenBack { amount: top_up.amount, to: Tender::Card };
+            let refund = Refund::new(Of::TopUp(top_up.id), top_up.member, &given_back);
+            tasks::give_back(tx, &refund).await?;
+            refund::insert(tx, &[(given_back, refund)]).await?;
+            Ok(wallet.balance)
         }
     }
-}
-
-/// The charge of a voided top-up has been refunded.
-pub(crate) async fn top_up_refunded(tx: &mut Tx, top_up: &TopUp) -> Result<(), Error> {
-    let moved = Move::new(Kind::ChargeReturned, Account::Held, Account::Card, top_up.amount);
-    book(tx, moved.of(top_up.id.0)).await
-}
-
-async fn book(tx: &mut Tx, moved: Move) -> Result<(), Error> {
-    let mut ledger = Ledger::default();
-    ledger.push(moved);
-    ledger.save(tx).await
 }
 
 /// Corrects a balance, up or down. Answers it.

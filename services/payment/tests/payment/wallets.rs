@@ -5,8 +5,9 @@ use contracts::{
     Money,
     order::v1::BankAccount,
     payment::v1::{
-        AdjustWalletRequest, GetPayoutRequest, ListPayoutsRequest, ListWalletEntriesRequest,
-        PayOutWalletRequest, Payout, TopUpWalletRequest, WalletEntry, payout, wallet_entry,
+        self as pb, AdjustWalletRequest, GetPayoutRequest, ListPayoutsRequest,
+        ListWalletEntriesRequest, PayOutWalletRequest, Payout, TopUpWalletRequest, WalletEntry,
+        payout, wallet_entry,
     },
 };
 use testkit::{eventually, stage::As};
@@ -153,6 +154,48 @@ async fn a_balance_goes_out_once_however_many_ask() {
         assert_eq!(i32::from(one.is_ok()) + i32::from(another.is_ok()), 1, "round {round}");
         shop.top_up(1_000).await;
     }
+    shop.assert_books_balance().await;
+    shop.stage.close().await;
+}
+
+impl Shop {
+    async fn database_does(&self, statements: &[&'static str]) {
+        let mut reader = self.stage.database("payment").read().await.expect("connects");
+        for sql in statements {
+            reader.execute(sql, &[]).await.expect(sql);
+        }
+    }
+}
+
+/// As Postgres says it (53100) when it cannot extend a file.
+#[tokio::test]
+async fn while_the_disk_is_full_commands_are_refused_reads_go_on_and_it_recovers_by_itself() {
+    let shop = Shop::open(3_000).await;
+    let full = [
+        "create function full_disk() returns trigger language plpgsql as $$ begin
+           raise exception 'could not extend file: No space left on device'
+             using errcode = 'disk_full'; end $$",
+        "create trigger full_disk before insert on ledger_transaction
+         for each statement execute function full_disk()",
+    ];
+    shop.database_does(&full).await;
+    for _ in 0..3 {
+        let refused = shop.adjust(As::Admin(base::id::new()), 5, "a test").await.expect_err("full");
+        assert_eq!(
+            (refused.kind(), refused.reason()),
+            (Kind::Unavailable, "DATABASE_UNAVAILABLE"),
+            "{refused}"
+        );
+        assert!(!refused.to_string().contains("file"), "callers read what it means to them");
+    }
+    let order = base::id::new();
+    shop.publish(vec![(order, shop.placed(order, 1_000))]).await;
+    assert_eq!(shop.balance().await, 3_000);
+    assert!(shop.payments_in(pb::payment::State::Done).await.is_empty());
+
+    shop.database_does(&["drop trigger full_disk on ledger_transaction"]).await;
+    shop.eventually(pb::payment::State::Done, 1).await;
+    assert_eq!(shop.adjust(As::Admin(base::id::new()), 5, "a test").await.expect("adds"), 2_005);
     shop.assert_books_balance().await;
     shop.stage.close().await;
 }
