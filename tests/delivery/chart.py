@@ -67,6 +67,7 @@ def rendered():
         every[f"tls-{mutual}"] = ["--set", DATABASE, "--set", f"{secrets},tls.services.mutual={mutual},monitoring.serviceMonitor.enabled=true"]
     every["all-in-one-tls"] = ["--set", "tls.gateway.existingSecret=shop"]
     every["passwords"] = ["--set", DATABASE.replace(":secret", ""), "--set", "database.passwordSecret=passwords"]
+    every["pictures"] = ["--set", DATABASE, "--set", "web.pictures.enabled=true"]
     for stage in ("sign", "verify"):
         every[f"shared-{stage}"] = ["--set", DATABASE, "--set", f"auth.sharedServiceKey={stage}"]
     for example in sorted((CHART / "examples").glob("*.yaml")):
@@ -186,6 +187,30 @@ def reloading():
     check(all(len(o["metadata"]["name"]) <= 63 for o in longest if o["kind"] == "Service"), "a name is too long")
 
 
+def face():
+    """Gateways alone have the pictures; the sandbox's cards are offered where no acquirer is told of."""
+    def rendered(*values):
+        objects = template(HELMS[1], "--set", DATABASE, *(flag for value in values for flag in ("--set", value)))
+        config = of_kind(objects, "ConfigMap")["shop-hansang-config"]["data"]["hansang.toml"]
+        return objects, tomllib.loads(config).get("service", {}).get("web")
+    objects, _ = rendered("web.pictures.enabled=true")
+    check("shop-hansang-pictures" in of_kind(objects, "PersistentVolumeClaim"), "pictures: no volume")
+    have = {name(o) for o, c in containers(objects) if any(m["mountPath"] == "/pictures" for m in c["volumeMounts"])}
+    check(have == {"Deployment shop-hansang-gateway"}, f"pictures: mounted by {have}")
+    told = {name(o) for o, c in containers(objects) if any(e["name"] == "HANSANG__SERVICE__WEB__PICTURES" for e in c["env"])}
+    check(told == have, f"pictures: told to {told}")
+    objects, web = rendered("web.pictures.enabled=true", "web.enabled=false")
+    check(web is None and "pictures" not in str(objects), "pictures without pages")
+    objects, _ = rendered("web.pictures.enabled=true", "web.pictures.existingClaim=mine")
+    check("'claimName': 'mine'" in str(objects) and not of_kind(objects, "PersistentVolumeClaim"), "pictures: a claim of their own")
+    acquirer = "services.payment.settings.acquirer.url=https://api.tosspayments.com"
+    by_env = "services.payment.env[0].name=HANSANG__SERVICE__PAYMENT__ACQUIRER__URL", "services.payment.env[0].value=https://x"
+    for values, sandbox in (((), True), ((acquirer,), False), (by_env, False), ((acquirer, "web.sandbox=true"), True), (("web.sandbox=false",), False)):
+        _, web = rendered(*values)
+        check(web["sandbox"] is sandbox, f"{values}: the sandbox's cards: {web}")
+    check(rendered("web.account=Bank 1-2")[1]["account"] == "Bank 1-2", "the account is lost")
+
+
 # What must be refused, and what the refusal must name.
 REFUSED = [
     (["mode=both"], "mode"),
@@ -210,6 +235,9 @@ REFUSED = [
     (["auth.sharedServiceKey=both"], "sharedServiceKey"),
     (["allInOne.storage=10 GB"], "storage"),
     (["networkPolicy.metricsFrom={everybody}"], "metricsFrom"),
+    (["web.picture=x"], "picture"),
+    (["web.pictures.storage=10 GB"], "storage"),
+    (["web.sandbox=maybe"], "sandbox"),
 ]
 
 
@@ -319,6 +347,7 @@ def main():
     schema()
     if not wrong:
         reloading()
+        face()
     for complaint in wrong:
         print(complaint, file=sys.stderr)
     print(f"{count} objects, {len(REFUSED)} refusals, Helm 3 and 4, Kubernetes {' and '.join(KUBERNETES)}: "

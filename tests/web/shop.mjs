@@ -2,44 +2,9 @@
 
 import { readFile } from "node:fs/promises";
 import { API, browser, call, check, look, visitor } from "./browser.mjs";
+import { badge, intoCart, order, press, says, signUp } from "./steps.mjs";
 
 const { SELLER, PRODUCT, PROCESSES } = process.env;
-const PASSWORD = "correct horse battery";
-
-const press = (page, name) => page.getByRole("button", { name, exact: true }).click();
-const says = (page, text) => page.getByText(text).first().waitFor();
-const badge = (page, text) => page.locator("#order .badge", { hasText: text }).first().waitFor();
-
-async function signUp({ page }, email) {
-  await page.goto("/sign-up");
-  await page.getByLabel("이메일").fill(email);
-  await page.getByLabel("비밀번호").fill(PASSWORD);
-  await page.getByLabel("이름").fill("김한상");
-  await press(page, "회원가입");
-  await says(page, "가입을 환영합니다");
-}
-
-async function intoCart({ page }, quantity = 1) {
-  await page.goto(`/products/${PRODUCT}`);
-  await page.getByLabel("수량").fill(String(quantity));
-  await press(page, "장바구니 담기");
-  await says(page, "장바구니에 담았습니다");
-}
-
-/** From the cart to the order's page; `choose` fills in what pays. */
-async function order({ page }, choose) {
-  await page.goto("/cart");
-  await page.getByRole("link", { name: "주문하기" }).click();
-  if (await page.getByLabel("받는 사람").isVisible()) {
-    await page.getByLabel("받는 사람").fill("김한상");
-    await page.getByLabel("전화번호").fill("010-1234-5678");
-    await page.getByLabel("우편번호").fill("04524");
-    await page.getByLabel("주소", { exact: true }).fill("서울특별시 중구 세종대로 110");
-  }
-  await choose();
-  await press(page, "결제하기");
-  await says(page, "주문했습니다");
-}
 
 async function visits(width) {
   const who = await visitor(width);
@@ -56,6 +21,18 @@ async function visits(width) {
   await page.getByRole("link", { name: "전주식 콩나물국밥" }).click();
   await look(who, "product");
 
+  // Names as long as they may be fit everywhere.
+  for (const [query, name] of [["무척이나", "long-name"], ["Unbroken", "long-word"]]) {
+    await page.goto(`/?query=${query}`);
+    await page.locator(".product-link").first().click();
+    await press(page, "장바구니 담기");
+    await says(page, "장바구니에 담았습니다");
+    await page.goBack();
+    await look(who, `product-${name}`);
+  }
+  await page.goto("/cart");
+  await look(who, "cart-long");
+  for (let lines = 2; lines > 0; lines--) await page.getByRole("button", { name: /삭제$/ }).first().click();
   await page.goto("/cart");
   await look(who, "cart-empty");
   await intoCart(who, 2);
@@ -192,6 +169,7 @@ async function away() {
   await intoCart(who);
   await order(who, async () => {});
   await badge(page, "배송중");
+  const placed = page.url();
   await page.goto("/my");
   await says(page, "전주식 콩나물국밥");
   const processes = JSON.parse(await readFile(PROCESSES, "utf8"));
@@ -203,10 +181,25 @@ async function away() {
     await says(page, "전주식 콩나물국밥");
     for (const name of ["주문", "결제", "배송"]) await says(page, new RegExp(`${name} 서비스.*응답하지 않습니다`));
     await look(who, "my-away");
+    // What needs them is there and cannot be pressed; nobody waits for them to find out.
+    const begun = Date.now();
+    await page.goto(placed);
+    await says(page, "지금은 할 수 없습니다");
+    for (const name of ["주문취소", "수령확인"]) {
+      check(await page.getByRole("button", { name, exact: true }).isDisabled(), `${name} can be pressed`);
+    }
+    await page.goto("/my/wallet");
+    await says(page, /결제 서비스.*응답하지 않습니다/);
+    check(Date.now() - begun < 4000, `two pages took ${Date.now() - begun} ms`);
+    await look(who, "wallet-away");
+    await page.goto(placed);
+    await says(page, "지금은 할 수 없습니다");
+    await look(who, "order-away");
   } finally {
     for (const { pid } of stopped) process.kill(pid, "SIGCONT");
   }
   await page.locator(".alert-wait").first().waitFor({ state: "detached", timeout: 40_000 });
+  check(await page.getByRole("button", { name: "주문취소", exact: true }).isEnabled(), "it does not recover by itself");
   await who.context.close();
 }
 

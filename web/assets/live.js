@@ -1,7 +1,8 @@
 // Live states: follows the member's page, and puts what has changed in its place. Pages work without.
 
 const said = document.getElementById("said");
-const { live: stream, here } = document.body.dataset;
+const { here } = document.body.dataset;
+let stream = document.body.dataset.live;
 const AGAIN_MS = 3000;
 const TOGETHER_MS = 200;
 
@@ -28,7 +29,7 @@ async function renew() {
     const now = fresh.getElementById(old.id);
     if (!now) {
       // Another page by now: what was away is there.
-      if (answer.ok) location.assign(here);
+      if (answer.ok) return takeOver(fresh);
       continue;
     }
     if (now.innerHTML === old.innerHTML) continue;
@@ -43,6 +44,17 @@ async function renew() {
     if (focused) old.querySelectorAll("a, button, summary")[focused.at]?.focus();
   }
   lookAgain(fresh);
+}
+
+/** Shows another page in place of this one, as it was read: asked for once more it might be refused. */
+function takeOver(fresh) {
+  document.title = fresh.title;
+  document.querySelector("main").replaceChildren(...fresh.querySelector("main").childNodes);
+  if (!stream && fresh.body.dataset.live) {
+    stream = fresh.body.dataset.live;
+    follow("");
+  }
+  lookAgain(document);
 }
 
 /** Whether somebody is filling something in. */

@@ -7,6 +7,7 @@ mod member;
 mod members;
 mod money;
 mod parked;
+mod refunds;
 mod story;
 mod templates;
 
@@ -27,6 +28,7 @@ pub(crate) fn router() -> Router {
         .merge(members::router())
         .merge(money::router())
         .merge(parked::router())
+        .merge(refunds::router())
         .merge(story::router())
         .merge(templates::router())
 }
@@ -41,7 +43,7 @@ const PAGES: [(&str, Text); 8] = [
     (paths::ADMIN_MEMBERS, ("회원", "Members")),
     (paths::ADMIN_COUPONS, ("쿠폰", "Coupons")),
     (paths::ADMIN_TEMPLATES, ("메시지", "Messages")),
-    (paths::ADMIN_MONEY, ("돈", "Money")),
+    (paths::ADMIN_MONEY, ("입출금", "Money")),
     (paths::ADMIN_STORY, ("주문 기록", "Stories")),
     (paths::ADMIN_PARKED, ("보류된 이벤트", "Parked events")),
     (paths::ADMIN_AUDIT, ("감사 기록", "Audit")),

@@ -19,6 +19,7 @@ use contracts::{
     },
     payment::v1::{
         deposit_service_client::DepositServiceClient, payment_service_client::PaymentServiceClient,
+        refund_service_client::RefundServiceClient,
     },
     product::v1::product_service_client::ProductServiceClient,
 };
@@ -65,6 +66,7 @@ clients! {
     orders: OrderServiceClient,
     payments: PaymentServiceClient,
     products: ProductServiceClient,
+    refunds: RefundServiceClient,
     returns: ReturnServiceClient,
     timelines: TimelineServiceClient,
 }

@@ -185,7 +185,7 @@ async fn show(visit: Visit) -> Result<Response, Failure> {
     let main = html! {
         h1 { (title) }
         @if lines.len() < cart.len() {
-            p.alert.alert-wait { (visit.t("더는 팔지 않는 상품을 뺐습니다.",
+            p.alert.alert-wait { (visit.t("판매가 끝난 상품을 장바구니에서 뺐습니다.",
                 "Something is not sold any more, and was left out.")) }
         }
         @if lines.is_empty() {
@@ -206,9 +206,11 @@ fn filled(visit: &Visit, lines: &[Line]) -> Markup {
         div.columns.columns-side {
             form.card method="post" action=(paths::CART_CHANGE) {
                 (form::own_fields(visit, &Filled::default()))
+                // Without it Enter would take the first line out.
+                (form::on_enter(None))
                 h2 { (visit.t("담은 상품", "What is in it")) }
                 ul.lines { @for line in lines { li { (row(visit, line)) } } }
-                button.button { (visit.t("수량 바꾸기", "Change quantities")) }
+                button.button { (visit.t("수량 변경", "Change quantities")) }
             }
             aside.card aria-label=(visit.t("주문 금액", "Total")) {
                 h2 { (visit.t("주문 금액", "Total")) }
@@ -225,7 +227,7 @@ fn row(visit: &Visit, line: &Line) -> Markup {
     let Line { product, pieces } = line;
     let (id, name) = (&product.id, &product.display_name);
     let quantity = visit.lang.pick(format!("{name} 수량"), format!("Quantity of {name}"));
-    let remove = visit.lang.pick(format!("{name} 빼기"), format!("Remove {name}"));
+    let remove = visit.lang.pick(format!("{name} 삭제"), format!("Remove {name}"));
     html! {
         (products::small_picture(product))
         div.grow {
@@ -236,7 +238,7 @@ fn row(visit: &Visit, line: &Line) -> Markup {
         input.quantity type="number" name={ "quantity-" (id) } value=(pieces) min="0" max=(PIECES)
             aria-label=(quantity);
         p.price.line-total { (view::price(visit, line.total())) }
-        button.link name="remove" value=(id) aria-label=(remove) { (visit.t("빼기", "Remove")) }
+        button.link name="remove" value=(id) aria-label=(remove) { (visit.t("삭제", "Remove")) }
     }
 }
 

@@ -74,6 +74,11 @@ impl Failure {
         &self.reason
     }
 
+    /// What was asked for cannot be: no id, no page of this list.
+    pub(crate) fn is_invalid(&self) -> bool {
+        self.kind == Kind::Invalid
+    }
+
     pub(crate) fn is_not_found(&self) -> bool {
         self.kind == Kind::NotFound
     }
@@ -91,9 +96,27 @@ impl Failure {
         )
     }
 
+    /// A part of the shop does not answer: the page can show the others.
+    pub(crate) fn is_away(&self) -> bool {
+        self.is_outage() && !self.is_too_much()
+    }
+
+    /// Whoever asks has asked too often.
+    pub(crate) fn is_too_much(&self) -> bool {
+        self.kind == Kind::Exhausted || self.reason == "TOO_MANY_ATTEMPTS"
+    }
+
     /// In how many seconds to try again.
     pub(crate) fn wait(&self) -> u64 {
-        self.wait.map_or(5, |wait| wait.as_secs()).max(1)
+        let seconds = self
+            .wait
+            .map_or(5, |wait| wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)));
+        seconds.max(1)
+    }
+
+    /// The same, where a response has to say so: `Retry-After`.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        (self.is_outage() || self.is_too_much()).then(|| self.wait())
     }
 
     /// Of a field, or of what is below it: what would be right.
@@ -108,6 +131,9 @@ impl Failure {
 
     /// A sentence: what is wrong, and what to do.
     pub(crate) fn say(&self, lang: Lang) -> String {
+        if self.is_too_much() {
+            return words::too_much(self.reason == "TOO_MANY_ATTEMPTS", self.wait(), lang);
+        }
         match words::of(&self.reason) {
             Some(text) => lang.pick(text.0, text.1).to_owned(),
             None if self.is_outage() => {
@@ -142,6 +168,7 @@ impl Failure {
     /// The response's status.
     pub(crate) fn status(&self) -> StatusCode {
         match self.kind {
+            Kind::Conflict if self.is_too_much() => StatusCode::TOO_MANY_REQUESTS,
             Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
             Kind::Forbidden => StatusCode::FORBIDDEN,
@@ -199,12 +226,28 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_too_often_is_told_when_to_come_back() {
+        let often = |kind, reason, wait| {
+            Failure::from(Status::from(Error::new(kind, reason, "slow down").retry_after(wait)))
+        };
+        let rate = often(Kind::Exhausted, "RATE_LIMITED", Duration::from_millis(1_200));
+        assert_eq!((rate.status().as_u16(), rate.retry_after()), (429, Some(2)));
+        assert!(rate.say(Lang::Ko).contains("2초 뒤") && rate.say(Lang::En).contains("in 2 s"));
+        assert!(!rate.is_away(), "nothing is away");
+        let guesses = often(Kind::Conflict, "TOO_MANY_ATTEMPTS", Duration::from_secs(61));
+        assert_eq!((guesses.status().as_u16(), guesses.retry_after()), (429, Some(61)));
+        assert!(
+            guesses.say(Lang::Ko).contains("2분 뒤") && guesses.say(Lang::En).contains("2 min")
+        );
+    }
+
+    #[test]
     fn a_refusal_is_said_in_the_visitors_language() {
         let status = Status::from(Error::new(Kind::Conflict, "OUT_OF_STOCK", "too few"));
         let failure = Failure::from(status);
         assert!(failure.say(Lang::Ko).contains("재고"), "{}", failure.say(Lang::Ko));
         assert_eq!(failure.status(), StatusCode::CONFLICT);
         let away = Failure::from(Status::from(Error::unavailable("PEER_LOST", "away")));
-        assert!(away.is_outage() && away.say(Lang::En).contains("1 s"), "{}", away.say(Lang::En));
+        assert!(away.is_away() && away.say(Lang::En).contains("1 s"), "{}", away.say(Lang::En));
     }
 }

@@ -155,6 +155,14 @@ pub(crate) fn own_fields(visit: &Visit, filled: &Filled) -> Markup {
     }
 }
 
+/// What Enter in a field presses, where that is not the first button that is seen: `name` as that has it.
+pub(crate) fn on_enter(name: Option<&str>) -> Markup {
+    html! {
+        button.unseen name=[name] value=[name.map(|_| "1")] formnovalidate[name.is_some()]
+            tabindex="-1" aria-hidden="true" {}
+    }
+}
+
 /// A form of one button and what it says along.
 pub(crate) fn button(
     visit: &Visit,

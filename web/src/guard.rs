@@ -119,13 +119,11 @@ fn failed(visit: &Visit, failure: &Failure) -> Response {
         }
         return response;
     }
-    let mut response = layout::failed(visit, failure);
-    if failure.is_outage()
-        && let Ok(wait) = HeaderValue::try_from(failure.wait().to_string())
-    {
-        response.headers_mut().insert(header::RETRY_AFTER, wait);
+    if visit.is_read && failure.is_invalid() {
+        // Nobody has filled anything in: the address is wrong.
+        return layout::failed(visit, &Failure::not_found());
     }
-    response
+    layout::failed(visit, failure)
 }
 
 #[cfg(test)]

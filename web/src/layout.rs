@@ -94,7 +94,7 @@ impl Notice {
         (Self::ToppedUp, "topped-up", ("지갑을 충전했습니다.", "Your wallet is topped up.")),
         (Self::PaidOut, "paid-out", ("출금을 신청했습니다.", "The payout is on its way.")),
         (Self::AddressKept, "address-kept", ("배송지를 저장했습니다.", "The address is kept.")),
-        (Self::AddressGone, "address-gone", ("배송지를 지웠습니다.", "The address is deleted.")),
+        (Self::AddressGone, "address-gone", ("배송지를 삭제했습니다.", "The address is deleted.")),
         (Self::Done, "done", ("처리했습니다.", "Done.")),
         (
             Self::UnderWay,
@@ -131,6 +131,8 @@ pub(crate) struct Page<'a> {
     visit: &'a Visit,
     title: &'a str,
     status: StatusCode,
+    /// In how many seconds to try again.
+    again: Option<u64>,
     query: &'a str,
     live: bool,
 }
@@ -138,12 +140,13 @@ pub(crate) struct Page<'a> {
 impl<'a> Page<'a> {
     /// A page with this title.
     pub(crate) fn new(visit: &'a Visit, title: &'a str) -> Self {
-        Self { visit, title, status: StatusCode::OK, query: "", live: false }
+        Self { visit, title, status: StatusCode::OK, again: None, query: "", live: false }
     }
 
-    /// With the status of what went wrong.
+    /// With the status of what went wrong, and when to try again.
     pub(crate) fn failed(self, failure: Option<&Failure>) -> Self {
-        Self { status: failure.map_or(self.status, Failure::status), ..self }
+        let status = failure.map_or(self.status, Failure::status);
+        Self { status, again: failure.and_then(Failure::retry_after), ..self }
     }
 
     /// With what was searched for.
@@ -191,6 +194,9 @@ impl<'a> Page<'a> {
         let mut response = (self.status, page.into_string()).into_response();
         let kind = HeaderValue::from_static("text/html; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if let Some(again) = self.again {
+            response.headers_mut().insert(header::RETRY_AFTER, again.into());
+        }
         response
     }
 }
@@ -281,6 +287,8 @@ fn bottom(visit: &Visit) -> Markup {
 pub(crate) fn failed(visit: &Visit, failure: &Failure) -> Response {
     let title = if failure.is_not_found() {
         visit.t("찾을 수 없습니다", "Nothing here")
+    } else if failure.is_too_much() {
+        visit.t("요청이 너무 많습니다", "Too many requests")
     } else if failure.is_outage() {
         visit.t("잠시만 기다려 주세요", "One moment, please")
     } else {
@@ -295,7 +303,9 @@ pub(crate) fn failed(visit: &Visit, failure: &Failure) -> Response {
             }
             a.button href=(paths::HOME) { (visit.t("처음 화면으로", "To the front page")) }
         }
-        @if failure.is_outage() && visit.is_read {
+        @if failure.is_too_much() && visit.is_read {
+            div #away data-live { (view::all_away(visit, &html! {}, failure.wait())) }
+        } @else if failure.is_outage() && visit.is_read {
             div #away data-live { (view::away(visit, ("이 화면의", "This page"), failure.wait())) }
         }
     };

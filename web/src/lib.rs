@@ -53,8 +53,9 @@ pub const NAME: &str = "web";
 struct Own {
     /// The account that bank transfers go to, as members read it.
     account: String,
-    /// Offers the sandbox's cards by name; off where an acquirer charges real ones.
-    sandbox: bool,
+    /// Offers the sandbox's cards by name. Not said: only where this process is told of no acquirer
+    /// that charges real ones.
+    sandbox: Option<bool>,
     /// The directory that pictures of products are kept in, the same for all replicas; empty: none are.
     pictures: PathBuf,
 }
@@ -63,17 +64,40 @@ impl Default for Own {
     fn default() -> Self {
         Self {
             account: "한상은행 100-2000-3000 (주)한상".to_owned(),
-            sandbox: true,
+            sandbox: None,
             pictures: PathBuf::new(),
         }
     }
 }
 
+/// What is read of `[service.payment]`, which is payment's.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Payment {
+    acquirer: Acquirer,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Acquirer {
+    url: String,
+}
+
+/// Whether the sandbox's cards are offered.
+fn offers_sandbox(own: &Own, settings: &Settings) -> Result<bool, Error> {
+    let payment: Payment = settings.own("payment")?;
+    Ok(own.sandbox.unwrap_or(payment.acquirer.url.is_empty()))
+}
+
 /// The pages, ready to be served beside a gateway.
 pub struct Web {
     verifier: Verifier,
-    own: Own,
+    /// The account that bank transfers go to.
+    account: String,
+    /// The sandbox's cards are offered.
+    sandbox: bool,
     pictures: pictures::Pictures,
+    sweeps: pictures::unused::Sweeps,
     parked: admin::Consumers,
     /// The listener speaks TLS: cookies are for it alone.
     tls: bool,
@@ -91,8 +115,10 @@ impl Web {
         Ok(Self {
             verifier: Verifier::new(&settings.auth)?,
             pictures: pictures::Pictures::open(&own.pictures)?,
+            sweeps: pictures::unused::Sweeps::default(),
             parked: admin::Consumers::new(settings, services)?,
-            own,
+            sandbox: offers_sandbox(&own, settings)?,
+            account: own.account,
             tls: settings.http.tls.cert_path.is_some(),
             proxied: settings.http.proxies > 0,
         })
@@ -114,5 +140,27 @@ impl Web {
             .layer(middleware::from_fn_with_state((web, api), guard::around))
             .merge(assets::router())
             .merge(pictures)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sandbox_is_offered_where_no_acquirer_charges_real_cards_or_somebody_says_so() {
+        let url = ("HANSANG__SERVICE__PAYMENT__ACQUIRER__URL", "https://api.tosspayments.com");
+        let said = |value| ("HANSANG__SERVICE__WEB__SANDBOX", value);
+        for (env, offered) in [
+            (vec![], true),
+            (vec![url], false),
+            (vec![url, said("true")], true),
+            (vec![said("false")], false),
+        ] {
+            let named = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let settings = Settings::load(None, named, []).expect("settings");
+            let own = settings.own(NAME).expect("a section");
+            assert_eq!(offers_sandbox(&own, &settings).expect("settings"), offered, "{env:?}");
+        }
     }
 }

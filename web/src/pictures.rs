@@ -2,7 +2,9 @@
 //! under their address. What a file is, its first bytes say, not its name: PNG, JPEG, WebP or GIF, of
 //! 2 MiB at most. What could hold a script, such as SVG, is refused.
 
-use std::{path::Path, sync::Arc};
+pub(crate) mod unused;
+
+use std::{path::Path, sync::Arc, time::SystemTime};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
@@ -13,6 +15,7 @@ use axum::{
     routing::{self, MethodRouter},
 };
 use base::error::configuration;
+use futures_util::TryStreamExt as _;
 use http::{StatusCode, header};
 use object_store::{ObjectStore, ObjectStoreExt as _, local::LocalFileSystem};
 
@@ -69,10 +72,37 @@ impl Pictures {
         Ok(hash)
     }
 
+    /// What was last kept before that.
+    async fn kept_before(&self, before: SystemTime) -> Result<Vec<String>, Failure> {
+        let old = self.store()?.list(None).try_filter_map(async |kept| {
+            let is_old = SystemTime::from(kept.last_modified) < before;
+            Ok(Some(kept.location.to_string()).filter(|name| is_old && is_hash(name)))
+        });
+        old.try_collect()
+            .await
+            .map_err(|error| Failure::fault(&format!("pictures not listed: {error}")))
+    }
+
+    /// Deletes a picture, unless it was kept again since.
+    async fn delete(&self, hash: &str, before: SystemTime) -> Result<bool, Failure> {
+        let (store, path) = (self.store()?, object_store::path::Path::from(hash));
+        let deleted = async {
+            let kept = store.head(&path).await?;
+            let is_old = SystemTime::from(kept.last_modified) < before;
+            if is_old {
+                store.delete(&path).await?;
+            }
+            Ok(is_old)
+        };
+        deleted.await.or_else(|error| match error {
+            // Another replica was quicker.
+            object_store::Error::NotFound { .. } => Ok(false),
+            error => Err(Failure::fault(&format!("picture not deleted: {error}"))),
+        })
+    }
+
     async fn find(&self, hash: &str) -> Result<Bytes, Failure> {
-        let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        let Some(store) = self.0.as_ref().filter(|_| hash.len() == 64 && hash.bytes().all(digit))
-        else {
+        let Some(store) = self.0.as_ref().filter(|_| is_hash(hash)) else {
             return Err(Failure::not_found());
         };
         let found = async { store.get(&hash.into()).await?.bytes().await };
@@ -81,6 +111,12 @@ impl Pictures {
             error => Failure::fault(&format!("picture not read: {error}")),
         })
     }
+}
+
+/// What pictures are kept under.
+fn is_hash(name: &str) -> bool {
+    let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    name.len() == 64 && name.bytes().all(digit)
 }
 
 /// What a picture is, by its first bytes.

@@ -52,10 +52,12 @@ async fn list(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Fail
             p.lead { (visit.t("산지와 솜씨를 아는 집에서 골라, 한 상에 올립니다.",
                 "Chosen from those who know their land and their craft, and laid on one table.")) }
         }
-        @if found.products.is_empty() {
+        @if found.products.is_empty() && !found.next_page_token.is_empty() {
+            (further(&visit))
+        } @else if found.products.is_empty() {
             (view::empty(
                 visit.t("상품이 없습니다", "Nothing here"),
-                visit.t("다른 말로 찾아보세요.", "Try another word."),
+                visit.t("다른 검색어로 찾아보세요.", "Try another word."),
                 Some((paths::HOME, visit.t("모두 보기", "Show all"))),
             ))
         } @else {
@@ -67,6 +69,18 @@ async fn list(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Fail
             &found.next_page_token))
     };
     Ok(Page::new(&visit, &title).searched(&asked.query).show(&main))
+}
+
+/// Of a search that has looked at many products and goes on with the older ones.
+pub(crate) fn further(visit: &Visit) -> Markup {
+    view::empty(
+        visit.t("아직 찾지 못했습니다", "Not found yet"),
+        visit.t(
+            "최근 상품 2,000개에는 없습니다. ‘다음’을 누르면 이전 상품에서 계속 찾습니다.",
+            "It is not among 2,000 newer products. ‘Next’ goes on with the older ones.",
+        ),
+        None,
+    )
 }
 
 fn card(visit: &Visit, product: &Product) -> Markup {

@@ -3,6 +3,7 @@
 
 mod deliveries;
 mod deposits;
+mod goods;
 mod orders;
 mod product;
 mod products;

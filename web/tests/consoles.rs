@@ -3,8 +3,10 @@
 #[expect(dead_code, reason = "the members' pages ask more of the shop")]
 mod shop;
 
+use contracts::order::v1::PaymentMethod;
 use identity::auth::Role;
-use shop::Shop;
+use shop::{Shop, money::REFUND};
+use testkit::until;
 
 const SELLER: [&str; 3] = ["/seller/products", "/seller/products/new", "/seller/products/1"];
 /// For both.
@@ -66,7 +68,7 @@ async fn a_console_is_for_those_whose_role_it_is_and_for_nobody_else() {
 async fn what_people_write_is_text_in_a_console_too() {
     let shop = Shop { name: "<script>alert(1)</script>\"'".to_owned(), ..Shop::open() };
     let both = Shop::member(&[Role::Member, Role::Seller, Role::Admin]);
-    for path in ["/seller/products", "/seller/products/1", "/admin/members"] {
+    for path in ["/seller/products", "/seller/products/1", "/admin/members", "/admin/money"] {
         let answer = shop.get(path, &[("cookie", &both)]).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.page);
         assert!(answer.page.contains("&lt;script&gt;alert(1)"), "{path}");
@@ -74,6 +76,38 @@ async fn what_people_write_is_text_in_a_console_too() {
             assert!(!answer.page.contains(inline), "{path} has {inline}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_refund_that_the_acquirer_refuses_is_tried_again_or_given_back_in_another_way() {
+    let shop = Shop { name: "ALREADY_CLOSED".to_owned(), ..Shop::open() };
+    let admin = Shop::member(&[Role::Member, Role::Admin]);
+    let headers = [("cookie", &*admin)];
+    let shown = shop.get("/admin/money", &headers).await;
+    assert_eq!(shown.status, 200, "{}", shown.page);
+    for text in ["ALREADY_CLOSED", "12,900원", "카드사에 다시 시도", "다른 방법으로 돌려주기"]
+    {
+        assert!(shown.page.contains(text), "{text}: {}", shown.page);
+    }
+    let path = |what: &str| format!("/admin/refunds/{REFUND}/{what}");
+    let key = [("key", REFUND)];
+    let again = shop.post(&path("retry"), &headers, &key).await;
+    assert_eq!((again.status, again.header("location")), (303, "/admin/money"));
+    assert_eq!(shop.calls("RetryRefund"), [REFUND]);
+
+    let mut fields = vec![("tender", "BANK_TRANSFER"), ("reason", "")];
+    let wrong = shop.post(&path("settle"), &headers, &fields).await;
+    assert_eq!(wrong.status, 422);
+    assert!(wrong.page.contains("<details open"), "the form says what is missing: {}", wrong.page);
+    fields[1].1 = "카드 해지";
+    let settled = shop.post(&path("settle"), &headers, &fields).await;
+    assert_eq!((settled.status, settled.header("location")), (303, "/admin/money"));
+    let by_transfer = PaymentMethod::BankTransfer as i32;
+    assert_eq!(shop.calls("SettleRefund"), [format!("{by_transfer} 카드 해지")]);
+
+    let seller = Shop::member(&[Role::Member, Role::Seller]);
+    let refused = shop.post(&path("settle"), &[("cookie", &seller)], &fields).await;
+    assert_eq!((refused.status, shop.calls("SettleRefund").len()), (403, 1));
 }
 
 /// A form with a file, as browsers send it.
@@ -120,4 +154,33 @@ async fn a_picture_is_taken_by_what_is_in_it_and_shown_under_its_hash() {
     assert_eq!(shown.header("x-content-type-options"), "nosniff");
     assert!(shown.header("content-security-policy").contains("sandbox"));
     assert_eq!(shop.get("/pictures/..%2Fsecret", &[]).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_picture_that_no_product_names_is_deleted_after_a_week() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let pictures = dir.path().to_string_lossy().into_owned();
+    let [old, new, named] = ["a", "b", "c"].map(|digit| digit.repeat(64));
+    let shop = Shop { pictures, other_picture: named.clone(), ..Shop::open() };
+    let seller = Shop::member(&[Role::Member, Role::Seller]);
+    let signature = shop.get("/sign-in", &[]).await.field("csrf");
+    let headers = [("cookie", &*seller), ("content-type", "multipart/form-data; boundary=xyz")];
+    let kept = |name: &str, days: u64| {
+        let file = std::fs::File::create(dir.path().join(name)).expect("a file");
+        let age = std::time::Duration::from_hours(24 * days);
+        file.set_modified(std::time::SystemTime::now() - age).expect("an age");
+    };
+    kept(&old, 8);
+    kept(&new, 6);
+    kept(&named, 8);
+    kept("something else", 8);
+    let there = |name: &str| dir.path().join(name).exists();
+
+    let answer = shop.send("POST", PICTURE, &headers, &upload(&signature, "GIF89a...")).await;
+    assert_eq!(answer.status, 303);
+    until("the old one is deleted", || async { !there(&old) }).await;
+    let uploaded = shop.picture.lock().expect("no panic").clone();
+    for name in [&*new, &named, &uploaded, "something else"] {
+        assert!(there(name), "{name} is deleted");
+    }
 }

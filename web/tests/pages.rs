@@ -213,6 +213,61 @@ async fn what_is_away_is_said_with_when_to_try_again() {
 }
 
 #[tokio::test]
+async fn my_page_alone_is_asked_which_services_are_away_and_their_buttons_say_so() {
+    let actions = vec![Action::Cancel, Action::ConfirmReceipt, Action::CancelLines];
+    let shop = Shop { actions, ..Shop::open() };
+    let member = Shop::member(&[Role::Member]);
+    let order = "/my/orders/1";
+    let well = shop.get(order, &[("cookie", &member)]).await;
+    assert_eq!(well.page.matches(" disabled").count(), 0, "{}", well.page);
+
+    let shop = Shop { away: true, ..shop };
+    let away = shop.get(order, &[("cookie", &member)]).await;
+    assert_eq!(away.status, 200);
+    assert_eq!(away.page.matches(" disabled").count(), 3, "{}", away.page);
+    assert!(away.page.contains("지금은 할 수 없습니다"), "{}", away.page);
+    let wallet = shop.get("/my/wallet", &[("cookie", &member)]).await;
+    assert!(wallet.page.contains("결제 서비스가 응답하지 않습니다"), "{}", wallet.page);
+    assert_eq!(shop.calls("GetWallet"), [""; 0], "nobody waits for payment");
+    assert!(!shop.calls("GetMyPage").is_empty());
+}
+
+#[tokio::test]
+async fn who_asks_too_often_gets_a_page_that_says_when_to_come_back() {
+    let shop = Shop { too_much: true, ..Shop::open() };
+    let member = Shop::member(&[Role::Member]);
+    let english = [("cookie", &*member), ("accept-language", "en")];
+    for path in ["/", "/products/1", "/my", "/my/orders", "/my/orders/1", "/my/wallet"] {
+        let answer = shop.get(path, &[("cookie", &member)]).await;
+        assert_eq!((answer.status, answer.header("retry-after")), (429, "3"), "{path}");
+        assert!(answer.page.contains("<h1>요청이 너무 많습니다</h1>"), "{path}: {}", answer.page);
+        assert!(answer.page.contains("3초 뒤에 다시"), "{path}: {}", answer.page);
+        assert!(!answer.page.contains("응답하지 않습니다"), "{path}: nothing is away");
+        let answer = shop.get(path, &english).await;
+        assert!(answer.page.contains("Please try again in 3 s."), "{path}: {}", answer.page);
+    }
+    // What was typed is still there, and so is what it was sent under.
+    let typed = [("email", "me@example.com"), ("password", "correct horse")];
+    let answer = shop.post("/sign-in", &[], &typed).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (429, "3"));
+    assert!(answer.page.contains("me@example.com") && answer.page.contains("3초 뒤"));
+    let cancelled = shop.post(CANCEL, &[("cookie", &member)], &[]).await;
+    assert_eq!((cancelled.status, cancelled.header("retry-after")), (429, "3"));
+    assert_eq!(shop.calls("CancelOrder"), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_address_that_names_nothing_is_not_found_whatever_the_api_calls_it() {
+    let shop = Shop::open();
+    let member = Shop::member(&[Role::Member]);
+    for path in ["/products/..%2f..%2fetc", "/my/orders/..%2fadmin", "/my/orders/%00"] {
+        let answer = shop.get(path, &[("cookie", &member)]).await;
+        assert_eq!(answer.status, 404, "{path}: {}", answer.page);
+        assert!(answer.page.contains("찾을 수 없습니다"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_program_gets_a_problem_where_a_person_gets_a_page() {
     let shop = Shop::open();
     let page = shop.get("/nowhere", &[]).await;

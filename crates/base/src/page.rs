@@ -64,6 +64,18 @@ impl Page {
         }
         (page, String::new())
     }
+
+    /// The same of a list that was looked through down to an id, and not to its end: the next page goes on
+    /// there, however few entries this one has.
+    pub fn cut_short<M: Message>(
+        self,
+        entries: impl IntoIterator<Item = (Uuid, M)>,
+        seen: Option<Uuid>,
+    ) -> (Vec<M>, String) {
+        let (page, next) = self.cut(entries);
+        let next = seen.filter(|_| next.is_empty()).map_or(next, |id| token(id, self.list));
+        (page, next)
+    }
 }
 
 fn token(last: Uuid, list: u32) -> String {
@@ -109,6 +121,19 @@ mod tests {
             assert_ne!(next, "");
         }
         assert_eq!(page.cut([entry(whole)]).1, "");
+    }
+
+    #[test]
+    fn a_list_that_was_not_looked_through_goes_on_where_it_was_left() {
+        let page = Page::parse(1, "", 7).expect("a page");
+        let (first, seen) = (Uuid::now_v7(), Uuid::now_v7());
+        let entry = |id: Uuid| (id, String::new());
+        let next =
+            |entries: Vec<Uuid>, seen| page.cut_short(entries.into_iter().map(entry), seen).1;
+        assert_eq!(next(vec![], Some(seen)), token(seen, 7));
+        assert_eq!(next(vec![first], Some(seen)), token(seen, 7));
+        assert_eq!(next(vec![first, seen], Some(seen)), token(first, 7), "the page is full");
+        assert_eq!(next(vec![first], None), "");
     }
 
     #[test]

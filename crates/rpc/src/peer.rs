@@ -8,14 +8,16 @@ use std::{
 use base::{Error, fail_point};
 use bytes::Bytes;
 use http::HeaderMap;
+use prost::Message as _;
 use schema::Unary;
 use settings::PeerSettings;
 use telemetry::calls::{self, MADE};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tonic::{
     Code,
     metadata::{Ascii, MetadataMap, MetadataValue},
 };
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tower::{Service as _, ServiceBuilder};
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -26,9 +28,12 @@ use super::{
     balance::Balance,
     breaker::{Breaker, BreakerLayer},
     deadline::{Deadline, DeadlineLayer},
+    outside::ServingStatus,
     pool::Pool,
     retry::{Retry, RetryLayer},
 };
+
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
 
 /// What all calls to one upstream share.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +55,7 @@ impl Default for Limits {
 /// One upstream. Clones share its connections and its limits.
 #[derive(Clone)]
 pub struct Peer {
+    service: &'static str,
     stack: Admission<Deadline<Retry<Breaker<Balance>>>>,
     pool: Pool,
     credentials: Option<Arc<dyn Credentials>>,
@@ -118,7 +124,7 @@ impl Peer {
             .layer(BreakerLayer::new(service))
             // Next to the wire: picks the connection, and another when that is no good.
             .service(Balance { pool: pool.clone() });
-        Ok(Self { stack, pool, credentials, on_behalf_of: None })
+        Ok(Self { service, stack, pool, credentials, on_behalf_of: None })
     }
 
     /// Makes a call as it is: nothing is added to its metadata but the deadline.
@@ -161,6 +167,23 @@ impl Peer {
         R::decode(reply?.message).map_err(|error| {
             Failure::Unknown(Error::internal(format!("the answer to {path}: {error}")).into())
         })
+    }
+
+    /// Whether the upstream says within this time that it is well. Asked once and past the breaker, which it
+    /// does not open: to know how the upstream is, not to call it.
+    pub async fn is_well(&self, within: Duration) -> bool {
+        let request = HealthCheckRequest { service: self.service.to_owned() };
+        let call = Call {
+            method: Method::new(HEALTH, true),
+            policy: Policy { attempts: 1, ..Policy::default() },
+            message: Bytes::from(request.encode_to_vec()),
+            metadata: MetadataMap::new(),
+            deadline: Instant::now() + within,
+        };
+        let answer = timeout(within, Balance { pool: self.pool.clone() }.call(call)).await;
+        let Ok(Ok(reply)) = answer else { return false };
+        let answer = HealthCheckResponse::decode(reply.message);
+        answer.is_ok_and(|answer| answer.status() == ServingStatus::Serving)
     }
 
     /// The same peer, called on behalf of a member.

@@ -154,3 +154,20 @@ livenessProbe:
 {{- define "hansang.exportsClaim" -}}
 {{- .Values.exports.existingClaim | default (printf "%s-exports" (include "hansang.fullname" .)) }}
 {{- end }}
+
+{{- define "hansang.picturesClaim" -}}
+{{- .Values.web.pictures.existingClaim | default (printf "%s-pictures" (include "hansang.fullname" .)) }}
+{{- end }}
+
+{{/* `[service.web]`, as JSON. The sandbox's cards are offered where payment is told of no acquirer. */}}
+{{- define "hansang.web" -}}
+{{- $payment := .Values.services.payment | default dict }}
+{{- $real := ((($payment.settings | default dict).acquirer | default dict).url) | default "" | empty | not }}
+{{- range concat ($payment.env | default list) (.Values.defaults.env | default list) (.Values.allInOne.env | default list) }}
+{{- if hasPrefix "HANSANG__SERVICE__PAYMENT__ACQUIRER__URL" .name }}{{ $real = true }}{{ end }}
+{{- end }}
+{{- $own := dict "sandbox" (not $real) }}
+{{- if kindIs "bool" .Values.web.sandbox }}{{ $_ := set $own "sandbox" .Values.web.sandbox }}{{ end }}
+{{- with .Values.web.account }}{{ $_ := set $own "account" . }}{{ end }}
+{{- toJson $own }}
+{{- end }}

@@ -12,6 +12,8 @@
 //! - **Timeline**: what all logs say of one order; asked for, not kept. See `timeline`.
 //! - **Audit entry**: what somebody of the shop did by hand, to what, and why. See `audit`.
 //!
+//! - **Source**: a service that My Page hears from. My Page knows which of them do not answer just now.
+//!
 //! - **Address**: where an order's goods go. Personal data is in no event: order says it itself.
 //!
 //! Nothing can be commanded here, and nothing here publishes events.
@@ -21,6 +23,7 @@ mod domain;
 mod points;
 mod policy;
 mod service;
+mod sources;
 mod store;
 mod timeline;
 mod watch;
@@ -56,12 +59,16 @@ pub const SERVICE: Service = Service {
 
 fn build(builder: &mut ServiceBuilder<'_>) -> Result<(), Error> {
     let longest = Duration::from_secs(builder.settings().auth.token_ttl_s);
-    let watches = watch::Watches::new(builder.database(), builder.stop(), longest);
-    let pages = service::Pages::new(builder.database(), watches.clone());
+    let peers = sources::peers(builder)?;
+    let sources = sources::Sources::new(peers.clone());
+    let watches = watch::Watches::new(builder.database(), sources.clone(), builder.stop(), longest);
+    let pages = service::Pages::new(builder.database(), sources.clone(), watches.clone());
     let audit = audit::Audit { database: builder.database() };
-    let timelines = timeline::Timelines::new(builder)?;
+    let timelines = timeline::Timelines::new(builder, peers);
+    let stop = builder.stop();
     builder
         .run(watches.run())
+        .run(sources.run(stop))
         .serve(MyPageServiceServer::new(pages))
         .serve(AuditServiceServer::new(audit))
         .serve(TimelineServiceServer::new(timelines))

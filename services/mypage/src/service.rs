@@ -16,6 +16,7 @@ use server::Incoming;
 use tonic::{Request, Response, Status};
 
 use crate::{
+    sources::Sources,
     store::{self, Coupon, OrderView},
     watch::{self, Watches},
     wire,
@@ -24,12 +25,13 @@ use crate::{
 /// Answers calls about members' pages.
 pub(crate) struct Pages {
     database: Database,
+    sources: Sources,
     watches: Watches,
 }
 
 impl Pages {
-    pub(crate) fn new(database: Database, watches: Watches) -> Self {
-        Self { database, watches }
+    pub(crate) fn new(database: Database, sources: Sources, watches: Watches) -> Self {
+        Self { database, sources, watches }
     }
 }
 
@@ -40,8 +42,10 @@ impl MyPageService for Pages {
         request: Request<GetMyPageRequest>,
     ) -> Result<Response<pb::MyPage>, Status> {
         let (_, id) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
+        // First: nobody holds a connection while they wait.
+        let unavailable = self.sources.unavailable().await;
         let mut reader = self.database.read().await?;
-        Ok(Response::new(page(&mut reader, id).await?))
+        Ok(Response::new(page(&mut reader, id, unavailable).await?))
     }
 
     async fn watch_my_page(
@@ -106,8 +110,12 @@ impl MyPageService for Pages {
     }
 }
 
-/// The page of a member who has signed up.
-pub(crate) async fn page(reader: &mut Reader, id: Uuid) -> Result<pb::MyPage, Error> {
+/// The page of a member who has signed up, while these services are unavailable.
+pub(crate) async fn page(
+    reader: &mut Reader,
+    id: Uuid,
+    unavailable: Vec<String>,
+) -> Result<pb::MyPage, Error> {
     let member = store::member(reader, id).await?;
     let coupons = store::coupons::list(reader, id).await?;
     let mileage_balance = store::points::balance(reader, id).await?;
@@ -123,6 +131,7 @@ pub(crate) async fn page(reader: &mut Reader, id: Uuid) -> Result<pb::MyPage, Er
         coupons: coupons.iter().map(wire::coupon).collect::<Result<_, _>>()?,
         mileage_balance,
         mileage_expiring_soon: Some(ExpiringPoints { points, before: Some(before.into()) }),
+        unavailable,
     })
 }
 

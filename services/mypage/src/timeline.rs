@@ -20,27 +20,26 @@ use rpc::Peer;
 use server::{Incoming, ServiceBuilder};
 use tonic::{Request, Response, Status};
 
-use crate::store;
+use crate::{sources::Peers, store};
 
-/// Those whose logs may say something of an order.
-const SERVICES: [&str; 7] =
-    ["order", "payment", "product", "delivery", "coupon", "mileage", "notification"];
+/// It knows nothing of orders.
+const MEMBER: &str = "member";
 
 /// Answers calls about how orders came along.
 pub(crate) struct Timelines {
     database: Database,
-    peers: Vec<(&'static str, Peer)>,
+    peers: Peers,
     deadline: Duration,
 }
 
 impl Timelines {
-    pub(crate) fn new(builder: &ServiceBuilder<'_>) -> Result<Self, Error> {
-        let peers = SERVICES.map(|service| Ok((service, builder.peer(service)?)));
-        Ok(Self {
-            database: builder.database(),
-            peers: peers.into_iter().collect::<Result<_, Error>>()?,
-            deadline: builder.settings().deadline.peer(),
-        })
+    pub(crate) fn new(builder: &ServiceBuilder<'_>, peers: Peers) -> Self {
+        Self { database: builder.database(), peers, deadline: builder.settings().deadline.peer() }
+    }
+
+    /// Those whose logs may say something of an order.
+    fn asked(&self) -> impl Iterator<Item = &(&'static str, Peer)> {
+        self.peers.iter().filter(|(service, _)| *service != MEMBER)
     }
 
     /// What a service's log says of these; none when it does not answer.
@@ -79,9 +78,9 @@ impl TimelineService for Timelines {
         // What is about the member may have followed from the order.
         let ids: Vec<String> =
             [Some(order), member].iter().flatten().map(Uuid::to_string).collect();
-        let answers = join_all(self.peers.iter().map(|peer| self.ask(peer, &ids))).await;
+        let answers = join_all(self.asked().map(|peer| self.ask(peer, &ids))).await;
         let (mut said, mut unavailable) = (Vec::new(), Vec::new());
-        for ((service, _), answer) in self.peers.iter().zip(answers) {
+        for ((service, _), answer) in self.asked().zip(answers) {
             match answer {
                 Some(events) => said.extend(events),
                 None => unavailable.push((*service).to_owned()),

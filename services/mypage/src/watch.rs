@@ -14,7 +14,7 @@ use std::{
 use base::{Error, error::Kind, id::Uuid};
 use contracts::{member::v1::member, mypage::v1::WatchMyPageResponse};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use pg::Database;
+use pg::{Database, Reader};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
@@ -24,6 +24,7 @@ use tonic::Status;
 
 use crate::{
     service,
+    sources::{self, Sources, Unavailable},
     store::changes::{self, Cursor, Head},
     wire,
 };
@@ -40,6 +41,7 @@ pub(crate) type Messages = BoxStream<'static, Result<WatchMyPageResponse, Status
 #[derive(Clone)]
 pub(crate) struct Watches {
     database: Database,
+    sources: Sources,
     heads: Arc<Mutex<HashMap<Uuid, watch::Sender<Head>>>>,
     /// Notified when a watch is opened: while there is none nobody looks.
     opened: Arc<Notify>,
@@ -50,8 +52,13 @@ pub(crate) struct Watches {
 
 impl Watches {
     /// Watches until `closing`; somebody has to [`run`](Self::run) them.
-    pub(crate) fn new(database: Database, closing: CancellationToken, longest: Duration) -> Self {
-        Self { database, heads: Arc::default(), opened: Arc::default(), closing, longest }
+    pub(crate) fn new(
+        database: Database,
+        sources: Sources,
+        closing: CancellationToken,
+        longest: Duration,
+    ) -> Self {
+        Self { database, sources, heads: Arc::default(), opened: Arc::default(), closing, longest }
     }
 
     /// Tells the watches of changes, until the process closes.
@@ -110,6 +117,8 @@ impl Watches {
             member,
             cursor,
             head,
+            sources: self.sources.watch(),
+            unavailable: self.sources.unavailable().await,
             until: Instant::now() + self.longest,
             queue: VecDeque::new(),
             withdrawn: false,
@@ -134,6 +143,9 @@ struct Watcher {
     /// Everything up to here is in the queue, or has been sent.
     cursor: Cursor,
     head: watch::Receiver<Head>,
+    sources: watch::Receiver<Unavailable>,
+    /// Those that were unavailable when the page was last sent.
+    unavailable: Vec<String>,
     until: Instant,
     queue: VecDeque<WatchMyPageResponse>,
     withdrawn: bool,
@@ -160,6 +172,9 @@ impl Watcher {
                     changed = self.head.changed() => {
                         changed.map_err(|_| Error::internal("a watch that nobody keeps"))?;
                     }
+                    changed = self.sources.changed() => {
+                        changed.map_err(|_| Error::internal("sources that nobody asks"))?;
+                    }
                 }
             }
         }
@@ -168,6 +183,8 @@ impl Watcher {
     /// Reads what comes after the cursor. All of it was committed before the head was read, and what
     /// changes meanwhile comes again: see `store::changes`.
     async fn read(&mut self) -> Result<(), Error> {
+        let unavailable = sources::names(&self.sources.borrow_and_update());
+        let mut is_stale = self.unavailable != unavailable;
         let mut reader = self.watches.database.read().await?;
         let heads = changes::heads(&mut reader, &[self.member]).await?;
         let Some((_, head)) = heads.first() else { return Ok(()) };
@@ -189,22 +206,34 @@ impl Watcher {
         }
         let at = Cursor::page(head.page);
         if self.cursor < at && at <= end {
-            let page = match service::page(&mut reader, self.member).await {
-                Err(error) if error.kind() == Kind::NotFound => None,
-                page => Some(page?),
-            };
-            if let Some(page) = page {
-                self.withdrawn = page.state() == member::State::Withdrawn;
-                let page = Some(page);
-                messages.push((at, WatchMyPageResponse { page, ..Default::default() }));
-            }
+            let page = self.page(&mut reader, &unavailable).await?;
+            is_stale &= page.is_none();
+            messages.extend(page.map(|page| (at, page)));
         }
         messages.sort_unstable_by_key(|(cursor, _)| *cursor);
         for (cursor, message) in messages {
             self.cursor = cursor;
             self.queue.push_back(WatchMyPageResponse { event_id: event_id(cursor), ..message });
         }
+        if is_stale && let Some(page) = self.page(&mut reader, &unavailable).await? {
+            self.queue.push_back(WatchMyPageResponse { event_id: event_id(self.cursor), ..page });
+        }
+        self.unavailable = unavailable;
         Ok(())
+    }
+
+    /// The page as it is; none before there is one.
+    async fn page(
+        &mut self,
+        reader: &mut Reader,
+        unavailable: &[String],
+    ) -> Result<Option<WatchMyPageResponse>, Error> {
+        let page = match service::page(reader, self.member, unavailable.to_vec()).await {
+            Err(error) if error.kind() == Kind::NotFound => return Ok(None),
+            page => page?,
+        };
+        self.withdrawn = page.state() == member::State::Withdrawn;
+        Ok(Some(WatchMyPageResponse { page: Some(page), ..Default::default() }))
     }
 }
 

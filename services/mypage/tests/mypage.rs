@@ -3,6 +3,8 @@
 
 #[path = "mypage/parcels.rs"]
 mod parcels;
+#[path = "mypage/sources.rs"]
+mod sources;
 #[path = "mypage/timeline.rs"]
 mod timeline;
 #[path = "mypage/watch.rs"]
@@ -72,6 +74,10 @@ played! {
     PAYMENT = "payment": PaymentEvent,
 }
 
+/// Nobody plays product.
+static SERVICES: [&Service; 8] =
+    [&mypage::SERVICE, &COUPON, &DELIVERY, &MEMBER, &MILEAGE, &NOTIFICATION, &ORDER, &PAYMENT];
+
 struct Shop {
     stage: Stage,
     pages: MyPageServiceClient<Channel>,
@@ -81,17 +87,10 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Self {
-        let services = [
-            &mypage::SERVICE,
-            &COUPON,
-            &DELIVERY,
-            &MEMBER,
-            &MILEAGE,
-            &NOTIFICATION,
-            &ORDER,
-            &PAYMENT,
-        ];
-        let stage = Stage::open(&services, &contracts::API).await;
+        Self::on(Stage::open(&SERVICES, &contracts::API).await)
+    }
+
+    fn on(stage: Stage) -> Self {
         let pages = MyPageServiceClient::new(stage.channel());
         Self { stage, pages, member: base::id::new(), published: AtomicI64::new(0) }
     }

@@ -149,13 +149,13 @@ impl ProductService for Products {
         let query = QUERY.parse("query", &incoming.message.query)?;
         let words: Vec<&str> = query.split_whitespace().collect();
         let mut reader = self.database.read().await?;
-        let products = if words.is_empty() {
-            store::list(&mut reader, page, all).await?
+        let (products, seen) = if words.is_empty() {
+            (store::list(&mut reader, page, all).await?, None)
         } else {
             store::search(&mut reader, page, all, &words).await?
         };
         let products = products.iter().map(|product| (product.id.0, wire::product(product)));
-        let (products, next_page_token) = page.cut(products);
+        let (products, next_page_token) = page.cut_short(products, seen);
         Ok(Response::new(ListProductsResponse { products, next_page_token }))
     }
 

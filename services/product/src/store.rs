@@ -190,34 +190,43 @@ pub(crate) async fn list(
     rows.iter().map(Product::from_row).collect()
 }
 
+/// How many products a search looks at, of those that may have its words; in some milliseconds.
+pub(crate) const LOOKED_AT: i64 = 2_000;
+
 /// Reads a page of the products in which all these words are found, newest first: of those on sale, or of
-/// all.
+/// all. Answers where it has ended, too, if it has looked at [`LOOKED_AT`] products before the page was full: words
+/// whose letters are everywhere, and which are nowhere, must not have all products read.
 pub(crate) async fn search(
     reader: &mut Reader,
     page: Page,
     all: bool,
     words: &[&str],
-) -> Result<Vec<Product>, Error> {
+) -> Result<(Vec<Product>, Option<Uuid>), Error> {
     // Fences: the limit would have all products walked, the newest first; and the words are looked for in no
-    // more than it takes to fill the page.
+    // more than it takes to fill the page. The last that is looked at comes whether it has them or not.
     let sql = concat!(
         "select id, display_name, price_minor, stock, state, description, picture, version,
-           create_time
+           create_time, found_all, nth = $6 as is_last
          from (
-           select id as found from (
+           select id as found, row_number() over (order by id desc) as nth from (
              select id, state from product
              where grams(display_name || e'\n' || description) @> grams($1) offset 0) m
-           where ($2 or state = 'ON_SALE') and id < $3 order by id desc offset 0) f,
-         lateral (",
+           where ($2 or state = 'ON_SALE') and id < $3 order by id desc limit $6) f,
+         lateral (
+           select one.*, has_words(display_name || e'\n' || description, $4) as found_all
+           from (",
         select_products!(),
-        " where id = found offset 0) p
-         where has_words(display_name || e'\n' || description, $4)
+        " where id = found offset 0) one) p
+         where found_all or nth = $6
          order by found desc limit $5"
     );
     let below = page.below.unwrap_or(Uuid::max());
     let together = words.join(" ");
-    let rows = reader.query(sql, &[&together, &all, &below, &words, &page.limit()]).await?;
-    rows.iter().map(Product::from_row).collect()
+    let rows =
+        reader.query(sql, &[&together, &all, &below, &words, &page.limit(), &LOOKED_AT]).await?;
+    let last = rows.last().filter(|row| row.get("is_last")).map(|row| row.get("id"));
+    let found = rows.iter().filter(|row| row.get("found_all"));
+    Ok((found.map(Product::from_row).collect::<Result<_, _>>()?, last))
 }
 
 /// What is known of an order, and where it comes from.

@@ -39,11 +39,11 @@ async fn list(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Fail
     let found = visit.audit().list_audit_entries(visit.ask(message)).await?.into_inner();
     let title = visit.t("감사 기록", "Audit");
     let columns = [
-        visit.t("때", "When"),
-        visit.t("한 일", "What"),
-        visit.t("누가", "Who"),
-        visit.t("무엇에", "To what"),
-        visit.t("바뀐 것", "Change"),
+        visit.t("시각", "When"),
+        visit.t("작업", "What"),
+        visit.t("처리자", "Who"),
+        visit.t("대상", "To what"),
+        visit.t("변경", "Change"),
         visit.t("이유", "Why"),
     ];
     let rows: Vec<_> = found.entries.iter().map(|entry| row(&visit, entry)).collect();
@@ -69,8 +69,8 @@ fn filter(visit: &Visit, asked: &Asked) -> Markup {
     };
     html! {
         form.row action=(paths::ADMIN_AUDIT) {
-            (field("actor", &asked.actor, visit.t("한 사람의 번호", "Who (an id)")))
-            (field("subject", &asked.subject, visit.t("대상의 번호", "To what (an id)")))
+            (field("actor", &asked.actor, visit.t("처리자 번호", "Who (an id)")))
+            (field("subject", &asked.subject, visit.t("대상 번호", "To what (an id)")))
             button.button.bottomed { (visit.t("찾기", "Find")) }
         }
     }
@@ -94,9 +94,15 @@ fn row(visit: &Visit, entry: &AuditEntry) -> Vec<Markup> {
             @if let Some(path) = subject { a href=(path) { (console::id(&entry.subject_id)) } }
             @else { (console::id(&entry.subject_id)) }
         },
-        html! { (entry.change) },
+        html! { (changed(visit, &entry.change)) },
         html! { (entry.reason) },
     ]
+}
+
+/// An amount as money; a number of units or a role as it is.
+fn changed(visit: &Visit, change: &str) -> String {
+    let won = change.strip_suffix(" KRW").and_then(|won| won.parse().ok());
+    won.map_or_else(|| change.to_owned(), |won| view::price(visit, won))
 }
 
 fn done(action: Action) -> Text {

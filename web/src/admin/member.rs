@@ -117,7 +117,7 @@ fn facts(visit: &Visit, member: &Member) -> Markup {
         (visit.t("가입 쿠폰 발급", "Sign-up coupon issued"), yes(member.coupon_issued)),
         (visit.t("관리자에게 알림", "Admin told"), yes(member.admin_notified)),
         (
-            visit.t("한 일·받은 일", "What was done"),
+            visit.t("감사 기록", "What was done"),
             html! {
                 a href=(paths::with(paths::ADMIN_AUDIT, &[("subject", &member.id)])) {
                     (visit.t("감사 기록 보기", "see the audit list"))
@@ -131,13 +131,13 @@ fn role_forms(visit: &Visit, member: &Member, tried: &Tried) -> Markup {
     let words = [
         (
             Role::Seller,
-            visit.t("판매자 역할 주기", "Make a seller"),
-            visit.t("판매자 역할 거두기", "Take the seller's role back"),
+            visit.t("판매자 역할 부여", "Make a seller"),
+            visit.t("판매자 역할 회수", "Take the seller's role back"),
         ),
         (
             Role::Admin,
-            visit.t("관리자 역할 주기", "Make an admin"),
-            visit.t("관리자 역할 거두기", "Take the admin's role back"),
+            visit.t("관리자 역할 부여", "Make an admin"),
+            visit.t("관리자 역할 회수", "Take the admin's role back"),
         ),
     ];
     let action = paths::to(paths::ADMIN_ROLE, &member.id);

@@ -41,7 +41,7 @@ async fn list(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Fail
         (console::search(&visit, paths::ADMIN_MEMBERS, ("이메일이나 이름", "Address or name"), &asked.query))
         @if rows.is_empty() {
             (view::empty(visit.t("회원이 없습니다", "No members"),
-                visit.t("다른 말로 찾아보세요.", "Try another word."), None))
+                visit.t("다른 검색어로 찾아보세요.", "Try another word."), None))
         } @else { (view::table(title, &columns, &rows)) }
         (view::pages(&visit, paths::ADMIN_MEMBERS, &[("query", &asked.query)], &asked.page,
             &found.next_page_token))

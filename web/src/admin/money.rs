@@ -2,31 +2,27 @@
 
 use axum::{Router, extract::Query, response::Response, routing::get};
 use contracts::payment::v1::{
-    Deposit, ListDepositsRequest, ListPaymentsRequest, ListPayoutsRequest, Payment, Payout, Refund,
-    deposit, payment, payout, refund,
+    Deposit, ListDepositsRequest, ListPayoutsRequest, Payout, deposit, payout,
 };
 use futures_util::join;
 use maud::{Markup, html};
 
-use super::{admin, tabs};
+use super::{admin, refunds, tabs};
 use crate::{
-    console::{self, Asked, PAGE, states},
+    console::{self, Asked, PAGE, Tried, states},
     failure::Failure,
     lang::Text,
     layout::Page,
-    paths,
-    view::{self, Tone},
+    paths, view,
     visit::Visit,
 };
 
 const PAYOUTS: [(&str, Text); 4] = [
     ("", ("전체", "All")),
-    ("REQUESTED", ("처리중", "Under way")),
-    ("SENT", ("송금함", "Sent")),
+    ("REQUESTED", ("처리 중", "Under way")),
+    ("SENT", ("송금 완료", "Sent")),
     ("FAILED", ("실패", "Failed")),
 ];
-/// Payments that are looked through for refunds that failed: no list has these alone.
-const LOOKED_THROUGH: i32 = 200;
 
 pub(super) fn router() -> Router {
     Router::new().route(paths::ADMIN_MONEY, get(show))
@@ -34,7 +30,12 @@ pub(super) fn router() -> Router {
 
 async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Failure> {
     admin(&visit)?;
-    let (mut one, mut two, mut three) = (visit.deposits(), visit.payments(), visit.payments());
+    page(&visit, asked, &Tried::default()).await
+}
+
+/// The page; `tried` is what was done with a refund.
+pub(super) async fn page(visit: &Visit, asked: Asked, tried: &Tried) -> Result<Response, Failure> {
+    let (mut one, mut two) = (visit.deposits(), visit.payments());
     let held = ListDepositsRequest {
         state: deposit::State::Held.into(),
         page_size: PAGE,
@@ -46,50 +47,37 @@ async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Fail
         page_token: asked.page.clone(),
         ..ListPayoutsRequest::default()
     };
-    let cancelled = ListPaymentsRequest {
-        state: payment::State::Cancelled.into(),
-        page_size: LOOKED_THROUGH,
-        ..ListPaymentsRequest::default()
-    };
-    let (held, payouts, cancelled) = join!(
+    let (held, payouts, failed) = join!(
         one.list_deposits(visit.ask(held)),
         two.list_payouts(visit.ask(payouts)),
-        three.list_payments(visit.ask(cancelled)),
+        refunds::failed(visit),
     );
-    let (held, payouts) = (held?.into_inner().deposits, payouts?.into_inner());
-    let failed = failed(cancelled?.into_inner().payments);
-    let title = visit.t("돈", "Money");
+    let (held, payouts, failed) = (held?.into_inner().deposits, payouts?.into_inner(), failed?);
+    let title = visit.t("입출금", "Money");
     let main = html! {
         h1 { (title) }
-        (tabs(&visit))
-        section.stack { h2 { (visit.t("보류 중인 입금", "Held deposits")) } (deposits(&visit, &held)) }
+        (tabs(visit))
         section.stack {
             h2 { (visit.t("실패한 환불", "Refunds that failed")) }
-            p.aside { (visit.t("최근에 취소된 결제 200건에서 찾습니다.",
-                "Among the 200 payments that were cancelled last.")) }
-            (refunds(&visit, &failed))
+            @if let Some(failure) = tried.failure() {
+                p.alert.alert-bad role="alert" { (failure.say(visit.lang)) }
+            }
+            (refunds::list(visit, &failed, tried))
         }
+        section.stack { h2 { (visit.t("보류 중인 입금", "Held deposits")) } (deposits(visit, &held)) }
         section.stack {
             h2 { (visit.t("출금", "Payouts")) }
-            (console::filters(&visit, paths::ADMIN_MONEY, &asked.state, &PAYOUTS))
-            (out(&visit, &payouts.payouts))
-            (view::pages(&visit, paths::ADMIN_MONEY, &[("state", &asked.state)], &asked.page,
+            (console::filters(visit, paths::ADMIN_MONEY, &asked.state, &PAYOUTS))
+            (out(visit, &payouts.payouts))
+            (view::pages(visit, paths::ADMIN_MONEY, &[("state", &asked.state)], &asked.page,
                 &payouts.next_page_token))
         }
     };
-    Ok(Page::new(&visit, title).show(&main))
+    Ok(Page::new(visit, title).failed(tried.failure()).show(&main))
 }
 
-fn failed(payments: Vec<Payment>) -> Vec<(Payment, Refund)> {
-    let failed = |refund: &&Refund| refund.state() == refund::State::Failed;
-    let of = |payment: Payment| {
-        let refunds: Vec<_> = payment.refunds.iter().filter(failed).cloned().collect();
-        refunds.into_iter().map(move |refund| (payment.clone(), refund))
-    };
-    payments.into_iter().flat_map(of).collect()
-}
-
-fn story(id: &str) -> Markup {
+/// The way to an order's story.
+pub(super) fn story(id: &str) -> Markup {
     html! {
         @if !id.is_empty() {
             a href=(paths::with(paths::ADMIN_STORY, &[("order", id)])) { (console::id(id)) }
@@ -123,27 +111,6 @@ fn deposits(visit: &Visit, held: &[Deposit]) -> Markup {
     };
     let rows: Vec<_> = held.iter().map(row).collect();
     listed(visit, ("보류 중인 입금", "Held deposits"), &columns, &rows)
-}
-
-fn refunds(visit: &Visit, failed: &[(Payment, Refund)]) -> Markup {
-    let columns = [
-        visit.t("날짜", "When"),
-        visit.t("주문", "Order"),
-        visit.t("금액", "Amount"),
-        visit.t("받을 곳", "To"),
-        visit.t("상태", "State"),
-    ];
-    let row = |(payment, refund): &(Payment, Refund)| {
-        vec![
-            view::time(visit, refund.create_time.as_ref()),
-            story(&payment.order_id),
-            html! { span.number { (view::price(visit, view::won(refund.amount.as_ref()))) } },
-            html! { (visit.text(states::method(refund.tender()))) },
-            view::badge(Tone::Bad, visit.t("실패", "Failed")),
-        ]
-    };
-    let rows: Vec<_> = failed.iter().map(row).collect();
-    listed(visit, ("실패한 환불", "Refunds that failed"), &columns, &rows)
 }
 
 fn out(visit: &Visit, payouts: &[Payout]) -> Markup {

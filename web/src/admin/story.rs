@@ -99,10 +99,10 @@ async fn told(visit: &Visit, order_id: &str) -> Result<Markup, Failure> {
 fn entries(visit: &Visit, story: &OrderTimeline) -> Markup {
     let title = visit.t("일어난 일", "What happened");
     let columns = [
-        visit.t("때", "When"),
+        visit.t("시각", "When"),
         visit.t("서비스", "Service"),
-        visit.t("일", "What"),
-        visit.t("계기", "Led to by"),
+        visit.t("사건", "What"),
+        visit.t("원인", "Led to by"),
         visit.t("추적", "Trace"),
     ];
     let row = |entry: &TimelineEntry| {

@@ -27,6 +27,8 @@ pub(super) fn show(visit: &Visit, choice: &Choice, filled: &Filled) -> Response 
     let sums = choice.sums(filled);
     let fields = html! {
         input type="hidden" name="expectedTotal" value=(sums.goods);
+        // Nobody pays by pressing Enter in a field.
+        (form::on_enter(Some("preview")))
         div.columns.columns-side {
             div.stack {
                 (addresses(visit, choice, filled))
@@ -50,7 +52,7 @@ fn addresses(visit: &Visit, choice: &Choice, filled: &Filled) -> Markup {
         section.card.addresses {
             h2 { (visit.t("배송지", "Where it goes")) }
             (away(visit, &choice.addresses, ("저장된 배송지를", "Your addresses")))
-            (form::radios(visit, filled, "addressId", ("배송지 고르기", "Address"), &options))
+            (form::radios(visit, filled, "addressId", ("배송지 선택", "Address"), &options))
             div.new-address { (address_fields(visit, filled, false)) }
         }
     }
@@ -93,7 +95,7 @@ pub(crate) fn address_fields(visit: &Visit, filled: &Filled, required: bool) -> 
 }
 
 fn savings(visit: &Visit, choice: &Choice, filled: &Filled) -> Markup {
-    let none = (String::new(), visit.t("쓰지 않음", "None").to_owned());
+    let none = (String::new(), visit.t("사용 안 함", "None").to_owned());
     let coupons = choice.coupons.as_deref().unwrap_or_default().iter();
     let coupons: Vec<_> =
         [none].into_iter().chain(coupons.map(|it| (it.id.clone(), coupon(visit, it)))).collect();
@@ -167,7 +169,7 @@ fn methods(visit: &Visit, choice: &Choice, filled: &Filled) -> Markup {
     html! {
         section.card.methods {
             h2 { (visit.t("결제 수단", "Payment")) }
-            (form::radios(visit, filled, "paymentMethod", ("결제 수단 고르기", "Method"), &methods))
+            (form::radios(visit, filled, "paymentMethod", ("결제 수단 선택", "Method"), &methods))
             div.of-card { (card_field(visit, filled)) }
             div.of-transfer {
                 (Field::new("depositorName", ("입금자 이름", "Name of whoever transfers"))
@@ -179,7 +181,7 @@ fn methods(visit: &Visit, choice: &Choice, filled: &Filled) -> Markup {
 
 /// Which card: the sandbox's by name, others by the token that the acquirer's page gives.
 pub(crate) fn card_field(visit: &Visit, filled: &Filled) -> Markup {
-    if !visit.web.own.sandbox {
+    if !visit.web.sandbox {
         return Field::new("cardToken", ("카드 토큰", "Card token"))
             .needed()
             .longest(200)

@@ -7,6 +7,23 @@ pub(super) fn of(reason: &str) -> Option<Text> {
     REASONS.iter().find(|(known, ..)| *known == reason).map(|(_, ko, en)| (*ko, *en))
 }
 
+/// That somebody has asked too often, or guessed too many passwords, and when to come back.
+pub(super) fn too_much(guessed: bool, seconds: u64, lang: Lang) -> String {
+    let (ko, en) = if guessed {
+        ("비밀번호를 여러 번 틀렸습니다.", "Too many wrong passwords.")
+    } else {
+        ("요청이 너무 많습니다.", "Too many requests.")
+    };
+    let (in_ko, in_en) = match seconds {
+        0..=60 => (format!("{seconds}초"), format!("{seconds} s")),
+        _ => (format!("{}분", seconds.div_ceil(60)), format!("{} min", seconds.div_ceil(60))),
+    };
+    lang.pick(
+        format!("{ko} {in_ko} 뒤에 다시 시도해 주세요."),
+        format!("{en} Please try again in {in_en}."),
+    )
+}
+
 /// What would be right, of a field. The API's rules are in English.
 pub(super) fn rule(rule: &str, lang: Lang) -> String {
     if lang == Lang::En {
@@ -156,9 +173,14 @@ const REASONS: &[(&str, &str, &str)] = &[
         "The price has changed meanwhile. Check the amounts, and order again.",
     ),
     (
-        "RATE_LIMITED",
-        "요청이 너무 많습니다. 잠시 뒤에 다시 시도해 주세요.",
-        "Too many requests. Please try again in a moment.",
+        "REFUND_NOT_FAILED",
+        "이미 진행 중이거나 끝난 환불입니다.",
+        "This refund is on its way already, or done.",
+    ),
+    (
+        "REFUND_UNDER_WAY",
+        "카드사에 확인하고 있습니다. 잠시 뒤에 다시 시도해 주세요.",
+        "The acquirer is being asked just now. Please try again in a moment.",
     ),
     ("RETURN_ACCEPTED", "이미 승인된 반품입니다.", "This return is accepted already."),
     ("RETURN_PERIOD_OVER", "반품 기한이 지났습니다.", "The time for returns is over."),
@@ -175,11 +197,6 @@ const REASONS: &[(&str, &str, &str)] = &[
         "The form was out of date, so nothing was done. Please send it again.",
     ),
     ("STOCK_FULL", "재고가 너무 많습니다.", "That would be too many."),
-    (
-        "TOO_MANY_ATTEMPTS",
-        "비밀번호를 여러 번 틀렸습니다. 10분 뒤에 다시 시도해 주세요.",
-        "Too many wrong passwords. Please try again in ten minutes.",
-    ),
     ("WALLET_FULL", "지갑에 더 넣을 수 없습니다.", "The wallet cannot hold more."),
     (
         "WALLET_NOT_EMPTY",

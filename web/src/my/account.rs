@@ -45,7 +45,7 @@ async fn page(visit: &Visit, filled: &Filled) -> Result<Response, Failure> {
     let who = match visit.members().get_member(asked).await {
         Ok(member) => facts(visit, &member.into_inner()),
         Err(status) => match Failure::from(status) {
-            failure if failure.is_outage() => view::away(visit, ("회원", "Member"), failure.wait()),
+            failure if failure.is_away() => view::away(visit, ("회원", "Member"), failure.wait()),
             failure => return Err(failure),
         },
     };

@@ -48,7 +48,7 @@ async fn page(visit: &Visit, filled: &Filled) -> Result<Response, Failure> {
     let list = match visit.addresses().list_addresses(visit.ask(all)).await {
         Ok(all) => list(visit, &all.into_inner().addresses),
         Err(status) => match Failure::from(status) {
-            failure if failure.is_outage() => view::away(visit, ("회원", "Member"), failure.wait()),
+            failure if failure.is_away() => view::away(visit, ("회원", "Member"), failure.wait()),
             failure => return Err(failure),
         },
     };
@@ -83,7 +83,7 @@ fn list(visit: &Visit, addresses: &[contracts::member::v1::Address]) -> Markup {
                             @if !address.memo.is_empty() { p.aside { (address.memo) } }
                         }
                         (form::button(visit, &paths::to(paths::MY_ADDRESS_DELETE, &address.id),
-                            "button button-quiet", visit.t("지우기", "Delete"), &[]))
+                            "button button-quiet", visit.t("삭제", "Delete"), &[]))
                     }
                 }
             }

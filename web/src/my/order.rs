@@ -24,11 +24,11 @@ use futures_util::join;
 use maud::{Markup, html};
 use tokio::time::{Instant, sleep};
 
-use super::{Beside, live, orders, parts, states};
+use super::{away::Away, live, orders, parts, states};
 use crate::{
     checkout,
     failure::Failure,
-    form::{self, Filled, Posted},
+    form::{Filled, Posted},
     lang::Text,
     layout::{Notice, Page},
     paths,
@@ -36,6 +36,8 @@ use crate::{
     visit::Visit,
 };
 
+/// The service that the buttons need.
+pub(super) const ORDER: &str = "order";
 /// How long My Page may take to hear of an order that was placed just now, before the page is shown
 /// without.
 const HEARD_WITHIN: Duration = Duration::from_secs(2);
@@ -90,7 +92,7 @@ pub(super) async fn after(
 struct Shown {
     order: OrderView,
     payment: Option<Payment>,
-    beside: Beside,
+    away: Away,
 }
 
 async fn page(
@@ -119,16 +121,21 @@ async fn page(
 
 async fn find(visit: &Visit, id: &str) -> Result<Option<Shown>, Failure> {
     let member_id = visit.member_id()?;
-    let mut payments = visit.payments();
-    let of_order = ListPaymentsRequest { order_id: id.to_owned(), ..<_>::default() };
-    let (order, payment, beside) = join!(
-        heard(visit, &member_id, id),
-        payments.list_payments(visit.ask_briefly(of_order)),
-        Beside::of(visit),
-    );
-    let payment = payment.ok().and_then(|it| it.into_inner().payments.into_iter().next());
-    let beside = beside?;
-    Ok(order?.map(|order| Shown { order, payment, beside }))
+    let (order, away) = join!(heard(visit, &member_id, id), Away::now(visit));
+    let (Some(order), away) = (order?, away?) else { return Ok(None) };
+    let payment = if is_due(&order) && !away.has("payment") {
+        let of_order = ListPaymentsRequest { order_id: id.to_owned(), ..<_>::default() };
+        let payments = visit.payments().list_payments(visit.ask_briefly(of_order)).await;
+        payments.ok().and_then(|it| it.into_inner().payments.into_iter().next())
+    } else {
+        None
+    };
+    Ok(Some(Shown { order, payment, away }))
+}
+
+/// Money is to be transferred for it.
+fn is_due(order: &OrderView) -> bool {
+    order.allowed_actions().any(|action| action == Action::PayDeposit)
 }
 
 /// The order, once My Page has heard of it; none when it has not yet.
@@ -154,10 +161,10 @@ async fn heard(visit: &Visit, member_id: &str, id: &str) -> Result<Option<OrderV
 }
 
 fn content(visit: &Visit, shown: &Shown, filled: &Filled) -> Markup {
-    let Shown { order, payment, beside } = shown;
+    let Shown { order, payment, away } = shown;
     let (tone, state) = states::order(order.state());
     html! {
-        (beside.show(visit))
+        (away.show(visit))
         section.card aria-label=(visit.t("진행 상황", "Progress")) {
             div.row.row-apart {
                 h2 { (visit.t("진행 상황", "Progress")) }
@@ -168,12 +175,10 @@ fn content(visit: &Visit, shown: &Shown, filled: &Filled) -> Markup {
             @if order.state() == order::State::Cancelled {
                 p { (visit.text(states::reason(order.cancel_reason()))) }
             }
-            (buttons(visit, order))
+            (buttons(visit, order, away))
         }
-        @if order.allowed_actions().any(|action| action == Action::PayDeposit) {
-            (deposit(visit, payment.as_ref()))
-        }
-        (parts::forms(visit, order, filled))
+        @if is_due(order) { (deposit(visit, payment.as_ref())) }
+        (parts::forms(visit, order, away, filled))
         (parts::returns(visit, order))
         div.columns.columns-two {
             (lines(visit, order))
@@ -215,9 +220,10 @@ fn steps(visit: &Visit, order: &OrderView) -> Markup {
 }
 
 /// A button per action, of those that My Page says.
-fn buttons(visit: &Visit, order: &OrderView) -> Markup {
+fn buttons(visit: &Visit, order: &OrderView, away: &Away) -> Markup {
     let button = |pattern: &str, class: &str, (ko, en): Text| {
-        form::button(visit, &paths::to(pattern, &order.order_id), class, visit.t(ko, en), &[])
+        let path = paths::to(pattern, &order.order_id);
+        away.button(visit, (ORDER, &path), class, visit.t(ko, en))
     };
     let any = |action| matches!(action, Action::Cancel | Action::ConfirmReceipt);
     html! {
@@ -233,6 +239,7 @@ fn buttons(visit: &Visit, order: &OrderView) -> Markup {
                     }
                 }
             }
+            (away.why(visit, ORDER))
         }
     }
 }
@@ -250,7 +257,7 @@ fn deposit(visit: &Visit, payment: Option<&Payment>) -> Markup {
     let amount = payment.parts.iter().find(|it| it.method() == PaymentMethod::BankTransfer);
     let amount = amount.map_or(payment.amount.as_ref(), |part| part.amount.as_ref());
     let facts = [
-        (visit.t("입금 계좌", "Account"), html! { (visit.web.own.account) }),
+        (visit.t("입금 계좌", "Account"), html! { (visit.web.account) }),
         (visit.t("입금액", "Amount"), html! { strong { (view::price(visit, view::won(amount))) } }),
         (
             visit.t("입금자명 뒤에 적을 번호", "Reference"),

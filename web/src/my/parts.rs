@@ -8,7 +8,11 @@ use contracts::{
 };
 use maud::{Markup, html};
 
-use super::{order, states};
+use super::{
+    away::{Away, NOT_NOW},
+    order::{self, ORDER},
+    states,
+};
 use crate::{
     failure::Failure,
     form::{self, Field, Filled, Posted},
@@ -81,8 +85,10 @@ pub(super) fn left(line: &OrderLine) -> i32 {
 }
 
 /// The forms, as far as My Page has their actions.
-pub(super) fn forms(visit: &Visit, order: &OrderView, filled: &Filled) -> Markup {
+pub(super) fn forms(visit: &Visit, order: &OrderView, away: &Away, filled: &Filled) -> Markup {
     let open = filled.failure().is_some();
+    let is_away = away.has(ORDER);
+    let why = html! { @if is_away { p.aside { (visit.text(NOT_NOW)) } } };
     let path = |pattern| paths::to(pattern, &order.order_id);
     html! {
         @for action in order.allowed_actions() {
@@ -91,7 +97,8 @@ pub(super) fn forms(visit: &Visit, order: &OrderView, filled: &Filled) -> Markup
                     summary { (visit.t("부분취소", "Cancel some of it")) }
                     (form::post(visit, &path(paths::MY_ORDER_CANCEL_LINES), filled, &html! {
                         (quantities(visit, order, filled))
-                        button.button.button-danger { (visit.t("부분취소하기", "Cancel these")) }
+                        button.button.button-danger disabled[is_away] { (visit.t("부분취소하기", "Cancel these")) }
+                        (why)
                     }))
                 },
                 Action::RequestReturn => details.card open[open] {
@@ -104,7 +111,8 @@ pub(super) fn forms(visit: &Visit, order: &OrderView, filled: &Filled) -> Markup
                         (quantities(visit, order, filled))
                         (Field::new("reason", ("반품 사유", "Why")).lines(3).required().longest(500)
                             .show(visit, filled))
-                        button.button { (visit.t("반품신청하기", "Ask for it")) }
+                        button.button disabled[is_away] { (visit.t("반품신청하기", "Ask for it")) }
+                        (why)
                     }))
                 },
                 _ => {}

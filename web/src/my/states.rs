@@ -20,7 +20,7 @@ pub(crate) fn order(state: order::State) -> (Tone, Text) {
         order::State::Delivering => (Tone::Busy, ("배송중", "On its way")),
         order::State::Delivered => (Tone::Waiting, ("배송완료", "Delivered")),
         order::State::Closed => (Tone::Good, ("수령확인", "Received")),
-        order::State::Cancelling => (Tone::Bad, ("취소처리중", "Being cancelled")),
+        order::State::Cancelling => (Tone::Bad, ("취소 처리 중", "Being cancelled")),
         order::State::Cancelled => (Tone::Bad, ("주문취소", "Cancelled")),
     }
 }
@@ -54,10 +54,10 @@ pub(crate) fn method(method: PaymentMethod) -> Text {
 pub(super) fn coupon(state: coupon::State) -> (Tone, Text) {
     match state {
         coupon::State::Unspecified => (Tone::Plain, ("", "")),
-        coupon::State::Issued => (Tone::Good, ("쓸 수 있음", "Good to use")),
+        coupon::State::Issued => (Tone::Good, ("사용 가능", "Good to use")),
         coupon::State::Cancelled => (Tone::Plain, ("취소됨", "Cancelled")),
-        coupon::State::Redeemed => (Tone::Plain, ("사용함", "Used")),
-        coupon::State::Expired => (Tone::Plain, ("기간 지남", "Expired")),
+        coupon::State::Redeemed => (Tone::Plain, ("사용 완료", "Used")),
+        coupon::State::Expired => (Tone::Plain, ("기간 만료", "Expired")),
     }
 }
 
@@ -66,7 +66,7 @@ pub(super) fn entry(kind: mileage_entry::Kind) -> Text {
         mileage_entry::Kind::Unspecified => ("", ""),
         mileage_entry::Kind::Earn => ("적립", "Earned"),
         mileage_entry::Kind::Spend => ("사용", "Spent"),
-        mileage_entry::Kind::Restore => ("되돌려 받음", "Given back"),
+        mileage_entry::Kind::Restore => ("사용 취소", "Given back"),
         mileage_entry::Kind::Revoke => ("적립 취소", "Taken back"),
         mileage_entry::Kind::Expire => ("소멸", "Expired"),
     }
@@ -88,8 +88,8 @@ pub(super) fn movement(kind: wallet_entry::Kind) -> Text {
 pub(crate) fn payout(state: payout::State) -> (Tone, Text) {
     match state {
         payout::State::Unspecified => (Tone::Plain, ("", "")),
-        payout::State::Requested => (Tone::Busy, ("처리중", "Under way")),
-        payout::State::Sent => (Tone::Good, ("송금함", "Sent")),
+        payout::State::Requested => (Tone::Busy, ("처리 중", "Under way")),
+        payout::State::Sent => (Tone::Good, ("송금 완료", "Sent")),
         payout::State::Failed => (Tone::Bad, ("실패", "Failed")),
     }
 }

@@ -11,7 +11,7 @@ use contracts::{
 use futures_util::join;
 use maud::{Markup, html};
 
-use super::{orders::Asked, points::signed, states, tabs};
+use super::{away::Away, live, orders::Asked, points::signed, states, tabs};
 use crate::{
     checkout,
     failure::Failure,
@@ -97,14 +97,18 @@ async fn failed(
 
 async fn page(visit: &Visit, token: &str, forms: &Forms) -> Result<Response, Failure> {
     let title = visit.t("지갑", "Wallet");
-    let content = content(visit, token, forms).await;
-    let content = match content {
-        Err(failure) if failure.is_outage() => {
-            let what = ("결제", "Payment");
-            html! { div.stack #wallet data-live { (view::away(visit, what, failure.wait())) } }
+    let away = Away::now(visit).await?;
+    let content = if away.has("payment") {
+        away.show(visit)
+    } else {
+        match content(visit, token, forms).await {
+            Err(failure) if failure.is_away() => {
+                view::away(visit, ("결제", "Payment"), failure.wait())
+            }
+            content => content?,
         }
-        content => content?,
     };
+    let content = live("wallet", &content);
     let main = html! { h1 { (title) } (tabs(visit)) (content) };
     let failure = forms.top_up.failure().or(forms.pay_out.failure());
     Ok(Page::new(visit, title).failed(failure).show(&main))
@@ -129,19 +133,17 @@ async fn content(visit: &Visit, token: &str, forms: &Forms) -> Result<Markup, Fa
     let payouts = payouts?.into_inner().payouts;
     let balance = view::won(wallet.balance.as_ref());
     Ok(html! {
-        div.stack #wallet data-live {
-            section.card {
-                h2 { (visit.t("잔액", "Balance")) }
-                p.price.price-large { (view::price(visit, balance)) }
-            }
-            div.columns.columns-two {
-                section.card { h2 { (visit.t("충전하기", "Top up")) } (top_up_form(visit, &forms.top_up)) }
-                section.card { h2 { (visit.t("출금하기", "Pay out")) } (pay_out_form(visit, balance, &forms.pay_out)) }
-            }
-            (payout_list(visit, &payouts))
-            (history(visit, &entries.entries))
-            (view::pages(visit, paths::MY_WALLET, &[], token, &entries.next_page_token))
+        section.card {
+            h2 { (visit.t("잔액", "Balance")) }
+            p.price.price-large { (view::price(visit, balance)) }
         }
+        div.columns.columns-two {
+            section.card { h2 { (visit.t("충전하기", "Top up")) } (top_up_form(visit, &forms.top_up)) }
+            section.card { h2 { (visit.t("출금하기", "Pay out")) } (pay_out_form(visit, balance, &forms.pay_out)) }
+        }
+        (payout_list(visit, &payouts))
+        (history(visit, &entries.entries))
+        (view::pages(visit, paths::MY_WALLET, &[], token, &entries.next_page_token))
     })
 }
 

@@ -11,7 +11,7 @@ use contracts::delivery::v1::{
 };
 use maud::{Markup, html};
 
-use super::{staff, tabs};
+use super::{goods::Goods, staff, tabs};
 use crate::{
     console::{self, Asked, PAGE, Tried, states},
     failure::Failure,
@@ -91,6 +91,7 @@ async fn page(visit: &Visit, asked: &Asked, tried: &Tried) -> Result<Response, F
         ..ListDeliveriesRequest::default()
     };
     let found = visit.deliveries().list_deliveries(visit.ask(message)).await?.into_inner();
+    let goods = Goods::of(visit, found.deliveries.iter().map(|it| &*it.order_id)).await;
     let title = visit.t("배송", "Deliveries");
     let main = html! {
         h1 { (title) }
@@ -101,7 +102,7 @@ async fn page(visit: &Visit, asked: &Asked, tried: &Tried) -> Result<Response, F
                 visit.t("주문이 준비되면 여기에 나옵니다.", "Orders that are prepared come here."), None))
         }
         ul.stack-tight {
-            @for delivery in &found.deliveries { li { (card(visit, delivery, tried)) } }
+            @for delivery in &found.deliveries { li { (card(visit, delivery, &goods, tried)) } }
         }
         (view::pages(visit, paths::SELLER_DELIVERIES, &[("state", &asked.state)], &asked.page,
             &found.next_page_token))
@@ -109,19 +110,18 @@ async fn page(visit: &Visit, asked: &Asked, tried: &Tried) -> Result<Response, F
     Ok(Page::new(visit, title).failed(tried.failure()).show(&main))
 }
 
-fn card(visit: &Visit, delivery: &Delivery, tried: &Tried) -> Markup {
+fn card(visit: &Visit, delivery: &Delivery, goods: &Goods, tried: &Tried) -> Markup {
     let (tone, text) = states::delivery(delivery.state());
     let to = delivery.address.as_ref();
     html! {
         article.card {
             div.row.row-apart {
-                h2 { a href=(paths::to(paths::SELLER_ORDER, &delivery.order_id)) {
-                    (visit.t("주문", "Order")) " " (console::id(&delivery.order_id))
-                } }
+                (goods.head(visit, &delivery.order_id))
                 (view::badge(tone, visit.text(text)))
             }
+            (goods.to_pack(&delivery.order_id))
             (console::facts(vec![
-                (visit.t("시작", "Started"), view::time(visit, delivery.create_time.as_ref())),
+                (visit.t("접수", "Started"), view::time(visit, delivery.create_time.as_ref())),
                 (visit.t("받는 사람", "To"), html! {
                     @if let Some(to) = to {
                         (to.recipient) " · " (to.phone) br;

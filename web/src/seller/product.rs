@@ -66,20 +66,29 @@ async fn change(visit: Visit, Path(id): Path<String>, form: Posted) -> Result<Re
             "OFF_SALE" => product::State::OffSale,
             _ => product::State::OnSale,
         };
+        let text = |name| is_changed(&form, name).then(|| form.text(name).to_owned());
+        let price = form.number("price")?;
         let message = UpdateProductRequest {
             product_id: id.clone(),
-            display_name: Some(form.text("displayName").to_owned()),
-            price: view::money(form.number("price")?),
-            state: Some(sale.into()),
-            description: Some(form.text("description").to_owned()),
+            display_name: text("displayName"),
+            price: view::money(price).filter(|_| is_changed(&form, "price")),
+            state: is_changed(&form, "state").then_some(sale.into()),
+            description: text("description"),
             picture: None,
         };
-        // Without If-Match: its etag changes with each unit that is sold.
+        // Without If-Match: its etag changes with each unit that is sold. Instead, what somebody else has changed
+        // meanwhile stays as it is, unless this form changes it as well.
         visit.products().update_product(visit.command(form.key(), message)).await?;
         Ok(())
     };
     let done = done.await;
     after(&visit, &id, done, (SAID, form)).await
+}
+
+/// Whether a field is not as the form was shown with it.
+fn is_changed(form: &Posted, name: &str) -> bool {
+    let lines = |text: &str| text.replace("\r\n", "\n");
+    lines(form.text(name)) != lines(form.text(&format!("was.{name}")))
 }
 
 async fn picture(
@@ -100,6 +109,8 @@ async fn picture(
             ..UpdateProductRequest::default()
         };
         visit.products().update_product(visit.command(form.key(), message)).await?;
+        // The one before may be nobody's now.
+        pictures::unused::sweep(&visit);
         Ok(())
     };
     let done = done.await;
@@ -164,7 +175,18 @@ fn said_form(visit: &Visit, product: &Product, filled: &Filled) -> Markup {
     let states = states.map(|(value, text)| (value.to_owned(), text.to_owned()));
     let chosen = [("state", product.state().as_str_name())];
     let asked = if filled.failure().is_some() { filled.clone() } else { Filled::with(&chosen) };
+    let price = view::won(product.price.as_ref()).to_string();
+    let shown = [
+        ("displayName", product.display_name.as_str()),
+        ("price", &price),
+        ("description", &product.description),
+        ("state", product.state().as_str_name()),
+    ];
     let fields = html! {
+        @for (name, value) in shown {
+            @let name = format!("was.{name}");
+            input type="hidden" name=(name) value=(filled.value(&name).unwrap_or(value));
+        }
         (said(visit, filled, Some(product)))
         (form::select(visit, &asked, "state", ("판매 상태", "State"), &states))
         button.button.button-main { (visit.t("저장", "Save")) }
@@ -197,7 +219,7 @@ fn picture_form(visit: &Visit, product: &Product, filled: &Filled) -> Markup {
             div.row {
                 button.button { (visit.t("올리기", "Upload")) }
                 @if !product.picture.is_empty() {
-                    button.button.button-danger name="remove" value="1" { (visit.t("사진 지우기", "Remove")) }
+                    button.button.button-danger name="remove" value="1" { (visit.t("사진 삭제", "Remove")) }
                 }
             }
         }
@@ -214,13 +236,13 @@ fn stock_forms(visit: &Visit, product: &Product, tried: &Tried) -> Markup {
     };
     let counted = html! {
         input type="hidden" name="how" value="count";
-        (Field::new("delta", ("차이", "Difference")).number(-1_000_000_000, 1_000_000_000).required()
+        (Field::new("delta", ("조정 수량", "Difference")).number(-1_000_000_000, 1_000_000_000).required()
             .hint(visit.t("줄었으면 음수", "negative when there are fewer")).show(visit, &count))
         (Field::new("reason", ("이유", "Why")).required().longest(200).show(visit, &count))
-        button.button { (visit.t("고치기", "Correct")) }
+        button.button { (visit.t("조정", "Correct")) }
     };
     html! {
         (form::post(visit, &action, &restock, &more))
-        (console::folded(visit, ("세어 보고 고치기", "Correct after a count"), &action, &count, &counted))
+        (console::folded(visit, ("재고 실사 조정", "Correct after a count"), &action, &count, &counted))
     }
 }

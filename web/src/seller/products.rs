@@ -44,7 +44,9 @@ async fn list(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Fail
             (console::search(&visit, paths::SELLER_PRODUCTS, ("상품 찾기", "Find products"), &asked.query))
             a.button.button-main href=(paths::SELLER_NEW_PRODUCT) { (visit.t("상품 등록", "Register")) }
         }
-        @if rows.is_empty() {
+        @if rows.is_empty() && !found.next_page_token.is_empty() {
+            (products::further(&visit))
+        } @else if rows.is_empty() {
             (view::empty(visit.t("상품이 없습니다", "No products"),
                 visit.t("등록하면 여기에 나옵니다.", "What you register is listed here."), None))
         } @else { (view::table(title, &columns, &rows)) }

@@ -11,7 +11,7 @@ use contracts::order::v1::{
 };
 use maud::{Markup, html};
 
-use super::{staff, tabs};
+use super::{goods::Goods, staff, tabs};
 use crate::{
     console::{self, Asked, PAGE, Tried, states},
     failure::Failure,
@@ -82,6 +82,7 @@ async fn page(visit: &Visit, asked: &Asked, tried: &Tried) -> Result<Response, F
         page_token: asked.page.clone(),
     };
     let found = visit.returns().list_returns(visit.ask(message)).await?.into_inner();
+    let goods = Goods::of(visit, found.returns.iter().map(|it| &*it.order_id)).await;
     let title = visit.t("반품", "Returns");
     let main = html! {
         h1 { (title) }
@@ -91,27 +92,25 @@ async fn page(visit: &Visit, asked: &Asked, tried: &Tried) -> Result<Response, F
             (view::empty(visit.t("반품이 없습니다", "No returns"),
                 visit.t("회원이 신청하면 여기에 나옵니다.", "What members ask for comes here."), None))
         }
-        ul.stack-tight { @for it in &found.returns { li { (card(visit, it, tried)) } } }
+        ul.stack-tight { @for it in &found.returns { li { (card(visit, it, &goods, tried)) } } }
         (view::pages(visit, paths::SELLER_RETURNS, &[("state", &asked.state)], &asked.page,
             &found.next_page_token))
     };
     Ok(Page::new(visit, title).failed(tried.failure()).show(&main))
 }
 
-fn card(visit: &Visit, it: &Return, tried: &Tried) -> Markup {
+fn card(visit: &Visit, it: &Return, goods: &Goods, tried: &Tried) -> Markup {
     let (tone, text) = states::returned(it.state());
     html! {
         article.card {
             div.row.row-apart {
-                h2 { a href=(paths::to(paths::SELLER_ORDER, &it.order_id)) {
-                    (visit.t("주문", "Order")) " " (console::id(&it.order_id))
-                } }
+                (goods.head(visit, &it.order_id))
                 (view::badge(tone, visit.text(text)))
             }
             p.prose { (it.reason) }
             ul { @for line in &it.lines {
                 li {
-                    a href=(paths::to(paths::PRODUCT, &line.product_id)) { (console::id(&line.product_id)) }
+                    a href=(paths::to(paths::PRODUCT, &line.product_id)) { (goods.name(&it.order_id, &line.product_id)) }
                     " × " (view::grouped(line.quantity.into()))
                 }
             } }

@@ -1,5 +1,7 @@
 //! Services that are played, and a browser that asks the pages beside them.
 
+pub(crate) mod money;
+
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
@@ -28,8 +30,11 @@ use contracts::{
         order_service_server::{OrderService, OrderServiceServer},
     },
     payment::v1::{
-        GetWalletRequest, ListPaymentsRequest, ListPaymentsResponse, Payment, Wallet,
+        GetWalletRequest, ListPaymentsRequest, ListPaymentsResponse, ListPayoutsRequest,
+        ListPayoutsResponse, Payment, Wallet,
+        deposit_service_server::DepositServiceServer,
         payment_service_server::{PaymentService, PaymentServiceServer},
+        refund_service_server::RefundServiceServer,
     },
     product::v1::{
         GetProductRequest, ListProductsRequest, ListProductsResponse, Product,
@@ -59,12 +64,16 @@ pub(crate) struct Shop {
     pub(crate) actions: Vec<Action>,
     /// All services but My Page are.
     pub(crate) away: bool,
+    /// The gateway turns every call away: too many.
+    pub(crate) too_much: bool,
     /// In front of it.
     pub(crate) proxies: usize,
     /// Where pictures are kept; nowhere when it is empty.
     pub(crate) pictures: String,
     /// What a product's picture was changed to last.
     pub(crate) picture: Arc<Mutex<String>>,
+    /// What the others have.
+    pub(crate) other_picture: String,
     /// Commands, and the keys that they came under.
     pub(crate) calls: Arc<Mutex<Vec<(&'static str, String)>>>,
 }
@@ -87,8 +96,18 @@ pub(crate) fn form(signature: &str, fields: &[(&str, &str)]) -> String {
 impl Shop {
     pub(crate) fn open() -> Self {
         let (name, actions) = ("콩나물국밥".to_owned(), Vec::new());
-        let (pictures, picture) = (String::new(), Arc::default());
-        Self { name, actions, away: false, proxies: 0, pictures, picture, calls: Arc::default() }
+        let (pictures, picture, other_picture) = (String::new(), Arc::default(), String::new());
+        Self {
+            name,
+            actions,
+            away: false,
+            too_much: false,
+            proxies: 0,
+            pictures,
+            picture,
+            other_picture,
+            calls: Arc::default(),
+        }
     }
 
     pub(crate) fn behind_a_proxy() -> Self {
@@ -112,7 +131,16 @@ impl Shop {
     }
 
     fn there(&self) -> Result<(), Status> {
+        self.admits()?;
         if self.away { Err(base::Error::unavailable("PEER_LOST", "away").into()) } else { Ok(()) }
+    }
+
+    fn admits(&self) -> Result<(), Status> {
+        if self.too_much {
+            let often = base::Error::new(base::error::Kind::Exhausted, "RATE_LIMITED", "too many");
+            return Err(often.retry_after(std::time::Duration::from_millis(2_500)).into());
+        }
+        Ok(())
     }
 
     fn pages(&self) -> Router {
@@ -124,6 +152,8 @@ impl Shop {
             .add_service(MyPageServiceServer::new(self.clone()))
             .add_service(OrderServiceServer::new(self.clone()))
             .add_service(PaymentServiceServer::new(self.clone()))
+            .add_service(DepositServiceServer::new(self.clone()))
+            .add_service(RefundServiceServer::new(self.clone()))
             .add_service(DeliveryServiceServer::new(self.clone()))
             .prepare();
         Web::new(&settings, ["order"]).expect("settings").pages(Api::new(routes))
@@ -195,6 +225,11 @@ impl Shop {
             price: Some(Money::from(("KRW", 8_900))),
             stock: 10,
             state: product::State::OnSale.into(),
+            picture: if id == "1" {
+                self.picture.lock().expect("no panic").clone()
+            } else {
+                self.other_picture.clone()
+            },
             ..Product::default()
         }
     }
@@ -219,6 +254,12 @@ impl Answer {
         let value = self.page.split(&start).nth(1).and_then(|rest| rest.split('"').next());
         value.expect("a field").to_owned()
     }
+}
+
+/// What is no id is refused, as the services do. Here numbers are ids, too.
+fn known(field: &str, id: &str) -> Result<(), Status> {
+    let is_id = id.parse::<u64>().is_ok() || Uuid::try_parse(id).is_ok();
+    is_id.then_some(()).ok_or_else(|| base::Error::violation(field, "must be a UUID").into())
 }
 
 fn token(roles: &[Role]) -> String {
@@ -249,6 +290,7 @@ impl ProductService for Shop {
         request: tonic::Request<GetProductRequest>,
     ) -> Result<Response<Product>, Status> {
         self.there()?;
+        known("productId", &request.get_ref().product_id)?;
         Ok(Response::new(self.product(&request.get_ref().product_id)))
     }
 
@@ -278,6 +320,7 @@ impl MemberService for Shop {
         &self,
         request: tonic::Request<CreateSessionRequest>,
     ) -> Result<Response<Session>, Status> {
+        self.admits()?;
         if request.get_ref().password != "correct horse" {
             let kind = base::error::Kind::Unauthenticated;
             return Err(base::Error::new(kind, "WRONG_CREDENTIALS", "wrong").into());
@@ -297,21 +340,28 @@ impl MyPageService for Shop {
         &self,
         _: tonic::Request<GetMyPageRequest>,
     ) -> Result<Response<MyPage>, Status> {
-        Ok(Response::new(MyPage { order_count: 1, ..MyPage::default() }))
+        self.admits()?;
+        self.calls.lock().expect("no panic").push(("GetMyPage", String::new()));
+        let away: &[&str] = if self.away { &["delivery", "order", "payment"] } else { &[] };
+        let unavailable = away.iter().map(|service| (*service).to_owned()).collect();
+        Ok(Response::new(MyPage { order_count: 1, unavailable, ..MyPage::default() }))
     }
 
     async fn list_my_orders(
         &self,
         _: tonic::Request<ListMyOrdersRequest>,
     ) -> Result<Response<ListMyOrdersResponse>, Status> {
+        self.admits()?;
         let orders = vec![self.order()];
         Ok(Response::new(ListMyOrdersResponse { orders, ..Default::default() }))
     }
 
     async fn get_my_order(
         &self,
-        _: tonic::Request<GetMyOrderRequest>,
+        request: tonic::Request<GetMyOrderRequest>,
     ) -> Result<Response<OrderView>, Status> {
+        self.admits()?;
+        known("orderId", &request.get_ref().order_id)?;
         Ok(Response::new(self.order()))
     }
 }
@@ -322,6 +372,7 @@ impl OrderService for Shop {
         &self,
         request: tonic::Request<CancelOrderRequest>,
     ) -> Result<Response<Order>, Status> {
+        self.admits()?;
         self.called("CancelOrder", request.metadata());
         Ok(Response::new(Order::default()))
     }
@@ -341,8 +392,17 @@ impl PaymentService for Shop {
         &self,
         _: tonic::Request<GetWalletRequest>,
     ) -> Result<Response<Wallet>, Status> {
+        self.calls.lock().expect("no panic").push(("GetWallet", String::new()));
         self.there()?;
         Ok(Response::new(Wallet::default()))
+    }
+
+    async fn list_payouts(
+        &self,
+        _: tonic::Request<ListPayoutsRequest>,
+    ) -> Result<Response<ListPayoutsResponse>, Status> {
+        self.there()?;
+        Ok(Response::new(ListPayoutsResponse::default()))
     }
 
     async fn list_payments(

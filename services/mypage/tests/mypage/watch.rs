@@ -23,7 +23,7 @@ impl Shop {
         Ok(opened.into_inner())
     }
 
-    async fn own_watch(&self, after: &str) -> Streaming<WatchMyPageResponse> {
+    pub(crate) async fn own_watch(&self, after: &str) -> Streaming<WatchMyPageResponse> {
         self.watch(As::Member(self.member), after).await.expect("opens")
     }
 
@@ -56,7 +56,9 @@ impl Shop {
     }
 }
 
-async fn next(watch: &mut Streaming<WatchMyPageResponse>) -> Result<WatchMyPageResponse, Error> {
+pub(crate) async fn next(
+    watch: &mut Streaming<WatchMyPageResponse>,
+) -> Result<WatchMyPageResponse, Error> {
     let message = timeout(Duration::from_secs(10), watch.message()).await.expect("in time");
     Ok(message.map_err(Error::from)?.expect("a watch does not just end"))
 }

@@ -114,6 +114,33 @@ async fn what_is_found_comes_in_pages_of_its_own_and_changes_with_its_product() 
 }
 
 #[tokio::test]
+async fn words_whose_letters_are_everywhere_are_looked_for_page_by_page() {
+    let mut shop = Shop::open().await;
+    shop.sells("abc", "").await;
+    // Newer ones, with each pair of its letters and without the word.
+    let sql = "insert into product select (jsonb_populate_record(product, jsonb_build_object(
+           'id', 'ffffffff-0000-7000-8000-' || lpad(to_hex(number), 12, '0'),
+           'display_name', 'ab bc'))).*
+         from product, generate_series(1, 5000) as number";
+    let mut tx = shop.stage.database("product").begin().await.expect("begins");
+    tx.execute(sql, &[]).await.expect("inserts");
+    tx.commit().await.expect("commits");
+    let (mut pages, mut found, mut token) = (0, Vec::new(), String::new());
+    loop {
+        let page = shop.page(As::Nobody, "abc", (0, &token)).await.expect("a page");
+        found.extend(page.products.into_iter().map(|product| product.display_name));
+        (pages, token) = (pages + 1, page.next_page_token);
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!((pages, found), (3, vec!["abc".to_owned()]), "2,000 a page, of 5,001");
+    let page = shop.page(As::Nobody, "bc", (200, "")).await.expect("a page");
+    assert_eq!(page.products.len(), 200, "a page that is full ends like any other");
+    shop.stage.close().await;
+}
+
+#[tokio::test]
 async fn a_product_has_the_picture_that_it_was_given_last() {
     let mut shop = Shop::open().await;
     let product = shop.sells("비빔밥", "").await;
