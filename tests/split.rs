@@ -52,11 +52,10 @@ impl Split {
             command.arg("--split").stderr(stderr);
         });
         let mut split = Self { up, dir: dir.to_path_buf() };
-        until("up", async || {
+        while !(split.products().await && split.processes().len() == PARTS) {
             assert_eq!(split.up.program.ended(), None, "{}", split.stderr());
-            split.products().await && split.processes().len() == PARTS
-        })
-        .await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         split
     }
 

@@ -51,7 +51,7 @@ impl<'a> Actor<'a> {
             self.shop.operations.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let pause = match role {
                 Role::Customer | Role::Seller => self.dice.millis(10..=250),
-                Role::Admin => self.dice.millis(500..=3_000),
+                Role::Admin => self.dice.millis(150..=900),
             };
             let closing = self.shop.closing.clone();
             closing.run_until_cancelled(tokio::time::sleep(pause)).await;

@@ -2,8 +2,11 @@
 //! until nothing is under way any more, has `hansang verify` look, reads everything
 //! there is over REST, and compares.
 
+mod books;
 mod members;
 mod orders;
+mod paid;
+mod shares;
 mod stock;
 
 use std::{
@@ -14,7 +17,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{command::Command, dice::Dice, model::Account, operator, shop::Shop};
+use crate::{actor::Actor, command::Command, dice::Dice, model::Account, operator, shop::Shop};
 
 /// After the faults everything is decided within this: a task may wait for half a minute, and its
 /// lease as long.
@@ -32,6 +35,8 @@ const UNDER_WAY: &[(&str, &str)] = &[
     ("payments", "AUTHORISING"),
     ("payments", "WAITING_FOR_DEPOSIT"),
     ("payments", "CONFIRMING"),
+    ("payouts", "REQUESTED"),
+    ("deposits", "REFUNDING"),
 ];
 
 /// Everything that the API shows.
@@ -45,6 +50,10 @@ pub(crate) struct Seen {
     pub(crate) notifications: HashMap<(String, String), Vec<Value>>,
     /// By id.
     pub(crate) products: HashMap<String, Value>,
+    pub(crate) coupons: Vec<Value>,
+    pub(crate) deposits: Vec<Value>,
+    pub(crate) payouts: Vec<Value>,
+    pub(crate) returns: Vec<Value>,
 }
 
 /// Waits until nothing is under way, and compares.
@@ -63,6 +72,8 @@ pub(crate) async fn audit(shop: &Shop) {
     let seen = reader.everything().await;
     orders::compare(shop, &seen);
     stock::compare(shop, &seen);
+    paid::compare(shop, &seen);
+    books::compare(&mut reader, &seen).await;
     let accounts = shop.model().accounts.clone();
     for account in &accounts {
         members::compare(&mut reader, &seen, account).await;
@@ -121,7 +132,10 @@ impl Reader<'_> {
             }
             let aside = parked.is_none_or(|parked| !parked.is_empty());
             if under_way.is_empty() && !aside {
-                return true;
+                under_way = self.refunding().await;
+                if under_way.is_empty() {
+                    return true;
+                }
             }
             if began.elapsed() > SETTLED {
                 let parked = operator::parked(self.shop).await;
@@ -134,12 +148,36 @@ impl Reader<'_> {
         }
     }
 
+    /// Payments of which money is on its way back.
+    async fn refunding(&mut self) -> Vec<Value> {
+        let mut payments = self.all("/v1/payments", "payments").await;
+        payments.retain(|payment| {
+            let mut refunds = payment["refunds"].as_array().into_iter().flatten();
+            refunds.any(|refund| text(refund, "state") == "REFUNDING")
+        });
+        payments
+    }
+
+    /// Whether a clerk may sell is what was answered.
+    pub(crate) async fn may_sell(&mut self, clerk: &Arc<Account>, sells: bool) {
+        Actor::new(self.shop, "audit of clerks").may_sell(clerk, sells).await;
+    }
+
     async fn everything(&mut self) -> Seen {
         let orders = self.all("/v1/orders", "orders").await;
         let payments = self.all("/v1/payments", "payments").await;
         let deliveries = self.all("/v1/deliveries", "deliveries").await;
         let notifications = self.all("/v1/notifications", "notifications").await;
         let products = self.all("/v1/products", "products").await;
+        let deposits = self.all("/v1/deposits", "deposits").await;
+        let payouts = self.all("/v1/payouts", "payouts").await;
+        let returns = self.all("/v1/returns", "returns").await;
+        let mut coupons = Vec::new();
+        let accounts = self.shop.model().accounts.clone();
+        for account in &accounts {
+            let path = format!("/v1/members/{}/coupons", account.id);
+            coupons.extend(self.all(&path, "coupons").await);
+        }
         let about = |it: &Value| (text(it, "audience"), text(it, "subjectId"));
         Seen {
             orders: orders.into_iter().map(|it| (text(&it, "id"), it)).collect(),
@@ -147,6 +185,10 @@ impl Reader<'_> {
             deliveries: grouped(deliveries, |it| text(it, "orderId")),
             notifications: grouped(notifications, about),
             products: products.into_iter().map(|it| (text(&it, "id"), it)).collect(),
+            coupons,
+            deposits,
+            payouts,
+            returns,
         }
     }
 }

@@ -152,7 +152,7 @@ impl Command {
         if let Some(etag) = &self.if_match {
             headers.push(("if-match", etag.as_str()));
         }
-        let body = (self.method != Method::GET).then(|| self.body.clone());
+        let body = (!self.body.is_null()).then(|| self.body.clone());
         let began = Instant::now();
         let sent = rest.send(self.method.clone(), &self.path, body, &headers);
         let answer = tokio::time::timeout(patience, sent).await;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     actor::{Actor, legal, won},
     command::{Command, Ended},
-    model::{Account, Fate, Intent, Method, Standing},
+    model::{Account, Besides, Fate, Intent, Method, Standing, Why},
 };
 
 const METHODS: &[(u32, Method)] =
@@ -33,6 +33,7 @@ struct Wish {
     method: Method,
     /// Places of products; one may stand twice.
     lines: Vec<(usize, i64)>,
+    besides: Besides,
     declined: bool,
     /// What it may cost.
     expected: Option<i64>,
@@ -61,8 +62,10 @@ impl Actor<'_> {
             53..60 => self.cancel_lines().await,
             60..65 => self.ask_return().await,
             65..70 => self.confirm_receipt().await,
-            70..78 => self.top_up().await,
-            78..93 => self.look().await,
+            70..77 => self.top_up().await,
+            77..80 => self.pay_out().await,
+            80..83 => self.move_house().await,
+            83..93 => self.look().await,
             93..97 => self.repeat().await,
             97 => self.sign_up().await,
             98 => self.withdraw().await,
@@ -70,7 +73,7 @@ impl Actor<'_> {
         }
     }
 
-    fn somebody(&mut self) -> Option<Arc<Account>> {
+    pub(crate) fn somebody(&mut self) -> Option<Arc<Account>> {
         let accounts = self.shop.model().accounts.clone();
         let open: Vec<_> =
             accounts.into_iter().filter(|a| a.standing() == Standing::Open).collect();
@@ -88,6 +91,7 @@ impl Actor<'_> {
         let mut wish = Wish {
             lines: lines.collect(),
             method: self.dice.weighed(METHODS),
+            besides: Besides::default(),
             declined: self.dice.percent(10),
             expected: None,
         };
@@ -103,7 +107,10 @@ impl Actor<'_> {
 
     async fn place(&mut self) {
         let Some(account) = self.somebody() else { return };
-        let wish = self.wish();
+        let mut wish = self.wish();
+        if self.dice.percent(45) {
+            wish.besides = self.besides(&account, &wish.lines).await;
+        }
         self.order(&account, wish).await;
     }
 
@@ -112,7 +119,8 @@ impl Actor<'_> {
         let Some(account) = self.somebody() else { return };
         for place in 0..PROVEN {
             let (method, lines) = (Method::Card, vec![(place, 1)]);
-            let wish = Wish { method, lines, declined: false, expected: None };
+            let besides = Besides::default();
+            let wish = Wish { method, lines, besides, declined: false, expected: None };
             let Some(order) = self.order(&account, wish).await else { return };
             let command = Command::get(&account, "look", format!("/v1/orders/{order}"));
             let command = command.about([order.clone()]);
@@ -152,11 +160,13 @@ impl Actor<'_> {
             if let Some(expected) = wish.expected {
                 body["expectedTotal"] = won(expected);
             }
+            wish.besides.add_to(&mut body);
             let products = wish.lines.iter().map(|(place, _)| id(*place));
             Command::post(account, "place order", "/v1/orders".to_owned(), body).about(products)
         };
         let command = command.keyed(self.shop, &mut self.dice);
-        let place = self.shop.model().asks(account, wish.method, wish.merged());
+        let place =
+            self.shop.model().asks(account, wish.method, wish.merged(), wish.besides.clone());
         let ended = self.maybe_twice(&command).await;
         self.placed(place, &wish, &command, &ended);
         let order = ended.with(201).map(|answer| answer.text("id"));
@@ -170,13 +180,11 @@ impl Actor<'_> {
             self.shop.model().intents[place].fate = Fate::Unknown;
             return;
         };
-        let mut allowed = vec![(401, "")];
-        match (wish.declined, wish.expected) {
-            (true, None) => allowed.push((409, "CARD_DECLINED")),
-            (true, Some(_)) => allowed.extend([(409, "CARD_DECLINED"), (409, "PRICE_CHANGED")]),
-            (false, Some(_)) => allowed.extend([(201, ""), (409, "PRICE_CHANGED")]),
-            (false, None) => allowed.push((201, "")),
-        }
+        let mut allowed = self.may_be_answered(&wish.besides, &wish.merged(), wish.method);
+        let paid = wish.declined && units(&answer.body["payable"]) != 0;
+        allowed.extend((!paid).then_some((201, "")));
+        allowed.extend(wish.declined.then_some((409, "CARD_DECLINED")));
+        allowed.extend(wish.expected.map(|_| (409, "PRICE_CHANGED")));
         legal(self.shop, command, answer, &allowed);
         if answer.status != 201 {
             self.shop.model().intents[place].fate = Fate::Refused;
@@ -202,7 +210,8 @@ impl Actor<'_> {
         }
         let mine = intent.account.id == answer.text("memberId");
         let expected = wish.expected.is_none_or(|expected| expected == total);
-        if lines != intent.lines || sum != total || !mine || !expected {
+        let besides = wish.besides.are_in(&answer.body);
+        if lines != intent.lines || sum != total || !mine || !expected || !besides {
             let what = format!("asked for {} by {}, got {answer}", command.body, intent.account.id);
             self.shop.wrong(&[command.about.clone(), vec![id]].concat(), what);
         }
@@ -293,7 +302,7 @@ impl Actor<'_> {
         let Some(account) = self.somebody() else { return };
         let most = if self.dice.percent(10) { 300_000 } else { 30_000 };
         let amount = self.dice.between(1..=most);
-        let place = account.tops_up(amount);
+        let place = account.moves(Why::TopUp, amount);
         let path = format!("/v1/members/{}/wallet:topUp", account.id);
         let body = json!({ "amount": won(amount), "cardToken": "tok_visa" });
         let command = Command::post(&account, "top up", path, body);
@@ -304,7 +313,7 @@ impl Actor<'_> {
             Some(answer) if answer.status == 200 => Fate::Done,
             Some(_) => Fate::Refused,
         };
-        account.topped_up(place, fate);
+        account.has_moved(place, fate);
         if let Some(answer) = &ended.answer {
             legal(self.shop, &command, answer, &[(200, ""), (401, "")]);
             let balance = answer.number("balance/units").unwrap_or_default();
@@ -352,7 +361,7 @@ impl Actor<'_> {
 
     async fn withdraw(&mut self) {
         // Of those who have something, few may leave.
-        let poor = |a: &&Arc<Account>| a.standing() == Standing::Open && a.top_ups().is_empty();
+        let poor = |a: &&Arc<Account>| a.standing() == Standing::Open && a.moved().is_empty();
         let poor = self.shop.model().accounts.iter().find(poor).cloned();
         let chosen = if self.dice.percent(50) { poor } else { None };
         let Some(account) = chosen.or_else(|| self.somebody()) else { return };

@@ -11,8 +11,10 @@
 
 mod actor;
 mod audit;
+mod besides;
 mod command;
 mod customer;
+mod desk;
 mod dice;
 mod faults;
 mod history;

@@ -2,10 +2,12 @@
 //! Stock, money, points and coupons follow from that. Reads nothing of the system.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
+
+use serde_json::Value;
 
 /// How an order is paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,19 +62,43 @@ struct Inner {
     standing: Standing,
     /// The token, and when it was issued.
     token: Option<(String, Instant)>,
-    top_ups: Vec<TopUp>,
+    moves: Vec<Moved>,
+    /// Where goods may be sent: an address by its id, and what was asked for.
+    addresses: Vec<(String, Value)>,
+    /// Coupons that admins have issued.
+    issued: usize,
 }
 
-/// Money that was put into a wallet.
+/// Why money goes into a wallet or out of it, other than for orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    TopUp,
+    /// By an admin; below 0 out of it.
+    Adjustment,
+    /// To a bank account.
+    PayOut,
+    /// A deposit that was held.
+    Credit,
+}
+
+/// Money that was to go into a wallet, or out of it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct TopUp {
+pub(crate) struct Moved {
+    pub(crate) why: Why,
+    /// Below 0 out of it.
     pub(crate) amount: i64,
     pub(crate) fate: Fate,
 }
 
 impl Account {
     pub(crate) fn new(id: String, email: String, password: String) -> Self {
-        let inner = Inner { standing: Standing::Open, token: None, top_ups: Vec::new() };
+        let inner = Inner {
+            standing: Standing::Open,
+            token: None,
+            moves: Vec::new(),
+            addresses: Vec::new(),
+            issued: 0,
+        };
         Self { id, email, password, inner: Mutex::new(inner) }
     }
 
@@ -96,19 +122,40 @@ impl Account {
         self.inner().token = token.map(|token| (token, Instant::now()));
     }
 
-    /// A top-up is about to be asked for; answers its place.
-    pub(crate) fn tops_up(&self, amount: i64) -> usize {
+    /// Money is about to be moved; answers its place.
+    pub(crate) fn moves(&self, why: Why, amount: i64) -> usize {
         let mut inner = self.inner();
-        inner.top_ups.push(TopUp { amount, fate: Fate::Open });
-        inner.top_ups.len() - 1
+        inner.moves.push(Moved { why, amount, fate: Fate::Open });
+        inner.moves.len() - 1
     }
 
-    pub(crate) fn topped_up(&self, place: usize, fate: Fate) {
-        self.inner().top_ups[place].fate = fate;
+    pub(crate) fn has_moved(&self, place: usize, fate: Fate) {
+        self.inner().moves[place].fate = fate;
     }
 
-    pub(crate) fn top_ups(&self) -> Vec<TopUp> {
-        self.inner().top_ups.clone()
+    pub(crate) fn moved(&self) -> Vec<Moved> {
+        self.inner().moves.clone()
+    }
+
+    pub(crate) fn lives_at(&self, id: String, address: Value) {
+        self.inner().addresses.push((id, address));
+    }
+
+    /// It may be gone from now on.
+    pub(crate) fn moves_from(&self, id: &str) {
+        self.inner().addresses.retain(|(known, _)| known != id);
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<(String, Value)> {
+        self.inner().addresses.clone()
+    }
+
+    pub(crate) fn is_issued_a_coupon(&self) {
+        self.inner().issued += 1;
+    }
+
+    pub(crate) fn issued(&self) -> usize {
+        self.inner().issued
     }
 }
 
@@ -118,10 +165,22 @@ pub(crate) struct Product {
     pub(crate) id: String,
     /// At its registration.
     pub(crate) stock: i64,
-    /// Restocked, as far as that was answered.
+    /// Restocked and adjusted, as far as that was answered.
     pub(crate) restocked: i64,
+    /// What adjustments may have taken, as they were asked for.
+    pub(crate) lessened: i64,
     /// Each price that it has, had, or may have.
     pub(crate) prices: Vec<i64>,
+}
+
+/// What an order is to be paid with beside its method, and where it is to go.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Besides {
+    pub(crate) coupon: Option<String>,
+    pub(crate) points: i64,
+    pub(crate) wallet: i64,
+    /// One of the member's addresses: its id, and what it says.
+    pub(crate) address: Option<(String, Value)>,
 }
 
 /// An order that was asked for.
@@ -132,6 +191,7 @@ pub(crate) struct Intent {
     pub(crate) method: Method,
     /// Places of products, each once, and how many of each.
     pub(crate) lines: Vec<(usize, i64)>,
+    pub(crate) besides: Besides,
     pub(crate) fate: Fate,
     /// Once it was answered.
     pub(crate) order: Option<String>,
@@ -156,12 +216,40 @@ pub(crate) struct Intent {
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) accounts: Vec<Arc<Account>>,
+    /// Members who buy nothing, and sell at times.
+    pub(crate) clerks: Vec<Arc<Account>>,
     pub(crate) products: Vec<Product>,
     pub(crate) intents: Vec<Intent>,
     /// Texts that templates have, had, or may have.
     pub(crate) texts: Vec<(&'static str, String)>,
     /// Orders whose deposit was confirmed, as it was answered.
     pub(crate) deposited: BTreeSet<String>,
+    /// What was answered of deposits, parcels, returns and coupons, and of who did what.
+    pub(crate) answered: Answered,
+}
+
+/// What was answered, and has to stand.
+#[derive(Default)]
+pub(crate) struct Answered {
+    /// Deposits that were recorded: id and amount.
+    pub(crate) deposits: BTreeMap<String, i64>,
+    /// Deposits that were credited; how often refunds of each were answered.
+    pub(crate) credited: BTreeSet<String>,
+    pub(crate) refunded: BTreeMap<String, u64>,
+    pub(crate) matched: BTreeSet<String>,
+    /// Deliveries with their tracking number; those that have arrived, and of which order they are.
+    pub(crate) dispatched: BTreeMap<String, String>,
+    pub(crate) arrived: BTreeMap<String, String>,
+    /// Returns that were asked for, and what was said of them last.
+    pub(crate) returns: BTreeMap<String, &'static str>,
+    /// What was done by hand: action, subject, and a reason that nothing else has.
+    pub(crate) by_hand: Vec<(&'static str, String, String)>,
+    /// Policies of coupons.
+    pub(crate) policies: Vec<String>,
+    /// Whether clerks sell; how often that has changed; tokens that were good before it did.
+    pub(crate) sells: BTreeMap<String, bool>,
+    pub(crate) changes: BTreeMap<String, usize>,
+    pub(crate) revoked: Vec<(String, String)>,
 }
 
 impl Model {
@@ -171,18 +259,20 @@ impl Model {
         account: &Arc<Account>,
         method: Method,
         lines: Vec<(usize, i64)>,
+        besides: Besides,
     ) -> usize {
         let on_hand = lines.iter().map(|(place, _)| {
             let product = &self.products[*place];
             product.stock + product.restocked
         });
         let (on_hand, account) = (on_hand.collect(), Arc::clone(account));
-        let done = account.top_ups().into_iter().filter(|top_up| top_up.fate == Fate::Done);
-        let balance = done.map(|top_up| top_up.amount).sum();
+        let certain = |it: &Moved| it.amount > 0 && it.fate == Fate::Done;
+        let balance = account.moved().iter().filter(|it| certain(it)).map(|it| it.amount).sum();
         self.intents.push(Intent {
             account,
             method,
             lines,
+            besides,
             fate: Fate::Open,
             order: None,
             total: 0,

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use http::Method as Verb;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     actor::{Actor, legal, won},
+    besides::bank_account,
     command::Command,
     customer::units,
     model::Product,
@@ -25,14 +26,16 @@ impl Actor<'_> {
     /// The seller does something.
     pub(crate) async fn seller(&mut self) {
         match self.dice.between(0..=99) {
-            0..30 => self.confirm_deposit().await,
-            30..55 => self.deposit().await,
-            55..59 => self.cancel_for_the_shop().await,
-            59..63 => self.cancel_lines_for_the_shop().await,
-            63..75 => self.send_parcel().await,
+            0..20 => self.confirm_deposit().await,
+            20..42 => self.deposit().await,
+            42..50 => self.see_to_deposit().await,
+            50..55 => self.cancel_for_the_shop().await,
+            55..59 => self.cancel_lines_for_the_shop().await,
+            59..75 => self.send_parcel().await,
             75..82 => self.judge_return().await,
-            82..89 => self.restock().await,
-            89..96 => self.change_price().await,
+            82..86 => self.restock().await,
+            86..90 => self.adjust_stock().await,
+            90..96 => self.change_price().await,
             _ => self.repeat().await,
         }
     }
@@ -40,7 +43,10 @@ impl Actor<'_> {
     /// The admin does something.
     pub(crate) async fn admin(&mut self) {
         match self.dice.between(0..=99) {
-            0..80 => self.edit_template().await,
+            0..25 => self.edit_template().await,
+            25..50 => self.adjust_wallet().await,
+            50..75 => self.issue_coupons().await,
+            75..90 => self.change_roles().await,
             _ => self.repeat().await,
         }
     }
@@ -57,12 +63,13 @@ impl Actor<'_> {
             let command = command.keyed(self.shop, &mut self.dice);
             let ended = command.insist(self.shop, &mut self.dice).await;
             let id = ended.with(201).map(|answer| answer.text("id")).expect("a product");
-            let product = Product { id, stock, restocked: 0, prices: vec![price] };
+            let product = Product { id, stock, restocked: 0, lessened: 0, prices: vec![price] };
             self.shop.model().products.push(product);
         }
         for _ in 0..TEMPLATES.len() * 8 {
             self.edit_template().await;
         }
+        self.open_desk().await;
         while self.shop.model().accounts.len() < members {
             self.sign_up().await;
         }
@@ -73,7 +80,7 @@ impl Actor<'_> {
         self.dice.between(50..=900) * 10 + i64::try_from(place).unwrap_or_default()
     }
 
-    fn a_product(&mut self, from: usize) -> (usize, Product) {
+    pub(crate) fn a_product(&mut self, from: usize) -> (usize, Product) {
         let products = self.shop.model().products.clone();
         let places: Vec<_> = products.into_iter().enumerate().skip(from).collect();
         self.dice.pick(&places).cloned().expect("products")
@@ -139,7 +146,7 @@ impl Actor<'_> {
         let text = |field: &str| payment[field].as_str().unwrap_or_default().to_owned();
         let (id, order) = (text("id"), text("orderId"));
         let wrong = self.dice.percent(15);
-        let amount = units(&payment["amount"]) + i64::from(wrong);
+        let amount = due(payment) + i64::from(wrong);
         let body = json!({ "amount": won(amount), "depositorName": "Somebody Else" });
         let path = format!("/v1/payments/{id}:confirmDeposit");
         let command = Command::post(&seller, "confirm deposit", path, body);
@@ -181,7 +188,7 @@ impl Actor<'_> {
         let waiting = list.body["payments"].as_array().cloned().unwrap_or_default();
         let Some(payment) = self.dice.pick(&waiting) else { return };
         let text = |field: &str| payment[field].as_str().unwrap_or_default().to_owned();
-        let (order, due) = (text("orderId"), units(&payment["amount"]));
+        let (order, due) = (text("orderId"), due(payment));
         let mut reference = text("depositReference");
         if self.dice.percent(10) {
             reference.push('9');
@@ -198,6 +205,9 @@ impl Actor<'_> {
             let ended = self.maybe_twice(&command).await;
             if let Some(answer) = &ended.answer {
                 legal(self.shop, &command, answer, &[(200, ""), (201, "")]);
+                if answer.status.is_success() {
+                    self.shop.model().answered.deposits.insert(answer.text("id"), won_);
+                }
                 if answer.text("state") == "MATCHED" {
                     self.shop.model().deposited.insert(order.clone());
                 }
@@ -214,7 +224,10 @@ impl Actor<'_> {
         }
         let path = format!("/v1/orders/{order}:cancel");
         let seller = Arc::clone(&self.shop.seller);
-        let body = json!({ "reason": "the shop cannot" });
+        let mut body = json!({ "reason": "the shop cannot" });
+        if self.dice.percent(50) {
+            body["refundAccount"] = bank_account(&mut self.dice, 25);
+        }
         let command = Command::post(&seller, "shop cancels", path, body).about([order.clone()]);
         let command = command.keyed(self.shop, &mut self.dice);
         let ended = self.maybe_twice(&command).await;
@@ -250,13 +263,21 @@ impl Actor<'_> {
             let body = json!({ "carrier": "CJ", "trackingNumber": id });
             ("dispatch", format!("/v1/deliveries/{id}:dispatch"), body)
         };
-        let command = Command::post(&seller, what, path, body).about([order]);
+        let command = Command::post(&seller, what, path, body).about([order.clone()]);
         let command = command.keyed(self.shop, &mut self.dice);
         let ended = self.maybe_twice(&command).await;
         if let Some(answer) = &ended.answer {
             let reasons = ["ORDER_CANCELLED", "ORDER_CANCELLING", "ORDER_CLOSED"];
             let refusals = reasons.map(|reason| (409, reason));
             legal(self.shop, &command, answer, &[&refusals[..], &[(200, "")]].concat());
+        }
+        if ended.with(200).is_some() {
+            let mut model = self.shop.model();
+            if gone {
+                model.answered.arrived.insert(id, order);
+            } else {
+                model.answered.dispatched.insert(id.clone(), id);
+            }
         }
         self.keep(command, &ended);
     }
@@ -282,4 +303,11 @@ impl Actor<'_> {
         }
         self.keep(command, &ended);
     }
+}
+
+/// What is to be transferred for a payment, beside what the wallet pays.
+fn due(payment: &Value) -> i64 {
+    let parts = payment["parts"].as_array().into_iter().flatten();
+    let transfer = parts.filter(|part| part["method"] == "BANK_TRANSFER");
+    transfer.map(|part| units(&part["amount"])).sum()
 }

@@ -45,6 +45,8 @@ const PROGRAM: &str = "hansang";
 const GATEWAY: &str = "gateway";
 /// Processes share the server's connections.
 const POOL_SIZE: &str = "8";
+/// Points expire within a run whose clocks are moved, and are spent before.
+const POINTS_EXPIRE: &str = "1728000";
 /// A process that ends by itself starts again after this, and later each time it does so at once.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
 /// A process that has lived this long did not end at once.
@@ -255,6 +257,9 @@ impl System {
         }
         command.env("HANSANG__DATABASE__POOL_SIZE", POOL_SIZE);
         command.env("HANSANG__TESTING__CLOCK", "true");
+        if slot.name == "mileage" {
+            command.env("HANSANG__SERVICE__MILEAGE__EXPIRE_AFTER_S", POINTS_EXPIRE);
+        }
         let mut state = slot.state();
         let command = self.of_the_copy(&command);
         state.process = Some((self.ground.start(&slot.label, command), Instant::now()));

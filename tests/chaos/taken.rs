@@ -7,20 +7,19 @@ use serde_json::{Value, json};
 
 use crate::{
     actor::{Actor, legal},
+    besides::bank_account,
     command::Command,
-    customer::units,
-    model::Account,
+    model::{Account, Intent},
 };
 
 /// Why an order may not be touched any more, or not yet.
-const REFUSALS: [(u16, &str); 9] = [
+const REFUSALS: [(u16, &str); 8] = [
     (401, ""),
     (409, "ORDER_CANCELLED"),
     (409, "ORDER_CANCELLING"),
     (409, "ORDER_CLOSED"),
     (409, "ORDER_DISPATCHED"),
     (409, "DEPOSIT_CONFIRMED"),
-    (409, "PAYMENT_PENDING"),
     (409, "PAYMENT_CANCELLED"),
     (409, "LINES_TAKEN"),
 ];
@@ -50,7 +49,11 @@ impl Actor<'_> {
         }
         let path = format!("/v1/orders/{order}:cancelLines");
         let what = if by_shop { "shop cancels lines" } else { "cancel lines" };
-        let command = Command::post(who, what, path, json!({ "lines": lines }));
+        let mut body = json!({ "lines": lines });
+        if self.dice.percent(30) {
+            body["refundAccount"] = bank_account(&mut self.dice, 25);
+        }
+        let command = Command::post(who, what, path, body);
         let command = command.about([order.to_owned()]).keyed(self.shop, &mut self.dice);
         let ended = self.maybe_twice(&command).await;
         if let Some(answer) = &ended.answer {
@@ -81,7 +84,12 @@ impl Actor<'_> {
 
     /// A member wants to give something back.
     pub(crate) async fn ask_return(&mut self) {
-        let Some((account, order)) = self.an_order(|intent| !intent.cancelled) else { return };
+        // Mostly of what has arrived.
+        let arrived: Vec<String> = self.shop.model().answered.arrived.values().cloned().collect();
+        let any = self.dice.percent(20);
+        let theirs = |intent: &Intent| intent.order.as_ref().is_some_and(|it| arrived.contains(it));
+        let wanted = |intent: &Intent| !intent.cancelled && (any || theirs(intent));
+        let Some((account, order)) = self.an_order(wanted) else { return };
         let Some(lines) = self.some_of(&order) else { return };
         let path = format!("/v1/orders/{order}/returns");
         let body = json!({ "lines": lines, "reason": "it does not fit" });
@@ -91,6 +99,9 @@ impl Actor<'_> {
         if let Some(answer) = &ended.answer {
             let more = [(201, ""), (409, "NOT_DELIVERED"), (409, "RETURN_PERIOD_OVER")];
             legal(self.shop, &command, answer, &[&REFUSALS[..], &more].concat());
+        }
+        if let Some(answer) = ended.with(201) {
+            self.shop.model().answered.returns.entry(answer.text("id")).or_default();
         }
         self.keep(command, &ended);
     }
@@ -111,9 +122,12 @@ impl Actor<'_> {
         } else {
             ("reject a return", "reject", "RETURN_ACCEPTED")
         };
-        let body = if accepts { json!({}) } else { json!({ "reason": "it was worn" }) };
+        let mut body = if accepts { json!({}) } else { json!({ "reason": "it was worn" }) };
+        if accepts && self.dice.percent(40) {
+            body["refundAccount"] = bank_account(&mut self.dice, 25);
+        }
         let command = Command::post(&seller, what, format!("/v1/returns/{id}:{verb}"), body);
-        let command = command.about([id, order]).keyed(self.shop, &mut self.dice);
+        let command = command.about([id.clone(), order]).keyed(self.shop, &mut self.dice);
         let ended = self.maybe_twice(&command).await;
         if let Some(answer) = &ended.answer {
             legal(
@@ -123,17 +137,13 @@ impl Actor<'_> {
                 &[&REFUSALS[..], &[(200, ""), (409, other)]].concat(),
             );
         }
-        if ended.with(200).is_some() && accepts {
-            self.shop.count("returns accepted", 1);
+        if ended.with(200).is_some() {
+            self.shop.count(if accepts { "returns accepted" } else { "returns rejected" }, 1);
+            let state = if accepts { "ACCEPTED" } else { "REJECTED" };
+            self.shop.model().answered.returns.insert(id, state);
         }
         self.keep(command, &ended);
     }
-}
-
-/// What an order costs without what was taken back of it.
-pub(crate) fn kept(order: &Value) -> i64 {
-    let lines = order["lines"].as_array().into_iter().flatten();
-    lines.map(|line| pieces_kept(line) * units(&line["unitPrice"])).sum()
 }
 
 /// How many pieces of a line were not taken back.

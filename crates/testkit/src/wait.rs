@@ -1,6 +1,6 @@
 //! Waiting for a condition.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 /// How many times as long as usual a test waits: `HANSANG_PATIENCE=3` on a slow machine.
 pub fn patience() -> u32 {
@@ -11,7 +11,10 @@ pub fn patience() -> u32 {
 ///
 /// # Panics
 /// When it is not.
-pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
     let asking = async {
         loop {
             if let Some(answer) = ask().await {
@@ -29,7 +32,7 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
 ///
 /// # Panics
 /// When it is not.
-pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
     let waiting = async {
         while !is_so().await {
             tokio::time::sleep(Duration::from_millis(5)).await;

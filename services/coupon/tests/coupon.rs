@@ -2,6 +2,8 @@
 
 #[path = "coupon/checkout.rs"]
 mod checkout;
+#[path = "coupon/races.rs"]
+mod races;
 
 use std::{
     sync::{

@@ -4,6 +4,8 @@
 mod checkout;
 #[path = "mileage/parts.rs"]
 mod parts;
+#[path = "mileage/races.rs"]
+mod races;
 #[path = "mileage/warnings.rs"]
 mod warnings;
 
@@ -110,11 +112,16 @@ impl Shop {
 
     /// Publishes what happened to payments, each twice: late and double messages are normal.
     async fn publish(&self, facts: &[(Payment, Fact)]) {
+        self.publish_of(self.member, facts).await;
+    }
+
+    /// The same of anybody's payments.
+    async fn publish_of(&self, member: Uuid, facts: &[(Payment, Fact)]) {
         let mut tx = self.payments.begin().await.expect("begins");
         let mut drafts = Vec::new();
         for (payment, fact) in facts.iter().flat_map(|fact| [fact, fact]) {
             let (payment_id, order_id) = (payment.id.to_string(), payment.order.to_string());
-            let (member_id, money) = (self.member.to_string(), ("KRW", payment.amount).into());
+            let (member_id, money) = (member.to_string(), ("KRW", payment.amount).into());
             let (kind, event) = match fact {
                 Fact::Approved => {
                     let amount = Some(money);

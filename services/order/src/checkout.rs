@@ -14,7 +14,8 @@
 //! The steps around them are those of [`in_doubt`]. No card token is stored, so the task cannot repeat
 //! the calls: it aborts what is still PENDING. Aborting leaves a tombstone with each that was called, so a
 //! late approval can never make an order. The idempotency key is given back unless the order is placed:
-//! the same command may come again, and is then another order.
+//! the same command may come again, and is then another order. Until the first one's coupon, points and
+//! money are back, that is refused them with 503 `CHECKOUT_PENDING`: nobody else has them.
 //!
 //! Who comes with the same key meanwhile goes through the same steps with the same order, and each call
 //! takes effect once; the first of them to settle it answers for all.
@@ -84,6 +85,8 @@ pub(crate) struct Attempt {
     order: Order,
     besides: Besides,
     number: i32,
+    /// When it began, another order that its member had given up had not given all back yet.
+    after_another: bool,
 }
 
 /// What the calls came to.
@@ -138,7 +141,10 @@ impl Checkouts {
                 // have no key, and whoever comes with that again would get a second one.
                 return Err(unavailable("PAYMENT"));
             }
-            Ok(Begun::Attempt(Attempt { order: stored.order, besides, number }))
+            let order = stored.order;
+            let after_another = (order.checkout.reserves() || order.checkout.wallet > 0)
+                && store::gives_back(tx, order.member).await?;
+            Ok(Begun::Attempt(Attempt { order, besides, number, after_another }))
         };
         let placed = self.commands.make(command, id, begin).await;
         if let Err(refused) = &placed
@@ -367,7 +373,7 @@ async fn given_up(
         // No call is under way any more: what was reserved is given back at once.
         task::schedule(tx, Call::TASK, id.0, Due::After(Duration::ZERO), &[]).await?;
     }
-    let error = answer_to(failed);
+    let error = answer_to(failed, attempt.after_another);
     if !nothing {
         return Ok(Settled::GivenUp(error));
     }
@@ -375,13 +381,24 @@ async fn given_up(
     Ok(Settled::Undone(error))
 }
 
+/// What is refused because somebody has it already, who may be giving it back.
+const TAKEN: [&str; 3] = ["COUPON_REDEEMED", "INSUFFICIENT_POINTS", "INSUFFICIENT_BALANCE"];
+
 /// What the caller is answered when a call failed. An order that was given up meanwhile is refused as
-/// cancelled: the same command may be sent again.
-fn answer_to(failed: Failed) -> Error {
+/// cancelled: the same command may be sent again. So may one that lacks what another order is giving back:
+/// that one's caller was told to try again, and nobody else has it.
+fn answer_to(failed: Failed, after_another: bool) -> Error {
     match failed.failure {
         Failure::Refused(status) => {
             let refusal = Error::from(status);
-            if refusal.reason() == "ORDER_CANCELLED" { unavailable(failed.peer) } else { refusal }
+            match refusal.reason() {
+                "ORDER_CANCELLED" => unavailable(failed.peer),
+                reason if after_another && TAKEN.contains(&reason) => Error::unavailable(
+                    "CHECKOUT_PENDING",
+                    "an order that was given up is giving back its coupon, points and money; repeat the call",
+                ),
+                _ => refusal,
+            }
         }
         Failure::NeverRan(_) | Failure::Unknown(_) => unavailable(failed.peer),
     }

@@ -250,6 +250,12 @@ fn step(dice: &mut Dice, order: &mut Order, open: &mut Vec<(PartId, Vec<Pieces>)
         4 if !open.is_empty() => {
             let (id, asked) = open.swap_remove(0);
             order.begin_return(id).expect("nothing is under way");
+            if dice.roll(3) == 0 {
+                // Payment has refused: it is asked for as before.
+                order.part_undone(Kind::Return, &asked);
+                open.push((id, asked));
+                return Bears::default();
+            }
             let back = back(order, &asked);
             order.part_done(Kind::Return, &asked);
             back

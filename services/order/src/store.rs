@@ -216,6 +216,13 @@ pub(crate) async fn aborting(reader: &mut Reader, id: OrderId) -> Result<Option<
     row.map(|row| Ok(Stored::from_row(&row)?.order)).transpose()
 }
 
+/// Whether an order that a member has given up still gives back what was reserved for it.
+pub(crate) async fn gives_back(tx: &mut Tx, member: MemberId) -> Result<bool, Error> {
+    let sql = "select from orders where member_id = $1 and state not in ('CLOSED', 'CANCELLED')
+           and pending = 'ABORTING' limit 1";
+    Ok(tx.query_opt(sql, &[&member.0]).await?.is_some())
+}
+
 /// Changes one order that `owner` may touch (`None`: any), and saves it with its milestones.
 /// What `change` answers beside them is answered.
 pub(crate) async fn update<T>(

@@ -9,6 +9,8 @@ mod checkout;
 mod deliveries;
 #[path = "order/parts.rs"]
 mod parts;
+#[path = "order/races.rs"]
+mod races;
 
 use std::{
     collections::HashMap,

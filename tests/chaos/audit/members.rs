@@ -5,16 +5,17 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Value;
 
-use super::{Reader, Seen, grouped, number, text};
+use super::{
+    Reader, Seen, number,
+    paid::{self, took},
+    text,
+};
 use crate::{
     customer::units,
-    model::{Account, Fate, Standing},
+    model::{Account, Fate, Standing, Why},
     shop::Shop,
-    taken::kept,
 };
 
-/// Of what was paid, in points.
-const POINTS: i64 = 100;
 /// What an order passes when all goes well.
 const PATH: &[&str] =
     &["PLACED", "AWAITING_DEPOSIT", "PAID", "PREPARED", "DELIVERING", "DELIVERED", "CLOSED"];
@@ -56,27 +57,35 @@ impl Page<'_> {
         let gone = self.account.standing() == Standing::Gone;
         let state = if gone { "WITHDRAWN" } else { "ACTIVE" };
         let states: Vec<_> = coupons.iter().map(|coupon| text(coupon, "state")).collect();
-        // Whoever left at once has none.
-        let allowed: &[&[&str]] = if gone { &[&[], &["CANCELLED"]] } else { &[&["ISSUED"]] };
-        if text(member, "state") != state || !allowed.iter().any(|those| states == *those) {
-            self.wrong(format!("should be {state}: {member}, with coupons {coupons:?}"));
+        let allowed: &[&str] = if gone {
+            &["CANCELLED", "REDEEMED", "EXPIRED"]
+        } else {
+            &["ISSUED", "REDEEMED", "EXPIRED"]
+        };
+        let expected = 1 + self.account.issued();
+        // Whoever left at once has no welcome coupon.
+        let all = states.len() == expected || (gone && states.len() + 1 == expected);
+        let right = states.iter().all(|state| allowed.contains(&&**state));
+        if text(member, "state") != state || !all || !right {
+            self.wrong(format!("{state} with {expected} coupons: {member}, and {coupons:?}"));
         }
-        let issued = !states.is_empty();
+        let (issued, cancelled) =
+            (!states.is_empty(), states.iter().any(|state| state == "CANCELLED"));
         for shown in [member, mine] {
             let flags = ["couponIssued", "adminNotified", "couponCancelled"];
             let flags = flags.map(|flag| shown[flag].as_bool());
-            if flags != [Some(issued), Some(true), Some(issued && gone)]
-                || text(shown, "state") != state
+            if flags != [Some(issued), Some(true), Some(cancelled)] || text(shown, "state") != state
             {
                 self.wrong(format!("{state} with coupons {states:?}, and yet {shown}"));
             }
         }
-        if grouped(coupons.to_vec(), |it| (text(it, "id"), text(it, "state"))).keys().any(
-            |(id, state)| {
-                let shown = mine["coupons"].as_array().into_iter().flatten();
-                !shown.into_iter().any(|it| text(it, "id") == *id && text(it, "state") == *state)
-            },
-        ) {
+        let those = |of: &[Value]| {
+            let mut all: Vec<_> = of.iter().map(|it| (text(it, "id"), text(it, "state"))).collect();
+            all.sort();
+            all
+        };
+        let shown = mine["coupons"].as_array().cloned().unwrap_or_default();
+        if those(coupons) != those(&shown) {
             self.wrong(format!("My Page has other coupons than {coupons:?}: {mine}"));
         }
         let key = ("ADMIN".to_owned(), self.account.id.clone());
@@ -86,99 +95,139 @@ impl Page<'_> {
         }
     }
 
-    /// The balance is what was paid in, less the orders that stand.
+    /// The balance is what came in by hand and by card, less what orders have of it.
     fn money(&self, balance: i64, entries: &[Value]) {
-        let amounts = |kind: &str| {
-            let of = entries.iter().filter(|entry| text(entry, "kind") == kind);
-            of.map(|entry| (text(entry, "orderId"), units_signed(&entry["amount"])))
-                .collect::<Vec<_>>()
-        };
         let sum: i64 = entries.iter().map(|entry| units_signed(&entry["amount"])).sum();
         if sum != balance || balance < 0 {
             self.wrong(format!("a balance of {balance}, and entries of {sum}"));
         }
-        let mut paid_in: Vec<i64> = amounts("TOP_UP").into_iter().map(|(_, won)| won).collect();
-        for top_up in self.account.top_ups() {
-            let at = paid_in.iter().position(|won| *won == top_up.amount);
-            match (top_up.fate, at) {
-                // An unknown one's answer was lost with the account.
-                (Fate::Done | Fate::Unknown, Some(at)) => drop(paid_in.swap_remove(at)),
-                (Fate::Done, None) => self.wrong(format!("a lost top-up: {}", top_up.amount)),
-                (Fate::Unknown, None) | (Fate::Refused | Fate::Open, _) => {}
-            }
+        let kinds = [
+            ("TOP_UP", Why::TopUp),
+            ("ADJUSTMENT", Why::Adjustment),
+            ("PAYOUT", Why::PayOut),
+            ("CREDIT", Why::Credit),
+        ];
+        for (kind, why) in kinds {
+            self.by_hand(kind, why, entries);
         }
-        if !paid_in.is_empty() {
-            self.wrong(format!("top-ups that nobody asked for: {paid_in:?}"));
+        let failed = |it: &&Value| {
+            let whose = text(it, "memberId") == self.account.id;
+            whose && text(it, "state") == "FAILED" && text(it, "depositId").is_empty()
+        };
+        let failed = self.seen.payouts.iter().filter(failed);
+        let mut expected: Vec<_> =
+            failed.map(|it| (text(it, "id"), units(&it["amount"]))).collect();
+        let of = entries.iter().filter(|it| text(it, "kind") == "PAYOUT_FAILED");
+        let mut back: Vec<_> =
+            of.map(|it| (text(it, "payoutId"), units_signed(&it["amount"]))).collect();
+        expected.sort();
+        back.sort();
+        if expected != back {
+            self.wrong(format!("{expected:?} could not be paid out, {back:?} came back"));
         }
-        let by_wallet = self.orders.iter().filter(|it| text(it, "paymentMethod") == "WALLET");
-        let mut expected: HashMap<String, i64> = HashMap::new();
-        for order in by_wallet.filter(|order| text(order, "state") != "CANCELLED") {
-            expected.insert(text(order, "id"), -kept(order));
-        }
-        expected.retain(|_, won| *won != 0);
         let mut moved: HashMap<String, i64> = HashMap::new();
-        for (order, won) in [amounts("PAYMENT"), amounts("REFUND")].concat() {
-            *moved.entry(order).or_default() += won;
+        for entry in entries.iter().filter(|it| ["PAYMENT", "REFUND"].contains(&&*text(it, "kind")))
+        {
+            *moved.entry(text(entry, "orderId")).or_default() -= units_signed(&entry["amount"]);
+        }
+        for order in &self.orders {
+            let id = text(order, "id");
+            let (has, expected) =
+                (moved.remove(&id).unwrap_or_default(), took(self.seen, order).wallet);
+            if has != expected {
+                let payments = &self.seen.payments.get(&id);
+                let what =
+                    format!("has {has} of the wallet, not {expected}: {order}, {payments:?}");
+                self.shop.wrong(&[id], what);
+            }
         }
         moved.retain(|_, won| *won != 0);
-        // The money of a transfer that was confirmed, and cancelled by the shop, is in the wallet; so is
-        // that of what was taken back of one.
-        let transfers =
-            self.orders.iter().filter(|it| text(it, "paymentMethod") == "BANK_TRANSFER");
-        for order in transfers {
-            let (id, cancelled) = (text(order, "id"), text(order, "state") == "CANCELLED");
-            let gone = units(&order["total"]) - if cancelled { 0 } else { kept(order) };
-            if moved.get(&id).is_some_and(|won| (1..=gone).contains(won)) {
-                moved.remove(&id);
-            }
-        }
-        if moved != expected {
-            let differs = moved.iter().filter(|(order, won)| expected.get(*order) != Some(won));
-            let lacks = expected.iter().filter(|(order, _)| !moved.contains_key(*order));
-            let orders: Vec<_> = differs.chain(lacks).collect();
-            let about: Vec<_> = orders.iter().map(|(order, _)| (*order).clone()).collect();
-            self.shop.wrong(&about, format!("paid other than what stands: {orders:?}"));
+        if !moved.is_empty() {
+            self.wrong(format!("the wallet paid for no order of theirs: {moved:?}"));
         }
     }
 
-    /// A hundredth of each payment that stands.
-    fn points(&self, mileage: &Value, entries: &[Value], mine: &Value, shown: &[Value]) {
-        let earned: Vec<Value> =
-            entries.iter().filter(|entry| text(entry, "kind") == "EARN").cloned().collect();
-        let by_order = grouped(earned.clone(), |entry| text(entry, "orderId"));
-        let mut expected = 0;
-        for order in &self.orders {
-            let (id, state) = (text(order, "id"), text(order, "state"));
-            let entries = by_order.get(&id).map_or(&[][..], Vec::as_slice);
-            let (points, most) = (kept(order) / POINTS, units(&order["total"]) / POINTS);
-            let earned = ["DELIVERING", "DELIVERED", "CLOSED"].contains(&&*state);
-            expected += if earned { points } else { 0 };
-            let state = if earned { "EARNED" } else { "CANCELLED" };
-            // What was taken back of an order has taken points back, in entries of their own.
-            let right = |entry: &Value| {
-                text(entry, "state") == state && (points..=most).contains(&number(entry, "points"))
-            };
-            if entries.len() > 1 || (earned && entries.is_empty()) || !entries.iter().all(right) {
-                self.shop.wrong(&[id], format!("points {entries:?} of {order}"));
+    /// What was moved by hand is what was asked for and answered.
+    fn by_hand(&self, kind: &str, why: Why, entries: &[Value]) {
+        let of = entries.iter().filter(|it| text(it, "kind") == kind);
+        let mut moved: Vec<i64> = of.map(|it| units_signed(&it["amount"])).collect();
+        for asked in self.account.moved().into_iter().filter(|it| it.why == why) {
+            let at = moved.iter().position(|won| *won == asked.amount);
+            match (asked.fate, at) {
+                // An unknown one's answer was lost with the account.
+                (Fate::Done | Fate::Unknown, Some(at)) => drop(moved.swap_remove(at)),
+                (Fate::Done, None) => self.wrong(format!("a lost {kind}: {}", asked.amount)),
+                (Fate::Unknown, None) | (Fate::Refused | Fate::Open, _) => {}
             }
         }
-        let stray = |entry: &&Value| {
-            !self.seen.orders.contains_key(&text(entry, "orderId"))
-                && text(entry, "state") != "CANCELLED"
+        if !moved.is_empty() {
+            self.wrong(format!("{kind} that nobody asked for: {moved:?}"));
+        }
+    }
+
+    /// A hundredth of each payment that stands; and what orders that stand are paid with is gone.
+    fn points(&self, mileage: &Value, entries: &[Value], mine: &Value, shown: &[Value]) {
+        let of = |kind: &str, field: &str, id: &str| {
+            let of = entries.iter().filter(|it| text(it, "kind") == kind && text(it, field) == id);
+            of.cloned().collect::<Vec<_>>()
         };
-        if let Some(entry) = earned.iter().find(stray) {
-            self.wrong(format!("points of no order: {entry}"));
+        for order in &self.orders {
+            let (id, state) = (text(order, "id"), text(order, "state"));
+            let earned = of("EARN", "orderId", &id);
+            let (least, most, worth) = paid::earned(order);
+            let done = ["DELIVERING", "DELIVERED", "CLOSED"].contains(&&*state);
+            let entry_state = if done { "EARNED" } else { "CANCELLED" };
+            // What was taken back of an order has taken points back, in entries of their own.
+            let right = |entry: &Value| {
+                text(entry, "state") == entry_state
+                    && (least..=most).contains(&number(entry, "points"))
+            };
+            if earned.len() > 1 || (done && earned.is_empty()) || !earned.iter().all(right) {
+                self.shop.wrong(std::slice::from_ref(&id), format!("points {earned:?} of {order}"));
+            }
+            for entry in &earned {
+                let lot = text(entry, "id");
+                let (revoked, expired) =
+                    (of("REVOKE", "earnEntryId", &lot), of("EXPIRE", "earnEntryId", &lot));
+                let left = number_signed(entry) + points_of(&revoked) - worth;
+                self.shop.count("points expired", u64::from(!expired.is_empty()));
+                // What has expired is not taken back any more.
+                if left < 0 || left > -points_of(&expired) {
+                    let what = format!("{entry} is worth {worth}: {revoked:?}, {expired:?}");
+                    self.shop.wrong(std::slice::from_ref(&id), what);
+                }
+            }
+            let used =
+                points_of(&of("SPEND", "orderId", &id)) + points_of(&of("RESTORE", "orderId", &id));
+            let expected = took(self.seen, order).points;
+            if used != -expected {
+                self.shop
+                    .wrong(&[id], format!("{used} points, not {expected}, were used: {order}"));
+            }
         }
-        let sum: i64 = entries.iter().map(|entry| number(entry, "points")).sum();
-        if sum != expected {
-            self.wrong(format!("{expected} points, and entries of {sum}"));
+        self.sums(mileage, entries, mine, shown);
+    }
+
+    fn sums(&self, mileage: &Value, entries: &[Value], mine: &Value, shown: &[Value]) {
+        let known = |it: &Value| self.seen.orders.contains_key(&text(it, "orderId"));
+        let strays = entries.iter().filter(|it| !text(it, "orderId").is_empty() && !known(it));
+        // An order that came to nothing has given back what it used.
+        let mut of: HashMap<String, i64> = HashMap::new();
+        for entry in strays.filter(|it| text(it, "state") != "CANCELLED") {
+            *of.entry(text(entry, "orderId")).or_default() += number_signed(entry);
         }
-        let balances = [number(mileage, "balance"), number(mine, "mileageBalance")];
-        if balances != [expected; 2] {
-            self.wrong(format!("{expected} points, not {balances:?} (mileage, My Page)"));
+        of.retain(|_, points| *points != 0);
+        if !of.is_empty() {
+            self.wrong(format!("points of no order: {of:?}"));
+        }
+        let sum = points_of(entries);
+        let balances =
+            [number_signed_at(mileage, "balance"), number_signed_at(mine, "mileageBalance")];
+        if balances != [sum; 2] {
+            self.wrong(format!("entries of {sum} points, not {balances:?} (mileage, My Page)"));
         }
         let those = |of: &[Value]| {
-            let one = |it: &Value| (text(it, "id"), text(it, "state"), number(it, "points"));
+            let one = |it: &Value| (text(it, "id"), text(it, "state"), number_signed(it));
             let mut all: Vec<_> = of.iter().map(one).collect();
             all.sort();
             all
@@ -271,4 +320,18 @@ impl Page<'_> {
 /// The units of an amount that may be below 0.
 fn units_signed(money: &Value) -> i64 {
     money["units"].as_str().and_then(|units| units.parse().ok()).unwrap_or_default()
+}
+
+/// The points of an entry, which may be below 0.
+fn number_signed(entry: &Value) -> i64 {
+    number_signed_at(entry, "points")
+}
+
+fn number_signed_at(value: &Value, field: &str) -> i64 {
+    let field = &value[field];
+    field.as_i64().or_else(|| field.as_str()?.parse().ok()).unwrap_or_default()
+}
+
+fn points_of(entries: &[Value]) -> i64 {
+    entries.iter().map(number_signed).sum()
 }

@@ -1,6 +1,6 @@
 //! Points around checkout: spent, released, expired, owed.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use base::{Error, id::Uuid};
 use contracts::{
@@ -13,12 +13,11 @@ use eventlog::Draft;
 use pg::clock;
 use prost::Message as _;
 use testkit::{eventually, stage::As};
-use tokio::task::JoinSet;
 use tonic::Code;
 
 use super::{Fact, Payment, Shop, all};
 
-const DAY: Duration = Duration::from_hours(24);
+pub(super) const DAY: Duration = Duration::from_hours(24);
 
 impl Shop {
     async fn spend_as(&self, caller: As, order: Uuid, points: i64) -> Result<i64, Error> {
@@ -263,52 +262,6 @@ async fn more_lots_than_are_read_at_once_are_spent() {
     );
     shop.assert_books_balance().await;
     shop.stage.close().await;
-}
-
-#[tokio::test]
-async fn of_many_orders_at_once_as_many_have_points_as_there_are() {
-    let shop = Arc::new(Shop::open().await);
-    for round in 0..10 {
-        shop.earned(100).await;
-        let before = shop.own_balance().await;
-        let mut asking = JoinSet::new();
-        for _ in 0..16 {
-            let shop = Arc::clone(&shop);
-            asking.spawn(async move {
-                let order = base::id::new();
-                (order, shop.spend(order, 40).await)
-            });
-        }
-        let answers = asking.join_all().await;
-        let won = answers.iter().filter(|(_, answer)| answer.is_ok());
-        let (orders, expected) = (won.map(|it| it.0).collect::<Vec<_>>(), before / 40);
-        assert_eq!(i64::try_from(orders.len()), Ok(expected), "round {round}");
-        assert_eq!(shop.own_balance().await, before - 40 * expected);
-        shop.assert_books_balance().await;
-    }
-    Arc::into_inner(shop).expect("all are done").stage.close().await;
-}
-
-#[tokio::test]
-async fn spending_races_earning_taking_back_and_releasing() {
-    let shop = Arc::new(Shop::open().await);
-    shop.publish(&[(Payment::of(0), Fact::Cancelled)]).await;
-    for _ in 0..20 {
-        let (kept, lost, order) = (Payment::of(5_000), Payment::of(5_000), base::id::new());
-        shop.earn(lost).await.expect("earns");
-        let spend = async { shop.spend(order, 60).await.is_ok() };
-        let earn = async { shop.earn(kept).await.is_ok() };
-        let facts = [(lost, Fact::Cancelled)];
-        let publish = shop.publish(&facts);
-        let release = async { shop.release(order).await };
-        let (_, earned, (), _) = tokio::join!(spend, earn, publish, release);
-        assert!(earned);
-        shop.release(order).await;
-    }
-    shop.settle().await;
-    assert_eq!(shop.own_balance().await, 20 * 50);
-    shop.assert_books_balance().await;
-    Arc::into_inner(shop).expect("all are done").stage.close().await;
 }
 
 #[tokio::test]

@@ -27,7 +27,9 @@ pub(crate) enum Refusal {
     OpenOrders,
     #[error("the membership has ended")]
     MemberWithdrawn,
-    #[error("payment has not answered yet; try again in a moment")]
+    #[error(
+        "payment has not said anything about the order yet; try again in a moment, or cancel all of it"
+    )]
     PaymentPending,
     #[error("the deposit is confirmed: only the shop can cancel it")]
     DepositConfirmed,
@@ -50,7 +52,7 @@ impl Refuse for Refusal {
         match self {
             Self::MemberWithdrawn => Kind::Unauthenticated,
             Self::NotPlaced => Kind::NotFound,
-            Self::PartUnderWay => Kind::Unavailable,
+            Self::PartUnderWay | Self::PaymentPending => Kind::Unavailable,
             Self::Closed
             | Self::Dispatched
             | Self::Cancelled
@@ -59,7 +61,6 @@ impl Refuse for Refusal {
             | Self::OpenOrders
             | Self::NotOnSale
             | Self::PriceChanged
-            | Self::PaymentPending
             | Self::DepositConfirmed
             | Self::LinesTaken { .. }
             | Self::NotDelivered

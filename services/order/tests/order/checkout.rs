@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashSet,
-    sync::{LazyLock, Mutex},
+    sync::{
+        LazyLock, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use base::{Error, error::Kind, id::Uuid};
@@ -29,7 +32,11 @@ use crate::Shop;
 /// Orders that hold something of whom the test plays; each test is a process of its own.
 static HELD: LazyLock<Mutex<HashSet<(&'static str, String)>>> = LazyLock::new(Mutex::default);
 
+/// Whether coupons are taken back.
+static RELEASES: AtomicBool = AtomicBool::new(true);
+
 /// What they are asked for says what they do.
+const TAKEN: i64 = 6;
 const REFUSED: i64 = 7;
 const AWAY: i64 = 8;
 const SILENT: i64 = 9;
@@ -38,6 +45,10 @@ async fn answer(who: &'static str, order: &str, asked: i64) -> Result<(), Status
     match asked {
         REFUSED => Err(Error::new(Kind::Conflict, "INSUFFICIENT_POINTS", "too many").into()),
         AWAY => Err(Status::unimplemented("turned away")),
+        // One after the other.
+        TAKEN if !HELD.lock().expect("no panic").is_empty() => {
+            Err(Error::new(Kind::Conflict, "COUPON_REDEEMED", "another order has it").into())
+        }
         asked => {
             HELD.lock().expect("no panic").insert((who, order.to_owned()));
             if asked == SILENT {
@@ -72,6 +83,9 @@ impl CouponService for Coupons {
         &self,
         request: Request<coupon::ReleaseCouponRequest>,
     ) -> Result<Response<coupon::ReleaseCouponResponse>, Status> {
+        if !RELEASES.load(Ordering::SeqCst) {
+            return Err(Status::unavailable("busy"));
+        }
         release("coupon", &request.get_ref().order_id);
         Ok(Response::new(coupon::ReleaseCouponResponse::default()))
     }
@@ -243,6 +257,27 @@ async fn whoever_fails_nothing_stays_reserved() {
         let held = HELD.lock().expect("no panic").clone();
         assert!(held.is_empty(), "{coupon} {points} {token}: {held:?}");
     }
+    shop.stage.close().await;
+}
+
+/// Whoever was told to try again is not told that somebody else has the coupon.
+#[tokio::test]
+async fn an_order_after_one_that_is_giving_its_coupon_back_may_come_again() {
+    let shop = Shop::open().await;
+    RELEASES.store(false, Ordering::SeqCst);
+    let lost = shop.paid(PaymentMethod::Card, TAKEN, SILENT);
+    let again = PlaceOrderRequest { points: 0, ..lost.clone() };
+    let refused = Error::from(shop.try_place(lost).await.expect_err("no answer"));
+    assert_eq!(refused.reason(), "MILEAGE_UNAVAILABLE");
+    let early = Error::from(shop.try_place(again.clone()).await.expect_err("not back yet"));
+    assert_eq!((early.kind(), early.reason()), (Kind::Unavailable, "CHECKOUT_PENDING"));
+    assert!(early.wait().is_some(), "{early}");
+    RELEASES.store(true, Ordering::SeqCst);
+    let back = || async { shop.try_place(again.clone()).await.ok() };
+    let order = eventually("the coupon is back", back).await;
+    assert_eq!(held(&order), 1);
+    let taken = Error::from(shop.try_place(again).await.expect_err("the order has it"));
+    assert_eq!((taken.kind(), taken.reason()), (Kind::Conflict, "COUPON_REDEEMED"));
     shop.stage.close().await;
 }
 
