@@ -53,7 +53,7 @@ impl<'a> Range<'a> {
 }
 
 /// What is no weight is a no.
-fn thousandths(weight: &str) -> u16 {
+pub(crate) fn thousandths(weight: &str) -> u16 {
     let weight: f32 = weight.trim().parse().unwrap_or_default();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
     let thousandths = (weight.clamp(0.0, 1.0) * 1000.0) as u16;

@@ -28,6 +28,24 @@ use crate::{
 };
 
 pub(crate) const LONGEST_BODY: usize = 1024 * 1024;
+/// Path and query together.
+const LONGEST_URI: usize = 8 * 1024;
+/// What HTTP knows; whatever else somebody calls a method, the gateway cannot carry out.
+const METHODS: [Method; 9] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::TRACE,
+    Method::CONNECT,
+];
+/// Of the server as a whole (`OPTIONS *`).
+const SOMEWHERE: &str = "DELETE, GET, HEAD, OPTIONS, PATCH, POST";
+/// Of what the gateway answers itself.
+const READ: &str = "GET, HEAD, OPTIONS";
 
 /// A failed request: what went wrong, and the verbs that would have been right, if it was that.
 struct Failed {
@@ -62,28 +80,24 @@ impl Gateway {
         let mut route = found.as_ref().map_or("", |(route, _)| route.path);
         let span = span(&parts.headers, route);
         async {
-            let answer = match &found {
-                Ok((route, path)) => {
+            let answer = match (understood(&parts), &found) {
+                (Err(error), _) => Err(error.into()),
+                (_, Ok((route, path))) => {
                     let call =
                         AssertUnwindSafe(self.call(route, path, &parts, body)).catch_unwind();
                     call.await.unwrap_or_else(|_| Err(Error::internal("the gateway failed").into()))
                 }
-                Err(Miss::NotFound) => {
+                (_, Err(Miss::NotFound)) => {
                     let (page, answer) = pages.answer(parts.clone(), body).await;
                     route = page;
                     match answer {
                         Ok(page) if page.status() == StatusCode::METHOD_NOT_ALLOWED => {
-                            let allow = page.headers().get(header::ALLOW);
-                            let allow = allow.and_then(|allow| allow.to_str().ok());
-                            Err(not_allowed(allow.unwrap_or_default()))
+                            takes(&parts.method, &of_page(page.headers()))
                         }
                         answer => answer.map_err(Failed::from),
                     }
                 }
-                Err(Miss::NotAllowed(allow)) if parts.method == Method::OPTIONS => {
-                    Ok(headers::options(allow).map(Body::new))
-                }
-                Err(Miss::NotAllowed(allow)) => Err(not_allowed(allow)),
+                (_, Err(Miss::NotAllowed(allow))) => takes(&parts.method, allow),
             };
             let response = answer.unwrap_or_else(|failed| refuse(&parts, &failed).map(Body::new));
             let status = response.status().as_u16();
@@ -97,10 +111,8 @@ impl Gateway {
 
     /// What the gateway answers itself.
     fn own(&self, parts: &Parts) -> Option<Response<Full<Bytes>>> {
-        if parts.method != Method::GET && parts.method != Method::HEAD {
-            return None;
-        }
         let (status, kind, body) = match parts.uri.path() {
+            "*" if parts.method == Method::OPTIONS => return Some(headers::options(SOMEWHERE)),
             "/readyz" if self.stop.told.is_cancelled() => {
                 (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "stopping\n".into())
             }
@@ -109,8 +121,14 @@ impl Gateway {
                 (StatusCode::OK, "application/jwk-set+json", self.jwks.clone())
             }
             "/openapi.json" => (StatusCode::OK, "application/json", self.openapi.clone()),
-            path => return openapi::page(path),
+            path => {
+                let page = openapi::page(path)?;
+                return Some(own_method(parts).unwrap_or(page));
+            }
         };
+        if let Some(other) = own_method(parts) {
+            return Some(other);
+        }
         let mut response = Response::new(Full::new(body));
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -228,6 +246,51 @@ pub(crate) fn span(headers: &HeaderMap, route: &str) -> Span {
     // Fails only where no tracer is installed: then there is nothing to continue.
     let _ = span.set_parent(telemetry::remote_context(headers));
     span
+}
+
+/// Refuses a request whose first line says too much, or what HTTP does not know.
+fn understood(parts: &Parts) -> Result<(), Error> {
+    if !METHODS.contains(&parts.method) {
+        let detail = format!("there is no method {}", parts.method);
+        return Err(Error::new(Kind::Invalid, problem::METHOD_UNKNOWN, detail));
+    }
+    let uri = parts.uri.path_and_query().map_or(0, |uri| uri.as_str().len());
+    if uri > LONGEST_URI {
+        let detail = "path and query are longer than 8 KiB";
+        return Err(Error::new(Kind::Invalid, problem::URI_TOO_LONG, detail));
+    }
+    Ok(())
+}
+
+/// The answer to a method that a path of the gateway's own does not take, or to one that asks which it
+/// takes.
+fn own_method(parts: &Parts) -> Option<Response<Full<Bytes>>> {
+    match parts.method {
+        Method::GET | Method::HEAD => None,
+        Method::OPTIONS => Some(headers::options(READ)),
+        _ => {
+            let failed = understood(parts).map_or_else(Failed::from, |()| not_allowed(READ));
+            Some(refuse(parts, &failed))
+        }
+    }
+}
+
+/// The same of a path that takes `allow` and not this method.
+fn takes(method: &Method, allow: &str) -> Result<Response<Body>, Failed> {
+    if *method == Method::OPTIONS {
+        return Ok(headers::options(allow).map(Body::new));
+    }
+    Err(not_allowed(allow))
+}
+
+/// What a page takes, by its refusal of another method.
+fn of_page(refusal: &HeaderMap) -> String {
+    let allow = refusal.get(header::ALLOW).and_then(|allow| allow.to_str().ok());
+    let mut methods: Vec<&str> =
+        allow.unwrap_or_default().split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
+    methods.push("OPTIONS");
+    methods.sort_unstable();
+    methods.join(", ")
 }
 
 fn not_allowed(allow: &str) -> Failed {

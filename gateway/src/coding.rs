@@ -4,9 +4,9 @@
 //! the same version. Requests are taken without a coding.
 
 use base::{Error, error::Kind};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 
-use crate::problem;
+use crate::{accept, problem};
 
 /// What ends the tag of a compressed representation.
 const GZIP: &str = "-gzip\"";
@@ -24,6 +24,32 @@ pub(crate) fn not_coded(sent: &HeaderMap) -> Result<(), Error> {
     }
     let detail = "the body must not have a Content-Encoding";
     Err(Error::new(Kind::Invalid, problem::CODED, detail))
+}
+
+/// Passes over what a client says of codings when it takes neither of ours (12.5.3): it gets the plain one.
+/// Otherwise it would be told after the call that there is none for it, whatever the call has done.
+pub(crate) fn disregard<B>(mut request: Request<B>) -> Request<B> {
+    let headers = request.headers();
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let values = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let codings: Vec<(&str, u16)> = values.map(weighed).collect();
+    let of = |name: &str| {
+        let named = codings.iter().find(|(coding, _)| coding.eq_ignore_ascii_case(name));
+        named
+            .or_else(|| codings.iter().find(|(coding, _)| *coding == "*"))
+            .map(|(_, weight)| *weight)
+    };
+    if of("identity") == Some(0) && of("gzip").unwrap_or_default() == 0 {
+        request.headers_mut().remove(header::ACCEPT_ENCODING);
+    }
+    request
+}
+
+/// A coding, and how much it is wanted: `gzip;q=0.5`.
+fn weighed(coding: &str) -> (&str, u16) {
+    let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+    let weight = weight.trim().strip_prefix(['q', 'Q']).and_then(|it| it.trim().strip_prefix('='));
+    (name.trim(), weight.map_or(1000, accept::thousandths))
 }
 
 /// The tag of the compressed representation.

@@ -31,11 +31,13 @@ const CODES: [(Code, &str, StatusCode); 16] = [
 ];
 
 /// Reasons that HTTP has a status of its own for, whatever their code.
-const REASONS: [(&str, StatusCode); 9] = [
+const REASONS: [(&str, StatusCode); 11] = [
     ("STALE_ETAG", StatusCode::PRECONDITION_FAILED),
     ("IDEMPOTENCY_KEY_REUSED", StatusCode::UNPROCESSABLE_ENTITY),
     ("TOO_MANY_ATTEMPTS", StatusCode::TOO_MANY_REQUESTS),
     (METHOD_NOT_ALLOWED, StatusCode::METHOD_NOT_ALLOWED),
+    (METHOD_UNKNOWN, StatusCode::NOT_IMPLEMENTED),
+    (URI_TOO_LONG, StatusCode::URI_TOO_LONG),
     (BODY_TOO_LARGE, StatusCode::PAYLOAD_TOO_LARGE),
     (BODY_TOO_SLOW, StatusCode::REQUEST_TIMEOUT),
     (NOT_JSON, StatusCode::UNSUPPORTED_MEDIA_TYPE),
@@ -44,6 +46,8 @@ const REASONS: [(&str, StatusCode); 9] = [
 ];
 
 pub(crate) const METHOD_NOT_ALLOWED: &str = "METHOD_NOT_ALLOWED";
+pub(crate) const METHOD_UNKNOWN: &str = "METHOD_UNKNOWN";
+pub(crate) const URI_TOO_LONG: &str = "URI_TOO_LONG";
 pub(crate) const BODY_TOO_LARGE: &str = "BODY_TOO_LARGE";
 pub(crate) const BODY_TOO_SLOW: &str = "BODY_TOO_SLOW";
 pub(crate) const NOT_JSON: &str = "NOT_JSON";
@@ -122,6 +126,10 @@ pub(crate) fn response(
         }
         CODED => {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        // Another request would get another answer (12.5.5).
+        NOT_ACCEPTABLE => {
+            headers.insert(header::VARY, header::ACCEPT.into());
         }
         BODY_TOO_SLOW => {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

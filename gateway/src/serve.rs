@@ -102,6 +102,7 @@ fn service(
         .layer(PropagateRequestIdLayer::x_request_id())
         // Around the compression, whose representations have tags of their own.
         .map_response(coding::tagged)
+        .map_request(coding::disregard)
         // Inside the ids: what it answers itself has one too.
         .layer(CompressionLayer::new().compress_when(Whole))
         // Inside the compression, which changes the body's type.

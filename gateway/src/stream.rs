@@ -128,6 +128,8 @@ pub(crate) async fn response(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // It has three forms.
+    headers.insert(header::VARY, header::ACCEPT.into());
     // nginx would collect what comes, and pass it on when there is enough.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)

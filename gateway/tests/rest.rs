@@ -5,6 +5,8 @@
 mod browser;
 #[path = "rest/pages.rs"]
 mod pages;
+#[path = "rest/semantics.rs"]
+mod semantics;
 #[path = "rest/streams.rs"]
 mod streams;
 #[path = "rest/tls.rs"]

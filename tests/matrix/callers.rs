@@ -189,18 +189,7 @@ impl World {
         self.post(&token, &format!("/v1/members/{id}/wallet:topUp"), body).await;
         let order = self.post(&token, "/v1/orders", order_of(&self.product)).await.text("id");
         let rest = Rest::new(format!("http://{}", self.http)).with_token(token.clone());
-        let first = async |path: String, field: &str| {
-            let began = Instant::now();
-            loop {
-                let answer = rest.get(&path).await.expect("an answer");
-                let found = answer.text(field);
-                if answer.status.is_success() && !found.is_empty() && found != "PLACED" {
-                    return found;
-                }
-                assert!(began.elapsed() < LIMIT, "no {field} at {path}: {answer}");
-                tokio::time::sleep(POLL).await;
-            }
-        };
+        let first = async |path: String, field: &str| found(&rest, &path, field).await;
         let text = |text: &str| Value::String(text.to_owned());
         let (payout, deposit) = self.money(&id, &token).await;
         let gone = self.post(&token, "/v1/orders", order_of(&self.product)).await.text("id");
@@ -364,6 +353,20 @@ impl World {
             String::from_utf8_lossy(&body).into_owned()
         };
         Answer { code, text }
+    }
+}
+
+/// What is read there of a field, once it says something.
+async fn found(rest: &Rest, path: &str, field: &str) -> String {
+    let began = Instant::now();
+    loop {
+        let answer = rest.get(path).await.expect("an answer");
+        let found = answer.text(field);
+        if answer.status.is_success() && !found.is_empty() && found != "PLACED" {
+            return found;
+        }
+        assert!(began.elapsed() < LIMIT, "no {field} at {path}: {answer}");
+        tokio::time::sleep(POLL).await;
     }
 }
 

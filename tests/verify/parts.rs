@@ -4,11 +4,20 @@ use super::breaks::{Break, RATE, SAME, TOLD, broken};
 
 const PARTS: &str =
     "each payment is what method and wallet keep of it, and what went back to each in parts";
+const HELD: &str = "what is held, and what is on its way out, is what the ledger says";
 const TAKEN: &str = "each order's lines say what its cancellations and returns took, at its price";
 const SHARE: &str = "each part of an order gave back what it bears of the payment, once";
 const RETURNED: &str = "what came back of an order's points, and was taken back of a payment's, is what the entries say";
 
 pub(crate) const BREAKS: &[Break] = &[
+    broken(
+        &[HELD],
+        &[(
+            "payment",
+            "insert into refund (id, order_id, void, member_id, tender, amount_minor, state)
+             select id, order_id, true, member_id, 'CARD', 1, 'FAILED' from payment limit 1",
+        )],
+    ),
     broken(
         &[PARTS],
         &[(

@@ -45,7 +45,7 @@ async fn what_a_page_refuses_and_what_no_page_has_are_problems() {
     assert_eq!((status, &problem["reason"]), (404, &json!("NO_SUCH_PATH")));
     let (status, head, problem) = table.send("POST /refused", "", "").await;
     assert_eq!((status, &problem["reason"]), (405, &json!("METHOD_NOT_ALLOWED")));
-    assert!(head.contains("allow: get,head"), "{head}");
+    assert!(head.contains("allow: get, head, options\r\n"), "{head}");
     // The API's own paths never reach a page.
     let (status, _, problem) = table.send("DELETE /v1/products", "", "").await;
     assert_eq!((status, &problem["reason"]), (405, &json!("METHOD_NOT_ALLOWED")));

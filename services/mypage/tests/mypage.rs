@@ -1,6 +1,8 @@
 //! My Page through gRPC on real Postgres; the test plays all the others: it
 //! publishes their events, and answers no call.
 
+#[path = "mypage/audit.rs"]
+mod audit;
 #[path = "mypage/parcels.rs"]
 mod parcels;
 #[path = "mypage/sources.rs"]

@@ -117,12 +117,18 @@ pub(crate) async fn answered(tx: &mut Tx, asked: &Asked, said: &Refunded) -> Res
     if stored.refund.state == before {
         return Ok(());
     }
+    // Others know already that it is refused.
+    let known = !done && !stored.failure.is_empty();
     stored.failure = match said {
         Refunded::Done => String::new(),
         Refunded::Refused(code) => code.clone(),
     };
     stored.save(tx).await?;
-    stored.tell(tx).await?;
+    if known {
+        stored.touch(tx).await?;
+    } else {
+        stored.tell(tx).await?;
+    }
     if !done {
         return Ok(());
     }
