@@ -205,6 +205,7 @@ async function runs(width, buyer, order) {
   await done(page);
   await look(who, "admin-templates");
   await page.goto("/admin/money");
+  for (const part of ["실패한 환불", "보류 중인 입금", "출금"]) await page.getByRole("heading", { name: part, exact: true }).waitFor();
   await look(who, "admin-money");
   await page.goto("/admin/orders");
   await page.getByLabel("주문번호").fill(order);

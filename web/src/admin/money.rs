@@ -52,7 +52,12 @@ pub(super) async fn page(visit: &Visit, asked: Asked, tried: &Tried) -> Result<R
         two.list_payouts(visit.ask(payouts)),
         refunds::failed(visit),
     );
-    let (held, payouts, failed) = (held?.into_inner().deposits, payouts?.into_inner(), failed?);
+    let (held, payouts) = (held?.into_inner().deposits, payouts?.into_inner());
+    // A payment that does not know refunds yet, while it is upgraded, takes nothing else with it.
+    let failed = match failed {
+        Err(failure) if failure.wants_sign_in() => return Err(failure),
+        failed => failed,
+    };
     let title = visit.t("입출금", "Money");
     let main = html! {
         h1 { (title) }
@@ -62,7 +67,12 @@ pub(super) async fn page(visit: &Visit, asked: Asked, tried: &Tried) -> Result<R
             @if let Some(failure) = tried.failure() {
                 p.alert.alert-bad role="alert" { (failure.say(visit.lang)) }
             }
-            (refunds::list(visit, &failed, tried))
+            @match &failed {
+                Ok(failed) => (refunds::list(visit, failed, tried)),
+                Err(failure) => div #away data-live {
+                    (view::away(visit, ("환불", "Refunds"), failure.wait()))
+                },
+            }
         }
         section.stack { h2 { (visit.t("보류 중인 입금", "Held deposits")) } (deposits(visit, &held)) }
         section.stack {
