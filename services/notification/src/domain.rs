@@ -302,7 +302,7 @@ mod tests {
         }
         // There is no order when a member registers.
         let refusal = refused(Template::MemberRegistered, "{orderId}");
-        assert!(refusal.ends_with("these are {memberId}"), "{refusal}");
+        assert!(refusal.ends_with("this template has {memberId}"), "{refusal}");
     }
 
     #[test]
