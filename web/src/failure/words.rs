@@ -74,6 +74,11 @@ const REASONS: &[(&str, &str, &str)] = &[
         "상품 정보를 준비하고 있습니다. 잠시 뒤에 다시 시도해 주세요.",
         "The product is being made ready. Please try again in a moment.",
     ),
+    (
+        "CHECKOUT_PENDING",
+        "앞선 주문에 쓴 쿠폰이나 포인트를 되돌리고 있습니다. 잠시 뒤에 다시 시도해 주세요.",
+        "The coupon, points or balance of an earlier order is on its way back. Please try again in a moment.",
+    ),
     ("COUPON_CANCELLED", "취소된 쿠폰입니다.", "This coupon was cancelled."),
     (
         "COUPON_EXPIRED",
