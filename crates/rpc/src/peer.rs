@@ -171,7 +171,7 @@ impl Peer {
 
     /// Whether the upstream says within this time that it is well. Asked once and past the breaker, which it
     /// does not open: to know how the upstream is, not to call it.
-    pub async fn is_well(&self, within: Duration) -> bool {
+    pub async fn is_healthy(&self, within: Duration) -> bool {
         let request = HealthCheckRequest { service: self.service.to_owned() };
         let call = Call {
             method: Method::new(HEALTH, true),

@@ -11,8 +11,7 @@
 //!
 //! - **Timeline**: what all logs say of one order; asked for, not kept. See `timeline`.
 //! - **Audit entry**: what somebody of the shop did by hand, to what, and why. See `audit`.
-//!
-//! - **Source**: a service that My Page hears from. My Page knows which of them do not answer just now.
+//! - **Source**: a service that My Page hears from. My Page knows which of them do not answer just now. See `sources`.
 //!
 //! - **Address**: where an order's goods go. Personal data is in no event: order says it itself.
 //!

@@ -23,15 +23,15 @@ const SERVICES: [&str; 8] =
     ["coupon", "delivery", "member", "mileage", "notification", "order", "payment", "product"];
 
 /// How often they are asked.
-const BEAT: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// How long they may take to answer; of two answers one has to be good, as a replica may be on its way out.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 /// The same, while somebody waits for the first answers; then they are asked again at once.
-const FIRST: Duration = Duration::from_millis(250);
+const FIRST_TIMEOUT: Duration = Duration::from_millis(250);
 /// The longest that a request waits for the first answers.
-const WAIT: Duration = Duration::from_millis(300);
+const FIRST_WAIT: Duration = Duration::from_millis(300);
 /// So long after the last look they are not asked any more.
-const LOOKED: Duration = Duration::from_mins(1);
+const WATCHED_FOR: Duration = Duration::from_mins(1);
 
 /// Services that can be called, by their names.
 pub(crate) type Peers = Arc<[(&'static str, Peer)]>;
@@ -66,7 +66,7 @@ impl Sources {
     /// Those that do not answer, as of a moment ago.
     pub(crate) async fn unavailable(&self) -> Vec<String> {
         let mut known = self.watch();
-        match timeout(WAIT, known.wait_for(Option::is_some)).await {
+        match timeout(FIRST_WAIT, known.wait_for(Option::is_some)).await {
             Ok(Ok(known)) => names(&known),
             // Too busy to have asked: nothing is known to be unavailable.
             _ => Vec::new(),
@@ -88,19 +88,19 @@ impl Sources {
     async fn ask_while_looked_at(&self) {
         loop {
             self.0.look.notified().await;
-            let mut patience = FIRST;
+            let mut patience = FIRST_TIMEOUT;
             while self.is_looked_at() {
                 let unavailable = self.ask(patience).await;
-                let hasty = patience == FIRST && !unavailable.is_empty();
+                let hasty = patience == FIRST_TIMEOUT && !unavailable.is_empty();
                 self.0.known.send_if_modified(|known| {
                     known.as_ref() != Some(&unavailable) && {
                         *known = Some(unavailable);
                         true
                     }
                 });
-                patience = PATIENCE;
+                patience = TIMEOUT;
                 if !hasty {
-                    sleep(BEAT).await;
+                    sleep(POLL_INTERVAL).await;
                 }
             }
             // Nobody is told: whoever looks next finds out anew.
@@ -110,15 +110,15 @@ impl Sources {
 
     fn is_looked_at(&self) -> bool {
         let looked = *self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.known.receiver_count() > 0 || looked.is_some_and(|at| at.elapsed() < LOOKED)
+        self.0.known.receiver_count() > 0 || looked.is_some_and(|at| at.elapsed() < WATCHED_FOR)
     }
 
     /// Asks all of them at once.
     async fn ask(&self, within: Duration) -> BTreeSet<&'static str> {
         let asked = self.0.peers.iter().map(async |(service, peer)| {
-            let well =
-                peer.is_well(within).await || within == PATIENCE && peer.is_well(within).await;
-            (!well).then_some(*service)
+            let healthy =
+                peer.is_healthy(within).await || within == TIMEOUT && peer.is_healthy(within).await;
+            (!healthy).then_some(*service)
         });
         join_all(asked).await.into_iter().flatten().collect()
     }

@@ -18,8 +18,8 @@
 //!   is the sum of its entries.
 //!
 //! What charges and pays out: `acquirer`, `bank`, both over `json`. Commands that call others: `authorise`,
-//! `confirm`, `top_up`. Points: `mileage`. Calls about deposits: `deposits`. What is to be done later: `tasks`
-//! says when.
+//! `confirm`, `top_up`. What a card gets back: `give_back`. Points: `mileage`. Calls about deposits and refunds:
+//! `deposits`, `refunds`. What is to be done later: `tasks` says when.
 
 mod acquirer;
 mod authorise;
