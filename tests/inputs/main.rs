@@ -118,7 +118,7 @@ fn turned_away(answer: &Result<Value, Status>) -> Option<String> {
             "there is a balance",
             "the wallet holds less",
             // An order has fewer pieces.
-            "are not left to be taken back",
+            "left to be taken back",
             // A part of an order that was never placed.
             "payment has not heard of the order yet",
             // They have few points.

@@ -32,6 +32,7 @@ impl Shop {
         let product = deployment.product(PRICE, 10_000).await;
         let member = deployment.member(balance).await;
         with_status(201, member.order_by_card(&product, 100).await);
+        product.eventually_has(9_900).await;
         let coupon = eventually("1,000 points and a coupon", async || {
             same(member.balance_of_points().await, 1_000)?;
             let coupons = member.get(&format!("/v1/members/{}/coupons", member.id)).await;

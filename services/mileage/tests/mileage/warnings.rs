@@ -42,7 +42,7 @@ impl Shop {
             let mut tx = self.database.begin().await.expect("begins");
             let sql = "insert into mileage_lot
                  (entry_id, member_id, points, remaining, expire_time, version)
-                 values ($1, $2, 1, 1, clock_now(), 1)";
+                 values ($1, $2, 1, 1, clock_now() - interval '1 hour', 1)";
             tx.execute(sql, &[&entry, &member]).await.expect("inserts");
             tx.commit().await.expect("commits");
             let gone = || async {
