@@ -27,6 +27,8 @@ impl Shop {
     /// So many points each were told of, and this member's.
     async fn eventually_warned(&self, points: &[i64]) -> Vec<MileageExpiring> {
         let ask = || async {
+            // Each time: the worker may be about to say when it looks again.
+            self.later(Duration::from_mins(1)).await;
             let warnings = self.warnings().await;
             let told: Vec<i64> = warnings.iter().map(|it| it.points).collect();
             (told == points).then_some(warnings)
@@ -46,7 +48,7 @@ impl Shop {
             tx.execute(sql, &[&entry, &member]).await.expect("inserts");
             tx.commit().await.expect("commits");
             let gone = || async {
-                // Each time: it may be about to say when it looks again.
+                // Each time, for the same reason.
                 self.later(Duration::from_mins(1)).await;
                 let mut reader = self.database.read().await.expect("reads");
                 let sql = "select from mileage_lot where entry_id = $1 and remaining = 0";
