@@ -30,18 +30,9 @@ use crate::{
 pub(crate) const LONGEST_BODY: usize = 1024 * 1024;
 /// Path and query together.
 const LONGEST_URI: usize = 8 * 1024;
-/// What HTTP knows; whatever else somebody calls a method, the gateway cannot carry out.
-const METHODS: [Method; 9] = [
-    Method::GET,
-    Method::HEAD,
-    Method::POST,
-    Method::PUT,
-    Method::PATCH,
-    Method::DELETE,
-    Method::OPTIONS,
-    Method::TRACE,
-    Method::CONNECT,
-];
+/// What HTTP knows, `QUERY` among it; whatever else somebody calls a method, the gateway cannot carry out.
+const METHODS: [&str; 10] =
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"];
 /// Of the server as a whole (`OPTIONS *`).
 const SOMEWHERE: &str = "DELETE, GET, HEAD, OPTIONS, PATCH, POST";
 /// Of what the gateway answers itself.
@@ -250,7 +241,7 @@ pub(crate) fn span(headers: &HeaderMap, route: &str) -> Span {
 
 /// Refuses a request whose first line says too much, or what HTTP does not know.
 fn understood(parts: &Parts) -> Result<(), Error> {
-    if !METHODS.contains(&parts.method) {
+    if !METHODS.contains(&parts.method.as_str()) {
         let detail = format!("there is no method {}", parts.method);
         return Err(Error::new(Kind::Invalid, problem::METHOD_UNKNOWN, detail));
     }

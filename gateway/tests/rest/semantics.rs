@@ -75,7 +75,7 @@ async fn section_9_and_15_each_path_says_which_methods_it_takes() {
         ("/refused", "get, head, options"),
     ] {
         let allow = format!("allow: {allow}\r\n");
-        for verb in ["DELETE", "PUT", "TRACE"] {
+        for verb in ["DELETE", "PUT", "TRACE", "QUERY"] {
             let (status, head) = table.head_of(&format!("{verb} {path}"), "").await;
             assert_eq!(status, 405, "{verb} {path}");
             assert!(head.contains(&allow), "{verb} {path}: {head}");
