@@ -9,8 +9,10 @@
 //! // In a build script, of a descriptor set that protoc or protox wrote.
 //! use std::{env, path::Path};
 //!
-//! let out = env::var("OUT_DIR").unwrap();
-//! transcoder_build::emit(Path::new("contract.bin"), Path::new(&out)).unwrap();
+//! fn main() -> transcoder_build::Result<()> {
+//!     let out = env::var("OUT_DIR")?;
+//!     transcoder_build::emit(Path::new("contract.bin"), Path::new(&out))
+//! }
 //! ```
 //!
 //! It refuses `google.protobuf.Any`, proto2 and streams of requests: they have no form in REST.

@@ -395,7 +395,7 @@ fn answer_to(failed: Failed, after_another: bool) -> Error {
                 "ORDER_CANCELLED" => unavailable(failed.peer),
                 reason if after_another && TAKEN.contains(&reason) => Error::unavailable(
                     "CHECKOUT_PENDING",
-                    "an order that was given up is giving back its coupon, points and money; repeat the call",
+                    "an abandoned order is still returning its coupon, points and balance; repeat the call",
                 ),
                 _ => refusal,
             }

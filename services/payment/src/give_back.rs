@@ -44,7 +44,7 @@ impl GiveBack {
         let Refunded::Refused(code) = said else { return Ok(Outcome::Done) };
         tracing::error!(
             charge = %asked.charge, code,
-            "the acquirer refuses a refund, an operator has to see to it; asking again in six hours"
+            "refund refused by the acquirer, an operator has to decide; asking again in six hours"
         );
         Ok(Outcome::Again(REFUSED))
     }

@@ -23,8 +23,9 @@ pub(crate) async fn erase_members(tx: &mut Tx, members: &[Uuid]) -> Result<(), E
         "update payout set account_number = '', holder = ''
          where deposit_id in (select id from deposit where member_id = any($1))
            and state <> 'REQUESTED' and holder <> ''",
+        // By member: most deposits of all members are in these states.
         "update deposit set depositor_name = '' where member_id = any($1)
-           and state in ('MATCHED', 'REFUNDED', 'CREDITED') and depositor_name <> ''",
+           and state || '' in ('MATCHED', 'REFUNDED', 'CREDITED') and depositor_name <> ''",
     ] {
         tx.execute(sql, &[&members]).await?;
     }

@@ -200,8 +200,9 @@ pub(crate) async fn settle(
 
 /// Whether the acquirer is being asked for all that is left of the charge that this is a part of.
 async fn under_way(tx: &mut Tx, stored: &Stored) -> Result<bool, Error> {
+    // By order, also while many are under way.
     let sql = "select exists (select from refund where order_id = $1 and part_id is null
-           and tender = 'CARD' and state = 'REFUNDING')";
+           and tender = 'CARD' and state || '' = 'REFUNDING')";
     let order = stored.refund.of.order().map(|order| order.0);
     Ok(tx.query_one(sql, &[&order]).await?.get(0))
 }
