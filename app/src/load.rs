@@ -261,7 +261,9 @@ impl Report {
         }
     }
 
-    fn add(&mut self, other: Self) -> Result<()> {
+    /// Counts what another one counted at the same time.
+    pub fn add(&mut self, other: Self) -> Result<()> {
+        self.took = self.took.max(other.took);
         for (status, count) in other.statuses {
             *self.statuses.entry(status).or_default() += count;
         }

@@ -2,11 +2,12 @@
 //!
 //! A real deployment on a real Postgres and the load on one core; whoever is measured,
 //! gateway or Envoy (transcoder and JWT filter on), alone on another. Rounds
-//! alternate, medians count. Then the whole deployment on one core and an open load of
-//! 1, 2, 5 and 10 times its peak. Goals: section by section in what is printed.
+//! alternate, medians count. Then the whole deployment on one core under an open load of
+//! several times its peak. Goals: section by section in what is printed.
 
 mod direct;
 mod envoy;
+mod overload;
 mod place;
 
 use std::time::Duration;
@@ -49,7 +50,7 @@ async fn main() {
     place::pin(std::process::id(), place::LOAD);
     let place = Place::open().await;
     if std::env::args().any(|argument| argument == "overload") {
-        return overload(&place).await;
+        return overload::measure(&place).await;
     }
     let gateways = [
         (place.gateway(false).await, place.gateway(true).await),
@@ -90,7 +91,7 @@ async fn main() {
     }
     drop(gateways);
     beside_direct(&place).await;
-    overload(&place).await;
+    overload::measure(&place).await;
 }
 
 fn cases(place: &Place) -> [Case; 4] {
@@ -172,39 +173,6 @@ async fn beside_direct(place: &Place) {
     println!("through the gateway   {through:>8.0} requests a second");
     println!("gRPC, without it      {past:>8.0} requests a second");
     println!("ratio                 {:>8.2}   goal: 0.65", through / past);
-}
-
-/// An open load beyond the peak: what is answered well must neither become less nor come much later.
-async fn overload(place: &Place) {
-    place.gather();
-    place::pin(std::process::id(), place::SUBJECT);
-    let gateway = place.gateway(false).await;
-    place::pin(gateway.pid(), place::LOAD);
-    let case = &cases(place)[0];
-    let mut peak = 0.0_f64;
-    for connections in [16, 64] {
-        peak = peak.max(load(place, &gateway, case, None, connections).await.goodput());
-    }
-    println!("\noverload: the whole deployment on one core, peak {peak:.0} requests a second\n");
-    println!(
-        "{:>6} {:>10} {:>8} {:>8} {:>8} {:>8}",
-        "times", "goodput", "/ peak", "p50 ms", "p99 ms", "/ usual"
-    );
-    let mut usual = None;
-    for times in [0.5, 1.0, 2.0, 5.0, 10.0] {
-        let report = load(place, &gateway, case, Some(peak * times), 1_000).await;
-        let late = report.accepted_within(0.99);
-        println!(
-            "{times:>6.1} {:>10.0} {:>8.2} {:>8.1} {late:>8.1} {:>8.1}",
-            report.goodput(),
-            report.goodput() / peak,
-            report.accepted_within(0.5),
-            late / *usual.get_or_insert(late),
-        );
-    }
-    println!(
-        "goals at 10 times: 0.90 of the peak; p99 of what is accepted at most 5 times the usual"
-    );
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

@@ -81,6 +81,7 @@ impl Subject {
 pub(crate) struct Place {
     pub(crate) dir: TempDir,
     pub(crate) token: String,
+    admin: Rest,
     pub(crate) product: String,
     deployment: Process,
 }
@@ -98,25 +99,29 @@ impl Place {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let deployment = Process(command.spawn().expect("taskset and hansang are there"));
         let anyone = Rest::new(format!("http://{http}"));
-        let token = eventually("the seller signs in", async || {
-            let logins = fs::read_to_string(dir.path().join("logins.json")).ok()?;
-            let logins: Value = serde_json::from_str(&logins).ok()?;
-            let seller = logins.as_array()?.iter().find(|login| login["role"] == "SELLER")?;
-            let body = json!({ "email": seller["email"], "password": seller["password"] });
-            let answer = anyone.post("/v1/sessions", body).await.ok()?;
-            Some(answer.text("accessToken")).filter(|token| !token.is_empty())
-        })
-        .await;
+        let sign_in = async |role: &str| {
+            eventually("a login signs in", async || {
+                let logins = fs::read_to_string(dir.path().join("logins.json")).ok()?;
+                let logins: Value = serde_json::from_str(&logins).ok()?;
+                let login = logins.as_array()?.iter().find(|login| login["role"] == role)?;
+                let body = json!({ "email": login["email"], "password": login["password"] });
+                let answer = anyone.post("/v1/sessions", body).await.ok()?;
+                Some(answer.text("accessToken")).filter(|token| !token.is_empty())
+            })
+            .await
+        };
+        let token = sign_in("SELLER").await;
+        let admin = anyone.with_token(sign_in("ADMIN").await);
         let seller = anyone.with_token(&token);
         let mut product = String::new();
         for number in 0..20 {
             let price = json!({ "currencyCode": "KRW", "units": "1000" });
             let name = format!("Bibimbap {number}");
-            let body = json!({ "displayName": name, "price": price, "stock": 1000 });
+            let body = json!({ "displayName": name, "price": price, "stock": 1_000_000 });
             product = seller.post("/v1/products", body).await.expect("an answer").text("id");
             assert_ne!(product, "", "a product");
         }
-        Self { dir, token, product, deployment }
+        Self { dir, token, admin, product, deployment }
     }
 
     /// Where a service of the deployment answers.
@@ -130,6 +135,18 @@ impl Place {
 
     pub(crate) fn jwks(&self) -> PathBuf {
         self.dir.path().join("keys/jwks.json")
+    }
+
+    /// Waits until no order is in one of these states.
+    pub(crate) async fn settled(&self, states: &[&str]) {
+        for state in states {
+            let path = format!("/v1/orders?state={state}&pageSize=1");
+            eventually("no order is under way", async || {
+                let answer = self.admin.get(&path).await.ok()?;
+                answer.body["orders"].as_array().is_none_or(Vec::is_empty).then_some(())
+            })
+            .await;
+        }
     }
 
     /// Another gateway of the deployment; maybe one that believes in a second product service.

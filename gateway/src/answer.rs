@@ -44,6 +44,12 @@ struct Failed {
     allow: Option<String>,
 }
 
+/// A request that was let in: by which policies, and its place among those under way.
+struct Entered<'a> {
+    policies: &'a Policies,
+    place: Place<'a>,
+}
+
 impl From<Status> for Failed {
     fn from(status: Status) -> Self {
         Self { status, allow: None }
@@ -67,15 +73,23 @@ impl Gateway {
             return response.map(Body::new);
         }
         let (begun, _active) = (Instant::now(), observe::Active::one());
-        let found = self.router.find(&parts.method, parts.uri.path());
-        let mut route = found.as_ref().map_or("", |(route, _)| route.path);
+        let policies = self.policies.borrow().clone();
+        let found = match self.router.find(&parts.method, parts.uri.path()) {
+            Ok((route, path)) => match self.admission.enter(&policies, route, &parts) {
+                Ok(place) => Ok((route, path, Entered { policies: &policies, place })),
+                // At once, and without a span: what there is too much of must cost little.
+                Err(error) => return answered(&parts, route.path, begun, Err(error.into())),
+            },
+            Err(miss) => Err(miss),
+        };
+        let mut route = found.as_ref().map_or("", |(route, ..)| route.path);
         let span = span(&parts.headers, route);
         async {
             let answer = match (understood(&parts), &found) {
                 (Err(error), _) => Err(error.into()),
-                (_, Ok((route, path))) => {
-                    let call =
-                        AssertUnwindSafe(self.call(route, path, &parts, body)).catch_unwind();
+                (_, Ok((route, path, entered))) => {
+                    let call = self.call(route, path, &parts, body, entered);
+                    let call = AssertUnwindSafe(call).catch_unwind();
                     call.await.unwrap_or_else(|_| Err(Error::internal("the gateway failed").into()))
                 }
                 (_, Err(Miss::NotFound)) => {
@@ -90,11 +104,7 @@ impl Gateway {
                 }
                 (_, Err(Miss::NotAllowed(allow))) => takes(&parts.method, allow),
             };
-            let response = answer.unwrap_or_else(|failed| refuse(&parts, &failed).map(Body::new));
-            let status = response.status().as_u16();
-            tracing::debug!(method = %parts.method, path = parts.uri.path(), status, "answered");
-            observe::request(&parts.method, parts.uri.path(), route, status, begun.elapsed());
-            response
+            answered(&parts, route, begun, answer)
         }
         .instrument(span)
         .await
@@ -132,9 +142,9 @@ impl Gateway {
         path: &[&str],
         parts: &Parts,
         body: Incoming,
+        Entered { policies, place }: &Entered<'_>,
     ) -> Result<Response<Body>, Failed> {
-        let policies = self.policies.borrow().clone();
-        let (place, deadline) = self.enter(&policies, route, parts)?;
+        let deadline = self.admit(policies, route, parts)?;
         headers::acceptable(&parts.headers, route)?;
         let form = route.event_id.map(|_| Form::accepted(&parts.headers)).transpose()?;
         let body = timeout_at(deadline, read(route, parts, body)).await.map_err(|_| {
@@ -155,7 +165,7 @@ impl Gateway {
         let input = Input { path, query: &query, body: &body, content_type };
         let message = Bytes::from((route.request)(&input)?);
         let call = call(route, &parts.headers, message, policies.of(route).calling, deadline)?;
-        let reply = self.send(route, &place, call).await?;
+        let reply = self.send(route, place, call).await?;
         if let (Some(form), Some(messages)) = (form, reply.messages) {
             let frames = Frames::new(form, route, parts.uri.path(), base::error::trace_id());
             let messages = stream::until_closing(messages, self.stop.closing.clone());
@@ -165,20 +175,19 @@ impl Gateway {
         Ok(headers::response(&parts.headers, route, body, reply.metadata)?.map(Body::new))
     }
 
-    /// Lets a request in, or says what is in the way, before anything is read of it. Answers its
-    /// place among those under way, and the deadline that holds for all that follows.
-    pub(crate) fn enter(
+    /// What else is in the way of a request that has entered, before anything is read of it: its token,
+    /// its member's rate. Answers the deadline that holds for all that follows.
+    pub(crate) fn admit(
         &self,
         policies: &Policies,
         route: &Route,
         parts: &Parts,
-    ) -> Result<(Place<'_>, Instant), Error> {
+    ) -> Result<Instant, Error> {
         let policy = policies.of(route);
-        let place = self.admission.enter(policies, route, parts)?;
         let most = policy.timeout.unwrap_or(self.deadline);
         let deadline = Instant::now() + deadline::within(&parts.headers, most)?;
         admission::check_member(policy, &self.check_caller(&parts.headers, route)?)?;
-        Ok((place, deadline))
+        Ok(deadline)
     }
 
     /// Calls the service, and tells admission how long that took. A stream's beginning says nothing.
@@ -210,6 +219,20 @@ impl Gateway {
             caller => caller,
         }
     }
+}
+
+/// A request's response, counted.
+fn answered(
+    parts: &Parts,
+    route: &'static str,
+    begun: Instant,
+    answer: Result<Response<Body>, Failed>,
+) -> Response<Body> {
+    let response = answer.unwrap_or_else(|failed| refuse(parts, &failed).map(Body::new));
+    let status = response.status().as_u16();
+    tracing::debug!(method = %parts.method, path = parts.uri.path(), status, "answered");
+    observe::request(&parts.method, parts.uri.path(), route, status, begun.elapsed());
+    response
 }
 
 /// The call that a request becomes, by REST or by gRPC.

@@ -61,7 +61,8 @@ impl Gateway {
     ) -> Result<Response<Body>, Status> {
         let (parts, body) = request.into_parts();
         let policies = self.policies.borrow().clone();
-        let (place, deadline) = self.enter(&policies, route, &parts)?;
+        let place = self.admission.enter(&policies, route, &parts)?;
+        let deadline = self.admit(&policies, route, &parts)?;
         let policy = policies.of(route).calling;
         let request = Request::from_parts(parts, body);
         let place = &place;

@@ -6,10 +6,11 @@
 //!
 //! 1. `serve` takes the connection, with limits on its headers.
 //! 2. `answer` sees to the rest: it answers `/healthz`, `/openapi.json`, `/docs` and
-//!    `/.well-known/jwks.json` itself, and opens the trace's span. What has no route goes to `pages`.
+//!    `/.well-known/jwks.json` itself. What has no route goes to `pages`.
 //! 3. `transcoder` finds the row for verb and path: 404, or 405 with `Allow`; `policies`
 //!    has what an operator says of its method. `admission` lets the request in, or
-//!    not: 429, 503. `deadline` sets the one that holds for all that follows.
+//!    not: 429, 503, at once. For one that is in the trace's span is opened, and `deadline`
+//!    sets the one that holds for all that follows.
 //! 4. The token is verified: 401 if it is not valid, or missing where the contract
 //!    wants one. It is sent on; services verify it again and decide what it is
 //!    good for.
