@@ -37,9 +37,10 @@ test: machine ## run all tests: domain, services, stories, architecture
 lint: machine lint-tools ## check format, lints, documentation and dependencies
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --quiet -- --deny warnings
-	@# As people get it: with no feature that only tests ask for.
-	@cargo check --workspace --bin hansang --quiet
-	@RUSTDOCFLAGS=--deny=warnings cargo doc --workspace --no-deps --quiet
+	@# As people get it: with no feature of ours that only tests ask for. One of tokio stays on, or all
+	@# that uses tokio would be compiled once more.
+	@cargo check --workspace --bin hansang --features tokio/test-util --quiet
+	@RUSTDOCFLAGS=--deny=warnings cargo doc --workspace --features tokio/test-util --no-deps --quiet
 	@if cargo deny --version >/dev/null 2>&1; then \
 	  cargo deny --log-level error check; \
 	else \

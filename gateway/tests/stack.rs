@@ -242,7 +242,8 @@ async fn at_ten_times_the_peak_what_is_accepted_is_quick_and_the_rest_is_refused
     let [_, _] = load(&table, 400, Duration::from_secs(2)).await;
     let [accepted, refused] = load(&table, 400, Duration::from_secs(4)).await;
     assert!(p99(&accepted) <= usual * 5, "{:?} where {usual:?} is usual", p99(&accepted));
-    assert!(p99(&refused) < Duration::from_millis(500), "{:?}", p99(&refused));
+    let at_once = Duration::from_millis(500) * testkit::patience();
+    assert!(p99(&refused) < at_once, "{:?}", p99(&refused));
     assert!(accepted.len() >= 120 && refused.len() > accepted.len() * 5, "{}", accepted.len());
     until(|| async { table.status().await == 200 }).await;
 }

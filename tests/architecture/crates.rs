@@ -1,8 +1,11 @@
 //! Which crate may import which, how large those are that all stand on, and which words they do not know.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+};
 
-use cargo_metadata::{DependencyKind, MetadataCommand};
+use serde_json::Value;
 
 use super::{Path, code, complain, files, root, uses};
 
@@ -98,35 +101,31 @@ pub(super) struct Crate {
     imports: Vec<String>,
 }
 
+/// As `cargo metadata` tells of them.
 pub(super) fn crates() -> Vec<Crate> {
-    let metadata = MetadataCommand::new()
-        .manifest_path(root().join("Cargo.toml"))
-        .no_deps()
-        .exec()
-        .expect("cargo knows the workspace");
-    let packages = metadata.workspace_packages();
-    let names: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
-    let folder = |manifest: &Path| {
-        let folder = manifest.parent().expect("a manifest is in a folder");
-        let folder = folder.strip_prefix(metadata.workspace_root.as_std_path());
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--no-deps", "--format-version=1"]).current_dir(root());
+    let told = cargo.output().expect("cargo runs").stdout;
+    let told: Value = serde_json::from_slice(&told).expect("cargo knows the workspace");
+    let list = |of: &Value| of.as_array().expect("a list").clone();
+    let text = |of: &Value| of.as_str().expect("a text").to_owned();
+    let packages = list(&told["packages"]);
+    let names: BTreeSet<String> = packages.iter().map(|package| text(&package["name"])).collect();
+    let folder = |manifest: &Value| {
+        let folder = Path::new(manifest.as_str().expect("a path")).parent();
+        let folder = folder.expect("a manifest is in a folder").strip_prefix(root());
         folder.expect("in the workspace").to_string_lossy().into_owned()
     };
-    packages
-        .iter()
-        .map(|package| Crate {
-            name: package.name.to_string(),
-            folder: folder(package.manifest_path.as_std_path()),
-            imports: package
-                .dependencies
-                .iter()
-                .filter(|it| {
-                    it.kind != DependencyKind::Development || !TESTKITS.contains(&&*it.name)
-                })
-                .map(|dependency| dependency.name.clone())
-                .filter(|name| names.contains(name.as_str()) && *name != package.name.as_str())
-                .collect(),
-        })
-        .collect()
+    let package = |package: &Value| {
+        let name = text(&package["name"]);
+        let imports = list(&package["dependencies"]).into_iter().filter_map(|it| {
+            let (import, only_tests) = (text(&it["name"]), it["kind"] == "dev");
+            let counts = !only_tests || !TESTKITS.contains(&&*import);
+            (counts && names.contains(&import) && import != name).then_some(import)
+        });
+        Crate { imports: imports.collect(), folder: folder(&package["manifest_path"]), name }
+    };
+    packages.iter().map(package).collect()
 }
 
 /// Who imports whom must not.

@@ -137,7 +137,7 @@ impl Reader<'_> {
                     return true;
                 }
             }
-            if began.elapsed() > SETTLED {
+            if began.elapsed() > SETTLED * testkit::patience() {
                 let parked = operator::parked(self.shop).await;
                 let about: Vec<_> = under_way.iter().map(|one| text(one, "id")).collect();
                 let what = format!("not settled: {under_way:?}; set aside: {parked:?}");

@@ -132,7 +132,7 @@ impl Actor<'_> {
                 }) {
                     break;
                 }
-                if began.elapsed() > DELIVERED {
+                if began.elapsed() > DELIVERED * testkit::patience() {
                     let what = format!("not delivered within {DELIVERED:?} of calm: {order}");
                     return self.shop.wrong(&command.about, what);
                 }

@@ -124,7 +124,7 @@ async fn run(options: &Options) -> ExitCode {
     tokio::join!(over, faults::unleash(&shop, &counted), apply_again(&shop));
     shop.system.ready().await;
     println!("chaos: {} s without faults from here on", shop.history.now().as_secs());
-    shop.expects_answers(ANSWERED);
+    shop.expects_answers(ANSWERED * testkit::patience());
     while let Some(ended) = actors.join_next().await {
         ended.expect("an actor does not panic");
     }

@@ -320,7 +320,12 @@ impl System {
         for slot in &self.slots {
             while !serving(slot.grpc).await {
                 let log = self.logs().join(format!("{}.log", slot.label));
-                assert!(began.elapsed() < READY, "{} is not ready: {}", slot.label, log.display());
+                assert!(
+                    began.elapsed() < READY * testkit::patience(),
+                    "{} is not ready: {}",
+                    slot.label,
+                    log.display()
+                );
                 tokio::time::sleep(LOOK).await;
             }
         }
@@ -329,7 +334,8 @@ impl System {
     /// What `hansang verify` prints, and whether it found nothing.
     pub(crate) async fn verify(&self) -> (bool, String) {
         let mut command = tokio::process::Command::new(self.dir.path().join(PROGRAM));
-        command.args(["verify", "--patience", "60", "--data-dir"]).arg(self.dir.path());
+        let patience = (60 * testkit::patience()).to_string();
+        command.args(["verify", "--patience", &patience, "--data-dir"]).arg(self.dir.path());
         command.env("HANSANG__DATABASE__URL", &self.ground.database_url).kill_on_drop(true);
         let output = command.output().await.expect("hansang runs");
         let printed = [output.stdout, output.stderr].concat();
