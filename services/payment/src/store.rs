@@ -58,7 +58,7 @@ macro_rules! select_payments {
 use select_payments;
 
 /// A payment as it is stored.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Stored {
     pub(crate) payment: Payment,
     pub(crate) version: i64,
@@ -172,7 +172,7 @@ pub(crate) async fn update<T>(
 /// Payments and wallets under lock, and what is to be written when all is decided.
 struct Books {
     payments: BTreeMap<OrderId, Stored>,
-    before: BTreeMap<OrderId, Payment>,
+    before: BTreeMap<OrderId, Stored>,
     wallets: Wallets,
     wallets_before: Wallets,
     drafts: Vec<Draft>,
@@ -190,7 +190,7 @@ impl Books {
         let payments = lock_payments(tx, orders).await?;
         let wallets = lock_wallets(tx, &payments).await?;
         Ok(Self {
-            before: payments.iter().map(|(id, s)| (*id, s.payment.clone())).collect(),
+            before: payments.clone(),
             payments,
             wallets_before: wallets.clone(),
             wallets,
@@ -242,7 +242,8 @@ impl Books {
         let changed: Vec<&Stored> = self
             .payments
             .values()
-            .filter(|stored| self.before.get(&stored.payment.order) != Some(&stored.payment))
+            // What told others of something has another version, though nothing else may have changed.
+            .filter(|stored| self.before.get(&stored.payment.order) != Some(*stored))
             .collect();
         save_payments(tx, &changed).await?;
         part::save_amounts(tx, &changed, &self.before).await?;

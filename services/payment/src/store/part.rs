@@ -92,13 +92,14 @@ async fn complete(tx: &mut Tx, payment: &Payment) -> Result<(), Error> {
 pub(super) async fn save_amounts(
     tx: &mut Tx,
     payments: &[&Stored],
-    before: &BTreeMap<OrderId, Payment>,
+    before: &BTreeMap<OrderId, Stored>,
 ) -> Result<(), Error> {
-    let amounts = |it: &Payment| (it.wallet, it.refunded, it.wallet_refunded);
+    let amounts =
+        |it: &Stored| (it.payment.wallet, it.payment.refunded, it.payment.wallet_refunded);
     let changed: Vec<&Payment> = payments
         .iter()
+        .filter(|stored| before.get(&stored.payment.order).map(amounts) != Some(amounts(stored)))
         .map(|stored| &stored.payment)
-        .filter(|payment| before.get(&payment.order).map(amounts) != Some(amounts(payment)))
         .collect();
     if changed.is_empty() {
         return Ok(());

@@ -148,6 +148,34 @@ fn parts_of(events: Vec<Event>) -> Vec<PaymentPartRefunded> {
 }
 
 #[tokio::test]
+async fn parts_that_give_nothing_back_keep_nothing_from_going_on() {
+    let shop = Shop::open(1_000).await;
+    let order = shop.order_by_card(0).await;
+    // As of goods that the coupon has paid for.
+    for _ in 0..3 {
+        let part = shop.part(order, 0, 0);
+        assert!(!shop.refund_part(&part).await.expect("is carried out"));
+        assert!(!shop.refund_part(&part).await.expect("is repeated"));
+    }
+    shop.cancel_order(order).await.expect("is cancelled");
+    let payment = shop.is(order, State::Cancelled).await;
+    let told = shop.told(&payment).await;
+    let parts = told.iter().filter(|it| matches!(it, Event::PaymentPartRefunded(_)));
+    assert_eq!(parts.count(), 3, "{told:?}");
+}
+
+#[tokio::test]
+async fn a_payment_that_an_earlier_version_left_behind_its_log_goes_on() {
+    let shop = Shop::open(1_000).await;
+    let order = shop.order_by_card(0).await;
+    shop.refund_part(&shop.part(order, 0, 0)).await.expect("is carried out");
+    shop.database_does(&["update payment set version = version - 1"]).await;
+    shop.cancel_order(order).await.expect_err("its next version is taken");
+    shop.database_does(&[include_str!("../../migrations/V11__versions.sql")]).await;
+    shop.cancel_order(order).await.expect("is cancelled");
+}
+
+#[tokio::test]
 async fn parts_of_a_card_and_of_the_wallet_go_back_to_each_and_then_the_rest() {
     let shop = Shop::open(1_000).await;
     let order = shop.order_by_card(500).await;

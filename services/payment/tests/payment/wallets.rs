@@ -159,7 +159,7 @@ async fn a_balance_goes_out_once_however_many_ask() {
 }
 
 impl Shop {
-    async fn database_does(&self, statements: &[&'static str]) {
+    pub(crate) async fn database_does(&self, statements: &[&'static str]) {
         let mut reader = self.stage.database("payment").read().await.expect("connects");
         for sql in statements {
             reader.execute(sql, &[]).await.expect(sql);
