@@ -95,6 +95,15 @@ impl Visit {
         request
     }
 
+    /// A command that changes what has this etag, and nothing newer.
+    pub(crate) fn edit<T>(&self, key: &str, etag: &str, message: T) -> Request<T> {
+        let mut request = self.command(key, message);
+        if let Some(etag) = format!("\"{etag}\"").parse().ok().filter(|_| !etag.is_empty()) {
+            request.metadata_mut().insert("if-match", etag);
+        }
+        request
+    }
+
     /// A call without a deadline: a stream.
     pub(crate) fn watch<T>(&self, message: T) -> Request<T> {
         let headers = self.headers.iter().filter(|(name, _)| SENT_ON.contains(&name.as_str()));

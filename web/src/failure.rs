@@ -22,13 +22,15 @@ pub(crate) struct Failure {
     detail: String,
     /// Fields, by the paths that the API gives them, and what would be right.
     violations: Vec<(String, String)>,
+    /// Fields of what somebody else has changed meanwhile, and what is in them now.
+    now: Vec<(String, String)>,
     wait: Option<Duration>,
 }
 
 impl Failure {
     fn new(kind: Kind, reason: &str, detail: &str) -> Self {
         let (reason, detail) = (reason.to_owned(), detail.to_owned());
-        Self { kind, reason, detail, violations: Vec::new(), wait: None }
+        Self { kind, reason, detail, violations: Vec::new(), now: Vec::new(), wait: None }
     }
 
     /// Whoever asks has to sign in first.
@@ -72,6 +74,17 @@ impl Failure {
     /// The machine-readable reason: `OUT_OF_STOCK`.
     pub(crate) fn reason(&self) -> &str {
         &self.reason
+    }
+
+    /// Somebody else has changed it since it was shown.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.reason == "STALE_ETAG"
+    }
+
+    /// Says what is in a field now, for people.
+    pub(crate) fn now(mut self, name: &str, text: impl Into<String>) -> Self {
+        self.now.push((name.to_owned(), text.into()));
+        self
     }
 
     /// What was asked for cannot be: no id, no page of this list.
@@ -119,8 +132,11 @@ impl Failure {
         (self.is_outage() || self.is_too_much()).then(|| self.wait())
     }
 
-    /// Of a field, or of what is below it: what would be right.
+    /// Of a field, or of what is below it: what would be right, or what somebody else has put there.
     pub(crate) fn of_field(&self, name: &str, lang: Lang) -> Option<String> {
+        if let Some((_, now)) = self.now.iter().find(|(known, _)| known == name) {
+            return Some(words::now(now, lang));
+        }
         let below = |path: &str| {
             let rest = path.strip_prefix(name);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
@@ -197,6 +213,7 @@ impl From<Status> for Failure {
             reason: reason.to_owned(),
             detail: status.message().to_owned(),
             violations: violations.map(|it| (it.field.clone(), it.description.clone())).collect(),
+            now: Vec::new(),
             wait: error.wait(),
         }
     }

@@ -48,6 +48,11 @@ impl Posted {
         self.0.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Whether a field is not as the form was shown with it, which the hidden field `was.…` says.
+    pub(crate) fn is_changed(&self, name: &str) -> bool {
+        !same(self.text(name), self.text(&format!("was.{name}")))
+    }
+
     /// All values of a field.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -86,6 +91,12 @@ impl Posted {
 
 fn value<'a>(values: &'a [(String, String)], name: &str) -> Option<&'a str> {
     values.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+/// Whether two texts are the same but for how browsers end lines, and blanks around them.
+pub(crate) fn same(one: &str, other: &str) -> bool {
+    let lines = |text: &str| text.trim().replace("\r\n", "\n");
+    lines(one) == lines(other)
 }
 
 impl<S: Send + Sync> FromRequest<S> for Posted {
@@ -153,6 +164,11 @@ pub(crate) fn own_fields(visit: &Visit, filled: &Filled) -> Markup {
         input type="hidden" name=(SIGNATURE) value=(visit.signature());
         input type="hidden" name=(KEY) value=(filled.key());
     }
+}
+
+/// A hidden field: as it was sent, if it was.
+pub(crate) fn hidden(filled: &Filled, name: &str, value: &str) -> Markup {
+    html! { input type="hidden" name=(name) value=(filled.value(name).unwrap_or(value)); }
 }
 
 /// What Enter in a field presses, where that is not the first button that is seen: `name` as that has it.

@@ -3,6 +3,7 @@
 
 mod deliveries;
 mod deposits;
+mod edit;
 mod goods;
 mod orders;
 mod product;

@@ -5,7 +5,7 @@ mod shop;
 
 use contracts::order::v1::PaymentMethod;
 use identity::auth::Role;
-use shop::{Shop, money::REFUND};
+use shop::{Answer, Shop, money::REFUND};
 use testkit::until;
 
 const SELLER: [&str; 3] = ["/seller/products", "/seller/products/new", "/seller/products/1"];
@@ -21,6 +21,7 @@ const ADMIN: [&str; 8] = [
     "/admin/parked",
     "/admin/audit",
 ];
+const PRODUCT: &str = "/seller/products/1";
 const PICTURE: &str = "/seller/products/1/picture";
 
 #[tokio::test]
@@ -183,4 +184,106 @@ async fn a_picture_that_no_product_names_is_deleted_after_a_week() {
     for name in [&*new, &named, &uploaded, "something else"] {
         assert!(there(name), "{name} is deleted");
     }
+}
+
+/// A form as a page has it: what is hidden in it, and what somebody types.
+async fn filled(shop: &Shop, path: &str, shown: &Answer, typed: &[(&str, &str)]) -> Answer {
+    let seller = Shop::member(&[Role::Member, Role::Seller, Role::Admin]);
+    let names = ["displayName", "price", "description", "state", "stock"];
+    let names = names.map(|name| format!("was.{name}"));
+    let hidden = names.iter().map(String::as_str).chain(["etag"]);
+    let hidden = hidden.filter(|name| shown.page.contains(&format!("name=\"{name}\"")));
+    let hidden: Vec<_> = hidden.map(|name| (name, shown.field(name))).collect();
+    let mut fields: Vec<_> = hidden.iter().map(|(name, value)| (*name, &**value)).collect();
+    let said = ["displayName", "price", "description", "state"];
+    for name in said.into_iter().filter(|name| typed.iter().all(|(typed, _)| typed != name)) {
+        // What nobody touches is as it was shown.
+        let was = format!("was.{name}");
+        let value = hidden.iter().find(|(name, _)| *name == was).map_or("", |(_, value)| value);
+        fields.push((name, value));
+    }
+    shop.post(path, &[("cookie", &seller)], &[&fields, typed].concat()).await
+}
+
+async fn shown(shop: &Shop, path: &str, lang: &str) -> Answer {
+    let cookie = Shop::member(&[Role::Member, Role::Seller, Role::Admin]);
+    shop.get(path, &[("cookie", &format!("{cookie}; hansang_lang={lang}"))]).await
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_else_has_changed_meanwhile_is_replaced_on_purpose_alone() {
+    let shop = Shop::open();
+    let page = shown(&shop, PRODUCT, "ko").await;
+    shop.edit(|product| product.display_name = "순두부찌개".to_owned());
+    shop.edit(|product| product.description = "매운맛".to_owned());
+
+    let typed = [("displayName", "된장찌개"), ("price", "9,500")];
+    let refused = filled(&shop, PRODUCT, &page, &typed).await;
+    assert_eq!(refused.status, 409);
+    assert_eq!(shop.edited().display_name, "순두부찌개");
+    assert_eq!(shop.edited().etag, "2", "nothing is saved");
+    for text in ["다른 사람이 바꾸었습니다", "지금 저장된 값: 순두부찌개", "value=\"된장찌개\""]
+    {
+        assert!(refused.page.contains(text), "{text}: {}", refused.page);
+    }
+    assert!(refused.page.contains("\n매운맛</textarea>"), "what it is now: {}", refused.page);
+
+    let typed = [("displayName", "된장찌개"), ("price", "9500")];
+    let saved = filled(&shop, PRODUCT, &refused, &typed).await;
+    assert_eq!((saved.status, saved.header("location")), (303, PRODUCT));
+    let now = shop.edited();
+    assert_eq!((&*now.display_name, &*now.description), ("된장찌개", "매운맛"));
+    assert_eq!(now.price.map(|price| price.units), Some(9_500));
+}
+
+#[tokio::test]
+async fn an_edit_goes_through_while_units_are_sold_and_others_edit_other_fields() {
+    let shop = Shop::open();
+    let page = shown(&shop, PRODUCT, "ko").await;
+    shop.edit(|product| product.stock -= 1);
+    shop.edit(|product| product.description = "매운맛".to_owned());
+    let saved = filled(&shop, PRODUCT, &page, &[("displayName", "된장찌개")]).await;
+    assert_eq!((saved.status, saved.header("location")), (303, PRODUCT));
+    let now = shop.edited();
+    assert_eq!((&*now.display_name, &*now.description, now.stock), ("된장찌개", "매운맛", 9));
+}
+
+#[tokio::test]
+async fn a_correction_of_stock_is_for_the_stock_that_was_shown() {
+    let shop = Shop::open();
+    let path = format!("{PRODUCT}/stock");
+    let page = shown(&shop, PRODUCT, "ko").await;
+    shop.edit(|product| product.stock = 8);
+    let typed = [("how", "count"), ("delta", "-2"), ("reason", "실사")];
+    let refused = filled(&shop, &path, &page, &typed).await;
+    assert_eq!((refused.status, shop.edited().stock), (409, 8));
+    for text in ["지금 저장된 값: 재고 8", "value=\"-2\"", "value=\"실사\""] {
+        assert!(refused.page.contains(text), "{text}: {}", refused.page);
+    }
+    let field = |page: &Answer| {
+        let form = page.page.split("value=\"count\"").nth(1).expect("the form").to_owned();
+        Answer { page: form, headers: page.headers.clone(), ..*page }
+    };
+    let saved = filled(&shop, &path, &field(&refused), &typed).await;
+    assert_eq!((saved.status, shop.edited().stock), (303, 6));
+}
+
+#[tokio::test]
+async fn a_template_that_somebody_else_has_changed_meanwhile_is_replaced_on_purpose_alone() {
+    let shop = Shop::open();
+    shop.edit_body("처음");
+    let (page, path) =
+        (shown(&shop, "/admin/templates", "ko").await, "/admin/templates/member-registered");
+    shop.edit_body("남의 글");
+    // A form that was wrong otherwise is still for the text that it was shown with.
+    let wrong = filled(&shop, path, &page, &[("body", "")]).await;
+    assert_eq!(wrong.status, 422);
+    let refused = filled(&shop, path, &wrong, &[("body", "내 글")]).await;
+    assert_eq!((refused.status, &*shop.body()), (409, "남의 글"));
+    for text in ["다른 사람이 바꾸었습니다", "지금 저장된 값: 남의 글", "\n내 글</textarea>"]
+    {
+        assert!(refused.page.contains(text), "{text}: {}", refused.page);
+    }
+    let saved = filled(&shop, path, &refused, &[("body", "내 글")]).await;
+    assert_eq!((saved.status, &*shop.body()), (303, "내 글"));
 }

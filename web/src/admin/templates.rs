@@ -43,31 +43,39 @@ async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Fail
     page(&visit, &asked, &Tried::default()).await
 }
 
-async fn change(visit: Visit, Path(name): Path<String>, form: Posted) -> Result<Response, Failure> {
+async fn change(
+    visit: Visit,
+    Path(name): Path<String>,
+    mut form: Posted,
+) -> Result<Response, Failure> {
     admin(&visit)?;
     let message = UpdateNotificationTemplateRequest {
         template: name.clone(),
         body: Some(form.text("body").to_owned()),
     };
-    let mut asked = visit.command(form.key(), message);
-    if let Ok(etag) = form.text("etag").parse() {
-        asked.metadata_mut().insert("if-match", etag);
-    }
+    let asked = visit.edit(form.key(), form.text("etag"), message);
     let done = visit.notifications().update_notification_template(asked).await;
     match console::settled(&visit, paths::ADMIN_TEMPLATES, done.map_err(Failure::from)) {
-        Err(failure) if !failure.wants_sign_in() => {
+        Err(mut failure) if !failure.wants_sign_in() => {
+            if failure.is_stale() {
+                let now = template(&visit, &name).await?;
+                form.set("etag", &now.etag);
+                failure = failure.now("body", now.body);
+            }
             page(&visit, &Asked::default(), &Tried::new(name, form.refused(failure))).await
         }
         done => done,
     }
 }
 
+async fn template(visit: &Visit, name: &str) -> Result<NotificationTemplate, Failure> {
+    let message = GetNotificationTemplateRequest { template: name.to_owned() };
+    let found = visit.notifications().get_notification_template(visit.ask(message)).await?;
+    Ok(found.into_inner())
+}
+
 async fn page(visit: &Visit, asked: &Asked, tried: &Tried) -> Result<Response, Failure> {
-    let template = async |name: &str| {
-        let message = GetNotificationTemplateRequest { template: name.to_owned() };
-        visit.notifications().get_notification_template(visit.ask(message)).await
-    };
-    let templates = try_join_all(ALL.map(|(name, _)| template(name))).await?;
+    let templates = try_join_all(ALL.map(|(name, _)| template(visit, name))).await?;
     let message = ListNotificationsRequest {
         page_size: PAGE,
         page_token: asked.page.clone(),
@@ -82,7 +90,7 @@ async fn page(visit: &Visit, asked: &Asked, tried: &Tried) -> Result<Response, F
             @for ((_, label), template) in ALL.iter().zip(&templates) {
                 section.card {
                     h2 { (visit.text(*label)) }
-                    (template_form(visit, template.get_ref(), tried))
+                    (template_form(visit, template, tried))
                 }
             }
         }
@@ -99,7 +107,7 @@ fn template_form(visit: &Visit, template: &NotificationTemplate, tried: &Tried) 
     let filled = tried.of(&template.template);
     let id = format!("t-{}", template.template);
     let fields = html! {
-        input type="hidden" name="etag" value={ "\"" (template.etag) "\"" };
+        (form::hidden(&filled, "etag", &template.etag))
         (Field::new("body", ("글", "Text")).id(&id).lines(4).longest(2_000).required()
             .value(&template.body).show(visit, &filled))
         button.button { (visit.t("저장", "Save")) }

@@ -24,6 +24,12 @@ pub(super) fn too_much(guessed: bool, seconds: u64, lang: Lang) -> String {
     )
 }
 
+/// What somebody else has put into a field.
+pub(super) fn now(text: &str, lang: Lang) -> String {
+    let text = if text.is_empty() { lang.pick("비어 있음", "nothing") } else { text };
+    lang.pick(format!("지금 저장된 값: {text}"), format!("Saved now: {text}"))
+}
+
 /// What would be right, of a field. The API's rules are in English.
 pub(super) fn rule(rule: &str, lang: Lang) -> String {
     if lang == Lang::En {
@@ -193,8 +199,8 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("ROLE_REQUIRED", "이 화면을 볼 권한이 없습니다.", "This page is for others."),
     (
         "STALE_ETAG",
-        "그사이 다른 사람이 바꾸었습니다. 새로 고친 뒤 다시 시도해 주세요.",
-        "Somebody else has changed it meanwhile. Look again, then try again.",
+        "그사이 다른 사람이 바꾸었습니다. 지금 저장된 값을 확인하고, 그래도 바꾸려면 한 번 더 저장해 주세요.",
+        "Somebody else has changed it meanwhile. See what is saved now; to replace it with yours, save again.",
     ),
     (
         "STALE_FORM",

@@ -7,12 +7,12 @@ use axum::{
     routing::{get, post},
 };
 use contracts::product::v1::{
-    AdjustStockRequest, GetProductRequest, Product, RestockProductRequest, UpdateProductRequest,
-    product,
+    AdjustStockRequest, Product, RestockProductRequest, UpdateProductRequest, product,
 };
 use maud::{Markup, html};
 
 use super::{
+    edit::{self, Edit},
     products::{said, state, units},
     seller, tabs,
 };
@@ -59,42 +59,38 @@ async fn after(
     }
 }
 
-async fn change(visit: Visit, Path(id): Path<String>, form: Posted) -> Result<Response, Failure> {
+async fn change(
+    visit: Visit,
+    Path(id): Path<String>,
+    mut form: Posted,
+) -> Result<Response, Failure> {
     seller(&visit)?;
     let done = async {
         let sale = match form.text("state") {
             "OFF_SALE" => product::State::OffSale,
             _ => product::State::OnSale,
         };
-        let text = |name| is_changed(&form, name).then(|| form.text(name).to_owned());
         let price = form.number("price")?;
+        form.set("price", &price.to_string());
+        let text = |name| form.is_changed(name).then(|| form.text(name).to_owned());
         let message = UpdateProductRequest {
             product_id: id.clone(),
             display_name: text("displayName"),
-            price: view::money(price).filter(|_| is_changed(&form, "price")),
-            state: is_changed(&form, "state").then_some(sale.into()),
+            price: view::money(price).filter(|_| form.is_changed("price")),
+            state: form.is_changed("state").then_some(sale.into()),
             description: text("description"),
             picture: None,
         };
-        // Without If-Match: its etag changes with each unit that is sold. Instead, what somebody else has changed
-        // meanwhile stays as it is, unless this form changes it as well.
-        visit.products().update_product(visit.command(form.key(), message)).await?;
-        Ok(())
+        edit::send(&visit, &mut form, &Edit::Update(message)).await
     };
     let done = done.await;
     after(&visit, &id, done, (SAID, form)).await
 }
 
-/// Whether a field is not as the form was shown with it.
-fn is_changed(form: &Posted, name: &str) -> bool {
-    let lines = |text: &str| text.replace("\r\n", "\n");
-    lines(form.text(name)) != lines(form.text(&format!("was.{name}")))
-}
-
 async fn picture(
     visit: Visit,
     Path(id): Path<String>,
-    Upload { form, picture }: Upload,
+    Upload { mut form, picture }: Upload,
 ) -> Result<Response, Failure> {
     seller(&visit)?;
     let done = async {
@@ -103,12 +99,13 @@ async fn picture(
         } else {
             visit.web.pictures.keep(picture).await?
         };
+        form.set("picture", &picture);
         let message = UpdateProductRequest {
             product_id: id.clone(),
             picture: Some(picture),
             ..UpdateProductRequest::default()
         };
-        visit.products().update_product(visit.command(form.key(), message)).await?;
+        edit::send(&visit, &mut form, &Edit::Update(message)).await?;
         // The one before may be nobody's now.
         pictures::unused::sweep(&visit);
         Ok(())
@@ -117,14 +114,19 @@ async fn picture(
     after(&visit, &id, done, (PICTURE, form)).await
 }
 
-async fn stock(visit: Visit, Path(id): Path<String>, form: Posted) -> Result<Response, Failure> {
+async fn stock(
+    visit: Visit,
+    Path(id): Path<String>,
+    mut form: Posted,
+) -> Result<Response, Failure> {
     seller(&visit)?;
+    let is_count = form.text("how") == "count";
     let done = async {
         let product_id = id.clone();
-        if form.text("how") == "count" {
+        if is_count {
             let (delta, reason) = (units(&form, "delta")?, form.text("reason").to_owned());
             let message = AdjustStockRequest { product_id, delta, reason };
-            visit.products().adjust_stock(visit.command(form.key(), message)).await?;
+            edit::send(&visit, &mut form, &Edit::Correct(message)).await?;
         } else {
             let message = RestockProductRequest { product_id, quantity: units(&form, "quantity")? };
             visit.products().restock_product(visit.command(form.key(), message)).await?;
@@ -132,13 +134,11 @@ async fn stock(visit: Visit, Path(id): Path<String>, form: Posted) -> Result<Res
         Ok(())
     };
     let done = done.await;
-    after(&visit, &id, done, (if form.text("how") == "count" { "count" } else { STOCK }, form))
-        .await
+    after(&visit, &id, done, (if is_count { "count" } else { STOCK }, form)).await
 }
 
 async fn page(visit: &Visit, id: &str, tried: &Tried) -> Result<Response, Failure> {
-    let message = GetProductRequest { product_id: id.to_owned() };
-    let product = visit.products().get_product(visit.ask(message)).await?.into_inner();
+    let product = edit::read(visit, id).await?;
     let main = html! {
         (tabs(visit))
         div.row.row-apart {
@@ -175,18 +175,8 @@ fn said_form(visit: &Visit, product: &Product, filled: &Filled) -> Markup {
     let states = states.map(|(value, text)| (value.to_owned(), text.to_owned()));
     let chosen = [("state", product.state().as_str_name())];
     let asked = if filled.failure().is_some() { filled.clone() } else { Filled::with(&chosen) };
-    let price = view::won(product.price.as_ref()).to_string();
-    let shown = [
-        ("displayName", product.display_name.as_str()),
-        ("price", &price),
-        ("description", &product.description),
-        ("state", product.state().as_str_name()),
-    ];
     let fields = html! {
-        @for (name, value) in shown {
-            @let name = format!("was.{name}");
-            input type="hidden" name=(name) value=(filled.value(&name).unwrap_or(value));
-        }
+        (edit::shown(product, filled, &["displayName", "price", "description", "state"]))
         (said(visit, filled, Some(product)))
         (form::select(visit, &asked, "state", ("판매 상태", "State"), &states))
         button.button.button-main { (visit.t("저장", "Save")) }
@@ -204,6 +194,7 @@ fn picture_form(visit: &Visit, product: &Product, filled: &Filled) -> Markup {
         form.form method="post" enctype="multipart/form-data"
             action=(paths::to(paths::SELLER_PICTURE, &product.id)) {
             (form::own_fields(visit, filled))
+            (edit::shown(product, filled, &["picture"]))
             @if let Some(failure) = filled.failure() {
                 p.alert.alert-bad role="alert" { (failure.say(visit.lang)) }
             }
@@ -236,6 +227,7 @@ fn stock_forms(visit: &Visit, product: &Product, tried: &Tried) -> Markup {
     };
     let counted = html! {
         input type="hidden" name="how" value="count";
+        (edit::shown(product, &count, &["stock"]))
         (Field::new("delta", ("조정 수량", "Difference")).number(-1_000_000_000, 1_000_000_000).required()
             .hint(visit.t("줄었으면 음수", "negative when there are fewer")).show(visit, &count))
         (Field::new("reason", ("이유", "Why")).required().longest(200).show(visit, &count))

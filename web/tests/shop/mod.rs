@@ -1,5 +1,6 @@
 //! Services that are played, and a browser that asks the pages beside them.
 
+pub(crate) mod edits;
 pub(crate) mod money;
 
 use std::{
@@ -25,6 +26,7 @@ use contracts::{
         my_page_service_server::{MyPageService, MyPageServiceServer},
         order_view::Action,
     },
+    notification::v1::notification_service_server::NotificationServiceServer,
     order::v1::{
         CancelOrderRequest, ListOrdersRequest, ListOrdersResponse, Order, OrderLine, order,
         order_service_server::{OrderService, OrderServiceServer},
@@ -36,11 +38,7 @@ use contracts::{
         payment_service_server::{PaymentService, PaymentServiceServer},
         refund_service_server::RefundServiceServer,
     },
-    product::v1::{
-        GetProductRequest, ListProductsRequest, ListProductsResponse, Product,
-        UpdateProductRequest, product,
-        product_service_server::{ProductService, ProductServiceServer},
-    },
+    product::v1::{Product, product, product_service_server::ProductServiceServer},
 };
 use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt as _;
@@ -74,6 +72,8 @@ pub(crate) struct Shop {
     pub(crate) picture: Arc<Mutex<String>>,
     /// What the others have.
     pub(crate) other_picture: String,
+    /// What was edited.
+    pub(crate) edits: Arc<Mutex<edits::Edits>>,
     /// Commands, and the keys that they came under.
     pub(crate) calls: Arc<Mutex<Vec<(&'static str, String)>>>,
 }
@@ -106,6 +106,7 @@ impl Shop {
             pictures,
             picture,
             other_picture,
+            edits: Arc::default(),
             calls: Arc::default(),
         }
     }
@@ -155,6 +156,7 @@ impl Shop {
             .add_service(DepositServiceServer::new(self.clone()))
             .add_service(RefundServiceServer::new(self.clone()))
             .add_service(DeliveryServiceServer::new(self.clone()))
+            .add_service(NotificationServiceServer::new(self.clone()))
             .prepare();
         Web::new(&settings, ["order"]).expect("settings").pages(Api::new(routes))
     }
@@ -265,44 +267,6 @@ fn known(field: &str, id: &str) -> Result<(), Status> {
 fn token(roles: &[Role]) -> String {
     let issuer = Issuer::new(&stage::auth()).expect("the key is one");
     issuer.issue(Uuid::now_v7(), roles.to_vec(), SystemTime::now()).expect("a token").0
-}
-
-#[tonic::async_trait]
-impl ProductService for Shop {
-    async fn list_products(
-        &self,
-        request: tonic::Request<ListProductsRequest>,
-    ) -> Result<Response<ListProductsResponse>, Status> {
-        self.there()?;
-        let said = |name| request.metadata().get(name).and_then(|value| value.to_str().ok());
-        let from = request.extensions().get::<ConnectInfo<SocketAddr>>();
-        let asked = [said("authorization"), said("x-forwarded-for"), said("cookie")];
-        let asked = asked.map(Option::unwrap_or_default).join(" ");
-        let from = from.map(|ConnectInfo(from)| from.ip().to_string());
-        let asked = format!("{asked} {}", from.unwrap_or_default());
-        self.calls.lock().expect("no panic").push(("ListProducts", asked));
-        let products = (0..24).map(|id| self.product(&id.to_string())).collect();
-        Ok(Response::new(ListProductsResponse { products, ..Default::default() }))
-    }
-
-    async fn get_product(
-        &self,
-        request: tonic::Request<GetProductRequest>,
-    ) -> Result<Response<Product>, Status> {
-        self.there()?;
-        known("productId", &request.get_ref().product_id)?;
-        Ok(Response::new(self.product(&request.get_ref().product_id)))
-    }
-
-    async fn update_product(
-        &self,
-        request: tonic::Request<UpdateProductRequest>,
-    ) -> Result<Response<Product>, Status> {
-        self.called("UpdateProduct", request.metadata());
-        let picture = request.get_ref().picture.clone().unwrap_or_default();
-        *self.picture.lock().expect("no panic") = picture;
-        Ok(Response::new(self.product(&request.get_ref().product_id)))
-    }
 }
 
 #[tonic::async_trait]
