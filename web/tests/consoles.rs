@@ -189,7 +189,7 @@ async fn a_picture_that_no_product_names_is_deleted_after_a_week() {
 /// A form as a page has it: what is hidden in it, and what somebody types.
 async fn filled(shop: &Shop, path: &str, shown: &Answer, typed: &[(&str, &str)]) -> Answer {
     let seller = Shop::member(&[Role::Member, Role::Seller, Role::Admin]);
-    let names = ["displayName", "price", "description", "state", "stock"];
+    let names = ["displayName", "price", "description", "state"];
     let names = names.map(|name| format!("was.{name}"));
     let hidden = names.iter().map(String::as_str).chain(["etag"]);
     let hidden = hidden.filter(|name| shown.page.contains(&format!("name=\"{name}\"")));
@@ -246,26 +246,6 @@ async fn an_edit_goes_through_while_units_are_sold_and_others_edit_other_fields(
     assert_eq!((saved.status, saved.header("location")), (303, PRODUCT));
     let now = shop.edited();
     assert_eq!((&*now.display_name, &*now.description, now.stock), ("된장찌개", "매운맛", 9));
-}
-
-#[tokio::test]
-async fn a_correction_of_stock_is_for_the_stock_that_was_shown() {
-    let shop = Shop::open();
-    let path = format!("{PRODUCT}/stock");
-    let page = shown(&shop, PRODUCT, "ko").await;
-    shop.edit(|product| product.stock = 8);
-    let typed = [("how", "count"), ("delta", "-2"), ("reason", "실사")];
-    let refused = filled(&shop, &path, &page, &typed).await;
-    assert_eq!((refused.status, shop.edited().stock), (409, 8));
-    for text in ["지금 저장된 값: 재고 8", "value=\"-2\"", "value=\"실사\""] {
-        assert!(refused.page.contains(text), "{text}: {}", refused.page);
-    }
-    let field = |page: &Answer| {
-        let form = page.page.split("value=\"count\"").nth(1).expect("the form").to_owned();
-        Answer { page: form, headers: page.headers.clone(), ..*page }
-    };
-    let saved = filled(&shop, &path, &field(&refused), &typed).await;
-    assert_eq!((saved.status, shop.edited().stock), (303, 6));
 }
 
 #[tokio::test]

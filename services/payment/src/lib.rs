@@ -69,7 +69,8 @@ pub const SERVICE: Service = Service {
         "V7__wallet_parts",
         "V8__parts",
         "V9__refund_cases",
-        "V10__erasure"
+        "V10__erasure",
+        "V11__versions"
     ],
     build,
 };

@@ -1,9 +1,7 @@
 //! Edits of a product that somebody else may have changed since it was shown. Its etag changes with each unit that
 //! is sold, too: an edit is refused only where it would replace what another has put there.
 
-use contracts::product::v1::{
-    AdjustStockRequest, GetProductRequest, Product, UpdateProductRequest,
-};
+use contracts::product::v1::{GetProductRequest, Product, UpdateProductRequest};
 use maud::{Markup, html};
 use tonic::Status;
 
@@ -18,58 +16,27 @@ use crate::{
 const TIMES: usize = 5;
 /// What a form may change.
 const UPDATED: [&str; 5] = ["displayName", "price", "description", "state", "picture"];
-const STOCK: &str = "stock";
 
 pub(super) async fn read(visit: &Visit, id: &str) -> Result<Product, Failure> {
     let message = GetProductRequest { product_id: id.to_owned() };
     Ok(visit.products().get_product(visit.ask(message)).await?.into_inner())
 }
 
-/// What a form asks for.
-#[derive(Clone, Debug)]
-pub(super) enum Edit {
-    Update(UpdateProductRequest),
-    Correct(AdjustStockRequest),
-}
-
-impl Edit {
-    fn product(&self) -> &str {
-        match self {
-            Self::Update(message) => &message.product_id,
-            Self::Correct(message) => &message.product_id,
-        }
-    }
-
-    /// The fields that it puts something else into.
-    fn changed(&self, form: &Posted) -> Vec<&'static str> {
-        match self {
-            Self::Update(_) => UPDATED.into_iter().filter(|name| form.is_changed(name)).collect(),
-            Self::Correct(_) => vec![STOCK],
-        }
-    }
-
-    async fn call(&self, visit: &Visit, key: &str, etag: &str) -> Result<(), Failure> {
-        let mut products = visit.products();
-        match self.clone() {
-            Self::Update(message) => {
-                products.update_product(visit.edit(key, etag, message)).await?
-            }
-            Self::Correct(message) => products.adjust_stock(visit.edit(key, etag, message)).await?,
-        };
-        Ok(())
-    }
-}
-
 /// Makes the edit to the version that was shown; to a later one only if what the form changes is as it was.
-pub(super) async fn send(visit: &Visit, form: &mut Posted, edit: &Edit) -> Result<(), Failure> {
-    let changed = edit.changed(form);
+pub(super) async fn send(
+    visit: &Visit,
+    form: &mut Posted,
+    message: UpdateProductRequest,
+) -> Result<(), Failure> {
+    let changed: Vec<_> = UPDATED.into_iter().filter(|name| form.is_changed(name)).collect();
     let mut etag = form.text("etag").to_owned();
     for _ in 0..TIMES {
-        let stale = match edit.call(visit, form.key(), &etag).await {
+        let edit = visit.edit(form.key(), &etag, message.clone());
+        let stale = match visit.products().update_product(edit).await.map_err(Failure::from) {
             Err(failure) if failure.is_stale() => failure,
-            done => return done,
+            done => return done.map(drop),
         };
-        let product = read(visit, edit.product()).await?;
+        let product = read(visit, &message.product_id).await?;
         let mut replaced = changed.clone();
         replaced.retain(|name| replaces(form, name, &product));
         if !replaced.is_empty() {
@@ -91,7 +58,7 @@ fn replaces(form: &Posted, name: &str, product: &Product) -> bool {
 /// What was typed stays; all else, and the version that the form is for, is as it is now.
 fn show_again(form: &mut Posted, changed: &[&str], product: &Product) {
     form.set("etag", &product.etag);
-    for name in UPDATED.into_iter().chain([STOCK]) {
+    for name in UPDATED {
         let was = format!("was.{name}");
         if form.has(&was) {
             form.set(&was, &value(product, name));
@@ -108,10 +75,6 @@ fn said(visit: &Visit, failure: Failure, name: &str, product: &Product) -> Failu
         "picture" if !product.picture.is_empty() => {
             failure.now(name, visit.t("위에 보이는 사진", "the picture above"))
         }
-        STOCK => {
-            let stock = view::grouped(product.stock.into());
-            failure.now("delta", format!("{} {stock}", visit.t("재고", "stock")))
-        }
         _ => failure.now(name, value(product, name)),
     }
 }
@@ -123,8 +86,7 @@ fn value(product: &Product, name: &str) -> String {
         "price" => view::won(product.price.as_ref()).to_string(),
         "description" => product.description.clone(),
         "state" => product.state().as_str_name().to_owned(),
-        "picture" => product.picture.clone(),
-        _ => product.stock.to_string(),
+        _ => product.picture.clone(),
     }
 }
 

@@ -12,7 +12,7 @@ use contracts::product::v1::{
 use maud::{Markup, html};
 
 use super::{
-    edit::{self, Edit},
+    edit,
     products::{said, state, units},
     seller, tabs,
 };
@@ -81,7 +81,7 @@ async fn change(
             description: text("description"),
             picture: None,
         };
-        edit::send(&visit, &mut form, &Edit::Update(message)).await
+        edit::send(&visit, &mut form, message).await
     };
     let done = done.await;
     after(&visit, &id, done, (SAID, form)).await
@@ -105,7 +105,7 @@ async fn picture(
             picture: Some(picture),
             ..UpdateProductRequest::default()
         };
-        edit::send(&visit, &mut form, &Edit::Update(message)).await?;
+        edit::send(&visit, &mut form, message).await?;
         // The one before may be nobody's now.
         pictures::unused::sweep(&visit);
         Ok(())
@@ -114,11 +114,7 @@ async fn picture(
     after(&visit, &id, done, (PICTURE, form)).await
 }
 
-async fn stock(
-    visit: Visit,
-    Path(id): Path<String>,
-    mut form: Posted,
-) -> Result<Response, Failure> {
+async fn stock(visit: Visit, Path(id): Path<String>, form: Posted) -> Result<Response, Failure> {
     seller(&visit)?;
     let is_count = form.text("how") == "count";
     let done = async {
@@ -126,7 +122,7 @@ async fn stock(
         if is_count {
             let (delta, reason) = (units(&form, "delta")?, form.text("reason").to_owned());
             let message = AdjustStockRequest { product_id, delta, reason };
-            edit::send(&visit, &mut form, &Edit::Correct(message)).await?;
+            visit.products().adjust_stock(visit.command(form.key(), message)).await?;
         } else {
             let message = RestockProductRequest { product_id, quantity: units(&form, "quantity")? };
             visit.products().restock_product(visit.command(form.key(), message)).await?;
@@ -227,7 +223,6 @@ fn stock_forms(visit: &Visit, product: &Product, tried: &Tried) -> Markup {
     };
     let counted = html! {
         input type="hidden" name="how" value="count";
-        (edit::shown(product, &count, &["stock"]))
         (Field::new("delta", ("조정 수량", "Difference")).number(-1_000_000_000, 1_000_000_000).required()
             .hint(visit.t("줄었으면 음수", "negative when there are fewer")).show(visit, &count))
         (Field::new("reason", ("이유", "Why")).required().longest(200).show(visit, &count))

@@ -7,7 +7,7 @@ use contracts::{
         notification_service_server::NotificationService,
     },
     product::v1::{
-        AdjustStockRequest, GetProductRequest, ListProductsRequest, ListProductsResponse, Product,
+        GetProductRequest, ListProductsRequest, ListProductsResponse, Product,
         UpdateProductRequest, product_service_server::ProductService,
     },
 };
@@ -112,15 +112,6 @@ impl ProductService for Shop {
             *state = message.state.unwrap_or(*state);
             *picture = message.picture.unwrap_or_else(|| picture.clone());
         });
-        Ok(Response::new(self.edited()))
-    }
-
-    async fn adjust_stock(
-        &self,
-        request: Request<AdjustStockRequest>,
-    ) -> Result<Response<Product>, Status> {
-        self.check(request.metadata())?;
-        self.edit(|product| product.stock += request.get_ref().delta);
         Ok(Response::new(self.edited()))
     }
 }
