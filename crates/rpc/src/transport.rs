@@ -70,7 +70,9 @@ mod tests {
             drop(call);
             drop(connection);
         });
-        let peer = Peer::new("shop", &address, None).expect("peer");
+        // Of two connections, the call could take the one that nobody reads.
+        let limits = Limits { connections: 1, ..Limits::default() };
+        let peer = Peer::with_limits("shop", &address, None, limits).expect("peer");
         let mut call = call();
         call.policy.attempts = 1;
         call.deadline = Instant::now() + Duration::from_secs(5);
