@@ -1,7 +1,12 @@
 //! The services' databases, to be read and nothing else: by small sets, or as long
 //! lists sorted by id, of which no more than a few rows are in memory.
 
-use std::{collections::BTreeMap, future::poll_fn, pin::Pin};
+use std::{
+    collections::BTreeMap,
+    future::poll_fn,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::{Context as _, Result, anyhow};
 use futures_util::Stream as _;
@@ -28,10 +33,14 @@ const CONNECT_MS: u64 = 5_000;
 /// What a statement is given.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
-/// A connection to each service's database.
+/// Connections that were read to the end of a list, for the next one.
+type Idle = Arc<Mutex<Vec<(&'static str, Client)>>>;
+
+/// A connection to each service's database, and more for the lists.
 pub(super) struct Sources {
     configs: BTreeMap<&'static str, Connector>,
     clients: BTreeMap<&'static str, Client>,
+    idle: Idle,
 }
 
 impl Sources {
@@ -43,7 +52,7 @@ impl Sources {
             clients.insert(service, connect(&config, service).await?);
             configs.insert(service, config);
         }
-        Ok(Self { configs, clients })
+        Ok(Self { configs, clients, idle: Idle::default() })
     }
 
     /// The services.
@@ -62,8 +71,8 @@ impl Sources {
         client.query(sql, params).await.map_err(|error| unreadable(service, &error))
     }
 
-    /// Begins to read a list that is sorted by its first column, an id, over a connection of its own:
-    /// several are read side by side, each as fast as the others allow. `ids` are those to read, all
+    /// Begins to read a list that is sorted by its first column, an id, over a connection of its own until
+    /// it ends: several are read side by side, each as fast as the others allow. `ids` are those to read, all
     /// without.
     pub(super) async fn sorted(
         &self,
@@ -72,14 +81,24 @@ impl Sources {
         ids: Option<&[Uuid]>,
     ) -> Result<Sorted> {
         let config = self.configs.get(service).with_context(|| format!("there is no {service}"))?;
-        let client = connect(config, service).await?;
+        let client = match take(&self.idle, service) {
+            Some(client) => client,
+            None => connect(config, service).await?,
+        };
         let params: [&(dyn ToSql + Sync); 1] = [&ids];
         let rows =
             client.query_raw(sql, params).await.map_err(|error| unreadable(service, &error))?;
-        let mut sorted = Sorted { service, rows: Box::pin(rows), next: None, _client: client };
+        let (rows, idle) = (Box::pin(rows), Arc::clone(&self.idle));
+        let mut sorted = Sorted { service, rows, next: None, client: Some(client), idle };
         sorted.advance().await?;
         Ok(sorted)
     }
+}
+
+fn take(idle: &Idle, service: &'static str) -> Option<Client> {
+    let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+    let of_this = idle.iter().position(|(of, _)| *of == service)?;
+    Some(idle.swap_remove(of_this).1)
 }
 
 /// A list that is being read, its smallest id first.
@@ -87,7 +106,9 @@ pub(super) struct Sorted {
     service: &'static str,
     rows: Pin<Box<RowStream>>,
     next: Option<(Uuid, Row)>,
-    _client: Client,
+    /// Whose rows they are, until the last.
+    client: Option<Client>,
+    idle: Idle,
 }
 
 impl Sorted {
@@ -110,6 +131,12 @@ impl Sorted {
     async fn advance(&mut self) -> Result<()> {
         let row = poll_fn(|context| self.rows.as_mut().poll_next(context)).await;
         let row = row.transpose().map_err(|error| unreadable(self.service, &error))?;
+        if row.is_none()
+            && let Some(client) = self.client.take()
+        {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.push((self.service, client));
+        }
         self.next = row.map(|row| (row.get(0), row));
         Ok(())
     }
