@@ -26,7 +26,8 @@ macro_rules! migrations {
 /// Identity of the advisory lock; any constant would do.
 const LOCK: i64 = 0x6861_6e73_616e_6701;
 
-const KIT: Migrations = crate::migrations![
+/// The tables that every service has.
+pub const KIT: Migrations = crate::migrations![
     "V1__event_log",
     "V2__idempotency",
     "V3__task",

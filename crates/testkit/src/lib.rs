@@ -24,17 +24,28 @@ mod wait;
 use std::{
     env,
     fs::{self, File},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     net::TcpListener,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::LazyLock,
+    thread,
     time::Duration,
 };
 
 use embedded_postgres::{Binaries, User};
-use nix::sys::statvfs::statvfs;
-use pg::{Database, Migrations, migrate::migrate};
+use nix::{
+    sys::{
+        signal::{Signal, kill},
+        statvfs::statvfs,
+    },
+    unistd::Pid,
+};
+use pg::{
+    Database, Migrations,
+    migrate::{KIT, migrate},
+};
 use settings::{DatabaseSettings, Secret};
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
@@ -65,7 +76,8 @@ pub async fn database(own: Migrations) -> TestDatabase {
     TestDatabase { settings, database }
 }
 
-/// Makes an empty database for each of these services, under one URL.
+/// Makes a database for each of these services, under one URL: with the tables that every service has, or
+/// empty, as it comes.
 ///
 /// # Panics
 /// When there is no Postgres.
@@ -73,9 +85,19 @@ pub async fn databases(services: &[&str]) -> DatabaseSettings {
     let url = &CLUSTER.url;
     let admin = connect(&url.replace("{database}", "postgres")).await;
     let prefix = format!("test_{}_", Uuid::now_v7().simple());
+    // Copying the files is quicker; before version 15 nothing else is done.
+    let sql = "select current_setting('server_version_num')::int >= 150000";
+    let chooses: bool = admin.query_one(sql, &[]).await.expect("a version").get(0);
+    let strategy = if chooses { "strategy file_copy" } else { "" };
     for service in services {
-        let sql = format!("create database {prefix}{service}");
+        let name = format!("{prefix}{service}");
+        let sql = format!("create database {name} {strategy}");
         admin.batch_execute(&sql).await.expect("databases can be made");
+        // A copy's log would be taken for the original.
+        let sql = "do $$ begin if to_regclass('log') is not null then
+            update log set incarnation = gen_random_uuid(); end if; end $$";
+        let copy = connect(&url.replace("{database}", &name)).await;
+        copy.batch_execute(sql).await.expect("its log is its own");
     }
     let url = Secret::new(url.replace("{database}", &format!("{prefix}{{service}}")));
     // A busy machine is no reason to fail.
@@ -157,7 +179,7 @@ const KEEPER: &str = r#"
     postgres=$1 directory=$3
     shift 3
     "$postgres" -D "$directory/data" -k "$directory" -c listen_addresses= \
-        -c max_connections=300 "$@" >"$directory/log" 2>&1 </dev/null &
+        -c max_connections=300 -c shared_buffers=32MB "$@" >"$directory/log" 2>&1 </dev/null &
     server=$!
     cat >/dev/null
     kill -QUIT $server
@@ -227,12 +249,15 @@ pub fn scratch() -> PathBuf {
     if free >= ENOUGH { shared.to_path_buf() } else { env::temp_dir() }
 }
 
-/// An initialised cluster to copy, made by whoever comes first: five times faster than `initdb`.
+/// A cluster to copy, made by whoever comes first: five times faster than `initdb`. What is created in it
+/// has the tables that every service has, which would take longer to make than most tests.
 fn template(binaries: &Binaries) -> PathBuf {
     let initdb = binaries.program("initdb");
     let whose = if other_user().is_some() { "lent" } else { "own" };
     let made_by = initdb.display().to_string().replace('/', "-");
-    let name = format!("hansang-test-template-{whose}{made_by}");
+    let mut tables = DefaultHasher::new();
+    KIT.hash(&mut tables);
+    let name = format!("hansang-test-template-{whose}{made_by}-{:x}", tables.finish());
     let template = scratch().join(name);
     let lock = File::create(template.with_extension("lock")).expect("a lock file");
     lock.lock().expect("locks");
@@ -246,18 +271,51 @@ fn template(binaries: &Binaries) -> PathBuf {
             .output()
             .expect("initdb starts");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        // Where the caller's runtime does not mind.
+        thread::scope(|scope| scope.spawn(|| make_tables(binaries, &draft)).join())
+            .expect("migrations apply");
         fs::rename(&draft, &template).expect("renames");
     }
     template
 }
 
-/// A command in a directory that is its own. Not as root: Postgres refuses to.
+/// Makes the tables that every service has in what new databases of this cluster are copies of.
+fn make_tables(binaries: &Binaries, cluster: &Path) {
+    let mut postgres = as_other_user(&binaries.program("postgres"), cluster)
+        .args(["-D", ".", "-k", ".", "-c", "listen_addresses=", "-c", "fsync=off"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("postgres starts");
+    let host = cluster.display().to_string().replace('/', "%2F");
+    let url = format!("postgres://hansang@{host}/template1");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        drop(connect(&url).await);
+        let url = Secret::new(url);
+        let settings = DatabaseSettings { url, ..DatabaseSettings::default() };
+        migrate(&settings, "template1", &[]).await.expect("migrations apply");
+    });
+    // A fast shutdown, with a checkpoint.
+    let pid = Pid::from_raw(i32::try_from(postgres.id()).expect("a process id"));
+    kill(pid, Signal::SIGINT).expect("it runs");
+    assert!(postgres.wait().expect("our child").success(), "postgres stops in order");
+}
+
+/// A command in a new directory that is its own. Not as root: Postgres refuses to.
 fn unprivileged(program: &Path, directory: &Path) -> Command {
     fs::create_dir(directory).expect("the temporary directory is writable");
+    if let Some(user) = other_user() {
+        user.own(directory).expect("root may");
+    }
+    as_other_user(program, directory)
+}
+
+/// A command in this directory, not as root.
+fn as_other_user(program: &Path, directory: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(directory);
     if let Some(user) = other_user() {
-        user.own(directory).expect("root may");
         user.run(&mut command);
     }
     command
