@@ -7,14 +7,15 @@
 //! (Brakmo, Peterson 1995; Netflix's concurrency-limits, by the crate tower-acc):
 //! it compares how long calls take with how long they take without a queue, grows
 //! while there is none, and shrinks when one builds up. Up to `least_concurrency`
-//! requests are let in whatever the limits say, so that a short burst is served.
+//! requests are let in whatever the limits say. What nobody minds to wait for is no queue,
+//! and a method that rests for a second begins anew: a burst is served, and the next one.
 
 use std::{
     collections::HashMap,
     hash::Hash,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{
-        LazyLock, Mutex, PoisonError,
+        LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -27,6 +28,7 @@ use http::request::Parts;
 use identity::auth::Caller;
 use prometheus_client::encoding::EncodeLabelSet;
 use telemetry::Counters;
+use tokio::time::Instant;
 use tower_acc::{Algorithm as _, Vegas};
 use transcoder::Route;
 
@@ -35,8 +37,12 @@ use crate::{
     policies::{Policies, Policy, Priority, Rates},
 };
 
-/// What a method's limit is before anything is known of it.
+/// What a method's limit is before anything is known of it: a burst.
 const FIRST_LIMIT: usize = 128;
+/// A call that takes less has not waited for long, however quick its method is otherwise.
+const QUICK: Duration = Duration::from_millis(50);
+/// What was learned is forgotten when nothing was under way for so long.
+const REST: Duration = Duration::from_secs(1);
 /// Calls between two looks at how long one takes without a queue, per place of the limit.
 const CALLS_PER_PROBE: usize = 1_000;
 
@@ -53,7 +59,14 @@ pub(crate) struct Admission {
 struct Method {
     under_way: AtomicUsize,
     limit: AtomicUsize,
-    vegas: Mutex<Vegas>,
+    learned: Mutex<Learned>,
+}
+
+#[derive(Debug)]
+struct Learned {
+    vegas: Vegas,
+    /// When the last call ended of those that were under way.
+    rests: Instant,
 }
 
 /// A request's place among those under way, until dropped.
@@ -68,8 +81,8 @@ impl Place<'_> {
     /// One that ran out of time is `late`; those that fail otherwise say nothing of the load.
     pub(crate) fn called(&self, took: Duration, late: bool) {
         let under_way = self.method.under_way.load(Ordering::Relaxed);
-        let mut vegas = self.method.vegas.lock().unwrap_or_else(PoisonError::into_inner);
-        vegas.update(took, under_way, late, false);
+        let Learned { vegas, .. } = &mut *self.method.learned();
+        vegas.update(took.max(QUICK), under_way, late, false);
         self.method.limit.store(vegas.max_concurrency(), Ordering::Relaxed);
     }
 }
@@ -77,18 +90,48 @@ impl Place<'_> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.all.fetch_sub(1, Ordering::Relaxed);
-        self.method.under_way.fetch_sub(1, Ordering::Relaxed);
+        let left = self.method.under_way.fetch_sub(1, Ordering::Relaxed) - 1;
+        if left == 0 && self.method.has_learned() {
+            self.method.learned().rests = Instant::now();
+        }
     }
 }
 
 impl Method {
     fn new() -> Self {
-        // Bounded by what the policies say of all methods.
-        let vegas = Vegas::builder().initial_limit(FIRST_LIMIT).max_limit(usize::from(u16::MAX));
-        let vegas = vegas.probe_multiplier(CALLS_PER_PROBE).build();
-        let limit = AtomicUsize::new(vegas.max_concurrency());
-        Self { under_way: AtomicUsize::new(0), limit, vegas: Mutex::new(vegas) }
+        Self {
+            under_way: AtomicUsize::new(0),
+            limit: AtomicUsize::new(FIRST_LIMIT),
+            learned: Mutex::new(Learned { vegas: vegas(), rests: Instant::now() }),
+        }
     }
+
+    /// Counts one more, and answers how many there were.
+    fn enter(&self) -> usize {
+        let same = self.under_way.fetch_add(1, Ordering::Relaxed);
+        if same == 0 && self.has_learned() {
+            let mut learned = self.learned();
+            if learned.rests.elapsed() >= REST {
+                learned.vegas = vegas();
+                self.limit.store(FIRST_LIMIT, Ordering::Relaxed);
+            }
+        }
+        same
+    }
+
+    fn has_learned(&self) -> bool {
+        self.limit.load(Ordering::Relaxed) != FIRST_LIMIT
+    }
+
+    fn learned(&self) -> MutexGuard<'_, Learned> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn vegas() -> Vegas {
+    // Bounded by what the policies say of all methods.
+    let vegas = Vegas::builder().initial_limit(FIRST_LIMIT).max_limit(usize::from(u16::MAX));
+    vegas.probe_multiplier(CALLS_PER_PROBE).build()
 }
 
 impl Admission {
@@ -117,7 +160,7 @@ impl Admission {
         };
         let method = self.methods.get(route.method).expect("each method of ROUTES has a count");
         let all = self.all.fetch_add(1, Ordering::Relaxed);
-        let same = method.under_way.fetch_add(1, Ordering::Relaxed);
+        let same = method.enter();
         let place = Place { all: &self.all, method };
         let full = all >= share(policies.concurrency)
             || policy.concurrency.is_some_and(|most| same >= most);
@@ -234,8 +277,8 @@ mod tests {
         assert!(enter("/ListProducts").is_ok());
     }
 
-    #[test]
-    fn a_method_whose_calls_queue_gets_less_and_more_again_later() {
+    #[tokio::test(start_paused = true)]
+    async fn a_method_whose_calls_queue_gets_less_and_more_again_later() {
         let policies = Policies::read("least_concurrency = 4").expect("is right");
         let admission = Admission::new(0);
         let parts = from("192.0.2.1", "");
@@ -244,13 +287,13 @@ mod tests {
             std::iter::from_fn(enter).collect::<Vec<_>>()
         };
         // As many as are let in call at once, so many times; so many are answered at a time, each within
-        // 10 ms. Answers how many are let in then.
+        // 60 ms. Answers how many are let in then.
         let load = |times: usize, capacity: usize| {
             for _ in 0..times {
                 let places = fill("/PlaceOrder");
                 let turns = u32::try_from(places.len().div_ceil(capacity)).expect("few");
                 for place in &places {
-                    place.called(Duration::from_millis(10) * turns, false);
+                    place.called(Duration::from_millis(60) * turns, false);
                 }
             }
             fill("/PlaceOrder").len()
@@ -262,10 +305,29 @@ mod tests {
         assert_eq!(fill("/GetOrder").len(), FIRST_LIMIT, "the others have their own");
         let grown = load(10, 1_000);
         assert!(grown > shrunk * 2, "{grown} after {shrunk}");
+        let shrunk = load(5, 8);
+        assert!(shrunk < FIRST_LIMIT / 4, "{shrunk}");
+        tokio::time::advance(REST).await;
+        assert_eq!(fill("/PlaceOrder").len(), FIRST_LIMIT, "it has rested");
     }
 
     #[test]
-    fn a_burst_is_let_in_whatever_the_limits_are() {
+    fn what_is_quick_is_no_queue() {
+        let policies = Policies::read("least_concurrency = 4").expect("is right");
+        let admission = Admission::new(0);
+        let parts = from("192.0.2.1", "");
+        let enter = || admission.enter(&policies, route("/GetOrder"), &parts).ok();
+        let fill = || std::iter::from_fn(enter).collect::<Vec<_>>();
+        for took in [1, 40, 40, 40] {
+            for place in fill() {
+                place.called(Duration::from_millis(took), false);
+            }
+        }
+        assert!(fill().len() >= FIRST_LIMIT);
+    }
+
+    #[test]
+    fn the_least_is_let_in_whatever_the_limits_are() {
         let policies = Policies::read("").expect("is right");
         let admission = Admission::new(0);
         let parts = from("192.0.2.1", "");

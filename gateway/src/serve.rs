@@ -41,7 +41,7 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, pages: Pages, listener: TcpList
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: some will be free soon.
-                tracing::warn!(%error, "connection not accepted");
+                tracing::warn!(%error, "connection not accepted, trying again in 50 ms");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }

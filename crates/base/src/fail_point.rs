@@ -38,7 +38,7 @@ pub fn served(method: &str) {
 #[cfg(feature = "testing")]
 fn pass(moment: &str, what: &str) {
     if DEATH.get().and_then(|point| point.split_once(':')) == Some((moment, what)) {
-        tracing::warn!(moment, what, "dies at this point");
+        tracing::warn!(moment, what, "fail point reached, process aborts");
         std::process::abort();
     }
 }

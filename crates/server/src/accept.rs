@@ -27,7 +27,14 @@ pub(crate) fn by_tls(
                 accepted = listener.next() => match accepted? {
                     Ok(socket) => {
                         let tls = tls.clone();
-                        handshakes.spawn(async move { tls.accept(socket).await });
+                        let peer = socket.peer_addr().ok();
+                        handshakes.spawn(async move {
+                            tls.accept(socket).await.inspect_err(|error| {
+                                // The client's doing: it speaks in plain text, or has no certificate that is
+                                // taken.
+                                tracing::debug!(?peer, %error, "TLS handshake failed, connection closed");
+                            })
+                        });
                     }
                     Err(error) => return Some((Err(error), (listener, tls, handshakes))),
                 },
@@ -35,9 +42,8 @@ pub(crate) fn by_tls(
                     Ok(Ok(stream)) => {
                         return Some((Ok(Secure(stream)), (listener, tls, handshakes)));
                     }
-                    // The client's doing: it speaks in plain text, or has no certificate that is taken.
-                    Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-                    Err(error) => tracing::error!(%error, "TLS handshake failed"),
+                    Ok(Err(_)) => {}
+                    Err(error) => tracing::error!(%error, "TLS handshake panicked, connection closed"),
                 },
             }
         }

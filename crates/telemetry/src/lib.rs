@@ -60,7 +60,7 @@ pub use self::{
         exposition, gauges, histograms, metrics, sample, seconds,
     },
     reading::{Exemplar, Kind, Point, Reading, Value, read, readings},
-    spans::{describe, inject, is_sampled, remote_context},
+    spans::{describe, inject, remote_context},
 };
 
 /// How long the last spans and metrics may take to leave.

@@ -90,11 +90,6 @@ pub(super) fn current() -> SpanContext {
     Context::map_current(|context| context.span().span_context().clone())
 }
 
-/// True when somebody keeps the current trace.
-pub fn is_sampled() -> bool {
-    Context::map_current(|context| context.span().span_context().is_sampled())
-}
-
 /// Says more of the current span, if somebody keeps it.
 pub fn describe(say: impl FnOnce(&SpanRef<'_>)) {
     Context::map_current(|context| {

@@ -38,7 +38,7 @@ pub trait Slot: 'static {
 }
 
 /// Refuses what Postgres cannot hold.
-pub fn storable(text: &str) -> Result<(), &'static str> {
+pub(crate) fn storable(text: &str) -> Result<(), &'static str> {
     if text.contains('\0') { Err("must not contain U+0000") } else { Ok(()) }
 }
 

@@ -110,7 +110,7 @@ impl Answers for ByDeposit {
         let missing = || Error::internal("a deposit that was just matched");
         let id = attempt.deposit.ok_or_else(missing)?;
         let stored = deposit::get_in(tx, id).await?.ok_or_else(missing)?;
-        Ok(wire::deposit(&stored))
+        Ok(wire::deposit::deposit(&stored))
     }
 }
 

@@ -62,7 +62,7 @@ impl DepositService for Deposits {
         let incoming = Incoming::granted(request)?;
         let id = DepositId::parse("depositId", &incoming.message.deposit_id)?;
         let mut reader = self.database.read().await?;
-        Ok(Response::new(wire::deposit(&deposit::get(&mut reader, id).await?)))
+        Ok(Response::new(wire::deposit::deposit(&deposit::get(&mut reader, id).await?)))
     }
 
     async fn list_deposits(
@@ -80,7 +80,8 @@ impl DepositService for Deposits {
         };
         let mut reader = self.database.read().await?;
         let deposits = deposit::list(&mut reader, &reference, state, page).await?;
-        let deposits = deposits.iter().map(|stored| (stored.deposit.id.0, wire::deposit(stored)));
+        let deposits =
+            deposits.iter().map(|stored| (stored.deposit.id.0, wire::deposit::deposit(stored)));
         let (deposits, next_page_token) = page.cut(deposits);
         Ok(Response::new(ListDepositsResponse { deposits, next_page_token }))
     }
@@ -106,7 +107,7 @@ impl DepositService for Deposits {
             let mut stored = deposit::lock(tx, id).await?;
             incoming.check_etag(&stored.version.to_string())?;
             deposit::refund(tx, &mut stored, account, actor).await?;
-            Ok(wire::deposit(&stored))
+            Ok(wire::deposit::deposit(&stored))
         };
         let command = incoming.command();
         Ok(idempotency::once(&self.database, &command, id.0, refund).await?.into())
@@ -132,7 +133,7 @@ impl DepositService for Deposits {
             let whose = "is required: no payment says whose deposit this is";
             let member = member.ok_or_else(|| Error::violation("memberId", whose))?;
             deposit::credit(tx, &mut stored, member, actor).await?;
-            Ok(wire::deposit(&stored))
+            Ok(wire::deposit::deposit(&stored))
         };
         let command = incoming.command();
         Ok(idempotency::once(&self.database, &command, id.0, credit).await?.into())
@@ -183,7 +184,7 @@ async fn record(
                 stored.save(tx).await?;
             }
             same(&stored, amount)?;
-            Ok(wire::deposit(&stored))
+            Ok(wire::deposit::deposit(&stored))
         };
         let reply = idempotency::once(database, &command, id.0, keep).await?;
         return recorded(database, reply, is_new, &recorded_by).await;
@@ -258,7 +259,7 @@ async fn match_by_hand(
                 verdict => verdict,
             };
         stored.deposit.about = Some((payment.order, payment.id));
-        deposit::tell(tx, &stored, wire::deposit_matched(&stored.deposit, actor)).await?;
+        deposit::tell(tx, &stored, wire::deposit::matched(&stored.deposit, actor)).await?;
         pay(tx, stored, (order, member), parts, verdict).await
     };
     let reply = confirm.deposits.run(&incoming.command(), order.0, begin).await?;
@@ -281,7 +282,7 @@ async fn pay(
             stored.deposit.hold(reason);
             stored.deposit.about = Some((payment.order, payment.id));
             stored.save(tx).await?;
-            Ok(Begun::Already(wire::deposit(&stored)))
+            Ok(Begun::Already(wire::deposit::deposit(&stored)))
         }
         Verdict::Match => {
             let due = payment.amount.minus(deposit::sum(&parts)?).unwrap_or(Money::ZERO);
@@ -309,7 +310,7 @@ async fn pay(
 async fn join(tx: &mut Tx, stored: Stored) -> Result<Begun<Call<ByDeposit>>, Error> {
     let (DepositState::Matching, Some((order, _))) = (stored.deposit.state, stored.deposit.about)
     else {
-        return Ok(Begun::Already(wire::deposit(&stored)));
+        return Ok(Begun::Already(wire::deposit::deposit(&stored)));
     };
     let member = store::member_in(tx, order).await?;
     let member = member.ok_or_else(|| Error::internal("a deposit for no payment"))?;
@@ -318,7 +319,7 @@ async fn join(tx: &mut Tx, stored: Stored) -> Result<Begun<Call<ByDeposit>>, Err
     let (number, payment) = joined.await?;
     Ok(match number {
         Some(number) => Begun::Attempt(Attempt::new(number, payment, Some(stored.deposit.id))),
-        None => Begun::Already(wire::deposit(&stored)),
+        None => Begun::Already(wire::deposit::deposit(&stored)),
     })
 }
 

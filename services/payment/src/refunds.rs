@@ -36,7 +36,7 @@ impl RefundService for Refunds {
         let incoming = Incoming::granted(request)?;
         let id = RefundId::parse("refundId", &incoming.message.refund_id)?;
         let mut reader = self.database.read().await?;
-        Ok(Response::new(wire::whole_refund(&store::refund(&mut reader, id).await?)))
+        Ok(Response::new(wire::refund::whole(&store::refund(&mut reader, id).await?)))
     }
 
     async fn list_refunds(
@@ -54,7 +54,8 @@ impl RefundService for Refunds {
         };
         let mut reader = self.database.read().await?;
         let refunds = store::list_refunds(&mut reader, member, state, page).await?;
-        let refunds = refunds.iter().map(|stored| (stored.refund.id.0, wire::whole_refund(stored)));
+        let refunds =
+            refunds.iter().map(|stored| (stored.refund.id.0, wire::refund::whole(stored)));
         let (refunds, next_page_token) = page.cut(refunds);
         Ok(Response::new(ListRefundsResponse { refunds, next_page_token }))
     }
@@ -67,7 +68,7 @@ impl RefundService for Refunds {
         let id = RefundId::parse("refundId", &incoming.message.refund_id)?;
         let actor = incoming.member()?;
         let retry =
-            async |tx: &mut Tx| Ok(wire::whole_refund(&store::retry_refund(tx, id, actor).await?));
+            async |tx: &mut Tx| Ok(wire::refund::whole(&store::retry_refund(tx, id, actor).await?));
         Ok(idempotency::once(&self.database, &incoming.command(), id.0, retry).await?.into())
     }
 
@@ -90,7 +91,7 @@ impl RefundService for Refunds {
         let reason = REASON.parse("reason", &message.reason)?.to_owned();
         let by = Note { reason, actor: incoming.member()? };
         let settle = async |tx: &mut Tx| {
-            Ok(wire::whole_refund(&store::settle_refund(tx, id, tender, by).await?))
+            Ok(wire::refund::whole(&store::settle_refund(tx, id, tender, by).await?))
         };
         Ok(idempotency::once(&self.database, &incoming.command(), id.0, settle).await?.into())
     }

@@ -180,7 +180,7 @@ impl PaymentService for Payments {
         let member = MemberId(member);
         let mut reader = self.database.read().await?;
         let balance = store::balance(&mut reader, member).await?;
-        Ok(Response::new(wire::wallet(member, balance)))
+        Ok(Response::new(wire::wallet::wallet(member, balance)))
     }
 
     async fn top_up_wallet(
@@ -208,7 +208,7 @@ impl PaymentService for Payments {
         let note = Note { reason, actor: incoming.member()? };
         let adjust = async |tx: &mut Tx| {
             let balance = store::adjust(tx, member, by, note).await?;
-            Ok(wire::wallet(member, balance))
+            Ok(wire::wallet::wallet(member, balance))
         };
         let command = incoming.command();
         Ok(idempotency::once(&self.database, &command, member.0, adjust).await?.into())
@@ -228,7 +228,7 @@ impl PaymentService for Payments {
             if for_another && !store::has_withdrawn(tx, member).await? {
                 return Err(Refusal::MemberActive.into());
             }
-            Ok(wire::payout(&store::pay_out(tx, id, member, amount, account).await?))
+            Ok(wire::wallet::payout(&store::pay_out(tx, id, member, amount, account).await?))
         };
         let command = incoming.command();
         Ok(idempotency::once(&self.database, &command, id.0, pay_out).await?.into())
@@ -242,7 +242,7 @@ impl PaymentService for Payments {
         let id = PayoutId::parse("payoutId", &incoming.message.payout_id)?;
         let mut reader = self.database.read().await?;
         let stored = store::payout(&mut reader, id, incoming.scope.owner()).await?;
-        Ok(Response::new(wire::payout(&stored)))
+        Ok(Response::new(wire::wallet::payout(&stored)))
     }
 
     async fn list_payouts(
@@ -267,7 +267,8 @@ impl PaymentService for Payments {
         }
         let mut reader = self.database.read().await?;
         let payouts = store::payouts(&mut reader, owner.or(wanted), state, page).await?;
-        let payouts = payouts.iter().map(|stored| (stored.payout.id.0, wire::payout(stored)));
+        let payouts =
+            payouts.iter().map(|stored| (stored.payout.id.0, wire::wallet::payout(stored)));
         let (payouts, next_page_token) = page.cut(payouts);
         Ok(Response::new(ListPayoutsResponse { payouts, next_page_token }))
     }
@@ -280,7 +281,7 @@ impl PaymentService for Payments {
         let page = incoming.page()?;
         let mut reader = self.database.read().await?;
         let entries = store::entries(&mut reader, MemberId(member), page).await?;
-        let entries = entries.iter().map(|entry| (entry.id, wire::entry(entry)));
+        let entries = entries.iter().map(|entry| (entry.id, wire::wallet::entry(entry)));
         let (entries, next_page_token) = page.cut(entries);
         Ok(Response::new(ListWalletEntriesResponse { entries, next_page_token }))
     }

@@ -77,7 +77,7 @@ impl FillWallet {
             let stored = store::begin_top_up(tx, &top_up).await?;
             if !stored.ask()? {
                 let balance = store::wallet_balance(tx, member).await?;
-                return Ok(Begun::Already(wire::wallet(member, balance)));
+                return Ok(Begun::Already(wire::wallet::wallet(member, balance)));
             }
             let charge = Charge { key: id, order: id, amount, token };
             Ok(Begun::Attempt(Attempt { top_up: stored.id, charge }))
@@ -158,7 +158,7 @@ impl in_doubt::Call for Call {
             }
         };
         Ok(match top_up.state {
-            TopUpState::Done => Settled::Done(wire::wallet(top_up.member, balance)),
+            TopUpState::Done => Settled::Done(wire::wallet::wallet(top_up.member, balance)),
             TopUpState::Declined => Settled::Undone(Refusal::CardDeclined.into()),
             TopUpState::Voided if top_up.fits(balance) => {
                 Settled::Undone(Refusal::TopUpAbandoned.into())

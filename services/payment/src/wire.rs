@@ -1,28 +1,24 @@
-//! How payments and wallets look elsewhere: on the wire, in events, and in the database, where states and
-//! methods have their names from the contract.
+//! How payments look elsewhere: on the wire, in events, and in the database, where states and methods have
+//! their names from the contract.
 
-use std::time::SystemTime;
+pub(crate) mod deposit;
+pub(crate) mod refund;
+pub(crate) mod wallet;
 
-use base::{Error, Money, id::Uuid};
+use base::{Error, Money};
 use contracts::{
-    order::v1::{BankAccount, PaymentMethod},
+    order::v1::PaymentMethod,
     payment::v1::{
-        self as pb, DepositCredited, DepositExpired, DepositMatched, DepositReduced,
-        DepositRefunded, DepositRequested, PaymentApproved, PaymentCancelled, PaymentDeclined,
-        PaymentPartRefunded, PaymentRefunded, RefundRetried, RefundSettled, WalletAdjusted,
-        WalletToppedUp, payment_event::Event,
+        self as pb, DepositExpired, DepositReduced, DepositRequested, PaymentApproved,
+        PaymentCancelled, PaymentDeclined, PaymentPartRefunded, PaymentRefunded,
+        payment_event::Event,
     },
 };
 
+use self::refund::refund;
 use crate::{
-    domain::{
-        MemberId, Method, OrderId, Outcome, Payment, State,
-        deposit::{Deposit, DepositState},
-        payout::PayoutState,
-        refund::{Of, Refund, RefundState},
-        wallet::Note,
-    },
-    store::{Entry, Stored, StoredPayout, StoredRefund, deposit::Stored as StoredDeposit},
+    domain::{Method, Outcome, Payment, State, refund::Refund},
+    store::{Stored, StoredRefund},
 };
 
 /// A payment on the wire.
@@ -62,25 +58,6 @@ fn parts(payment: &Payment) -> Vec<pb::PaymentPart> {
         .collect()
 }
 
-/// A refund on the wire.
-fn refund(refund: &Refund, create_time: Option<SystemTime>) -> pb::Refund {
-    let state = match refund.state {
-        RefundState::Refunding => pb::refund::State::Refunding,
-        RefundState::Refunded => pb::refund::State::Refunded,
-        RefundState::Failed => pb::refund::State::Failed,
-    };
-    pb::Refund {
-        tender: method(refund.tender).into(),
-        amount: Some(refund.amount.to_wire().into()),
-        state: state.into(),
-        payout_id: refund.payout.map(|id| id.to_string()).unwrap_or_default(),
-        create_time: create_time.map(Into::into),
-        id: refund.id.to_string(),
-        part_id: refund.part.map(|part| part.to_string()).unwrap_or_default(),
-        ..pb::Refund::default()
-    }
-}
-
 /// What a member reads of a payment: that a refund failed is the shop's matter.
 pub(crate) fn for_member(mut payment: pb::Payment) -> pb::Payment {
     for refund in &mut payment.refunds {
@@ -91,190 +68,9 @@ pub(crate) fn for_member(mut payment: pb::Payment) -> pb::Payment {
     payment
 }
 
-/// A refund by itself, with what its shop alone is told.
-pub(crate) fn whole_refund(stored: &StoredRefund) -> pb::Refund {
-    let it = &stored.refund;
-    let (reason, actor) = stored
-        .settled
-        .clone()
-        .map(|note| (note.reason, note.actor.to_string()))
-        .unwrap_or_default();
-    pb::Refund {
-        payment_id: stored.payment.map(|id| id.to_string()).unwrap_or_default(),
-        order_id: it.of.order().map(|order| order.to_string()).unwrap_or_default(),
-        member_id: it.member.to_string(),
-        top_up_id: match it.of {
-            Of::TopUp(top_up) => top_up.to_string(),
-            Of::Payment(_) | Of::Charge(_) => String::new(),
-        },
-        failure: stored.failure.clone(),
-        settle_reason: reason,
-        settled_by: actor,
-        ..refund(it, Some(stored.create_time))
-    }
-}
-
-/// The event of somebody who has the acquirer asked again.
-pub(crate) fn refund_retried(refund: &Refund, actor: Uuid) -> Event {
-    Event::RefundRetried(RefundRetried {
-        refund_id: refund.id.to_string(),
-        amount: Some(refund.amount.to_wire().into()),
-        actor_id: actor.to_string(),
-    })
-}
-
-/// The event of a refund that somebody settled by hand.
-pub(crate) fn refund_settled(refund: &Refund, by: &Note) -> Event {
-    Event::RefundSettled(RefundSettled {
-        refund_id: refund.id.to_string(),
-        member_id: refund.member.to_string(),
-        tender: method(refund.tender).into(),
-        amount: Some(refund.amount.to_wire().into()),
-        reason: by.reason.clone(),
-        actor_id: by.actor.to_string(),
-    })
-}
-
-/// The event of a refund that has gone on.
-pub(crate) fn refund_event(payment: Uuid, order: OrderId, stored: &StoredRefund) -> Event {
-    Event::PaymentRefunded(PaymentRefunded {
-        payment_id: payment.to_string(),
-        order_id: order.to_string(),
-        member_id: stored.refund.member.to_string(),
-        refund: Some(refund(&stored.refund, Some(stored.create_time))),
-        of_part: stored.refund.part.is_some(),
-    })
-}
-
 /// Changes with every change of a payment.
 pub(crate) fn etag(stored: &Stored) -> String {
     stored.version.to_string()
-}
-
-/// A wallet on the wire.
-pub(crate) fn wallet(member: MemberId, balance: Money) -> pb::Wallet {
-    pb::Wallet { member_id: member.to_string(), balance: Some(balance.to_wire().into()) }
-}
-
-/// A wallet's movement on the wire.
-pub(crate) fn entry(entry: &Entry) -> pb::WalletEntry {
-    let kind = match entry.kind.as_str() {
-        // What the wallet pays beside the method.
-        "WALLET_RESERVED" => pb::wallet_entry::Kind::Payment,
-        "WALLET_RELEASED" | "WALLET_REFUND" | "REFUND_SETTLED" | "CHARGE_RETURNED" => {
-            pb::wallet_entry::Kind::Refund
-        }
-        kind => pb::wallet_entry::Kind::from_str_name(kind).unwrap_or_default(),
-    };
-    let paid_out =
-        matches!(kind, pb::wallet_entry::Kind::Payout | pb::wallet_entry::Kind::PayoutFailed);
-    let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
-    pb::WalletEntry {
-        id: entry.id.to_string(),
-        kind: kind.into(),
-        amount: Some(entry.amount.to_wire().into()),
-        order_id: text(entry.order),
-        create_time: Some(entry.create_time.into()),
-        reason: entry.reason.clone(),
-        actor_id: text(entry.actor),
-        payout_id: text(entry.subject.filter(|_| paid_out)),
-    }
-}
-
-/// A payout on the wire, its account masked.
-pub(crate) fn payout(stored: &StoredPayout) -> pb::Payout {
-    let payout = &stored.payout;
-    let state = match payout.state {
-        PayoutState::Requested => pb::payout::State::Requested,
-        PayoutState::Sent => pb::payout::State::Sent,
-        PayoutState::Failed => pb::payout::State::Failed,
-    };
-    pb::Payout {
-        id: payout.id.to_string(),
-        member_id: payout.member.map(|id| id.to_string()).unwrap_or_default(),
-        deposit_id: payout.deposit.map(|id| id.to_string()).unwrap_or_default(),
-        order_id: payout.order.map(|id| id.to_string()).unwrap_or_default(),
-        amount: Some(payout.amount.to_wire().into()),
-        state: state.into(),
-        account: Some(BankAccount {
-            bank_code: payout.account.bank_code.clone(),
-            account_number: payout.account.masked(),
-            holder: payout.account.holder.clone(),
-        }),
-        // Until it has failed, the bank may still send it.
-        failure: match payout.state {
-            PayoutState::Failed => payout.failure.clone(),
-            PayoutState::Requested | PayoutState::Sent => String::new(),
-        },
-        create_time: Some(stored.create_time.into()),
-    }
-}
-
-/// A deposit on the wire.
-pub(crate) fn deposit(stored: &StoredDeposit) -> pb::Deposit {
-    let deposit = &stored.deposit;
-    let state = match deposit.state {
-        // While the goods are asked for it is nobody's yet.
-        DepositState::Matching | DepositState::Held => pb::deposit::State::Held,
-        DepositState::Matched => pb::deposit::State::Matched,
-        DepositState::Refunding => pb::deposit::State::Refunding,
-        DepositState::Refunded => pb::deposit::State::Refunded,
-        DepositState::Credited => pb::deposit::State::Credited,
-    };
-    let reason = pb::deposit::HeldReason::from_str_name(deposit.held_reason.name());
-    let (order, payment) = deposit.about.unzip();
-    pb::Deposit {
-        id: deposit.id.to_string(),
-        bank_transaction_id: deposit.bank_transaction.clone(),
-        amount: Some(deposit.amount.to_wire().into()),
-        depositor_name: deposit.depositor.clone(),
-        reference: deposit.reference.clone(),
-        receive_time: Some(deposit.receive_time.into()),
-        state: state.into(),
-        held_reason: reason.unwrap_or_default().into(),
-        payment_id: payment.map(|id| id.to_string()).unwrap_or_default(),
-        order_id: order.map(|id| id.to_string()).unwrap_or_default(),
-        matched_amount: Some(deposit.matched.to_wire().into()),
-        held_amount: Some(deposit.held.to_wire().into()),
-        etag: stored.version.to_string(),
-        create_time: Some(stored.create_time.into()),
-    }
-}
-
-/// The event of a match by hand.
-pub(crate) fn deposit_matched(deposit: &Deposit, actor: Uuid) -> Event {
-    let (order, payment) = deposit.about.unzip();
-    Event::DepositMatched(DepositMatched {
-        deposit_id: deposit.id.to_string(),
-        payment_id: payment.map(|id| id.to_string()).unwrap_or_default(),
-        order_id: order.map(|id| id.to_string()).unwrap_or_default(),
-        amount: Some(deposit.amount.to_wire().into()),
-        actor_id: actor.to_string(),
-    })
-}
-
-/// The event of a deposit that goes back.
-pub(crate) fn deposit_refunded(deposit: &Deposit, amount: Money, actor: Uuid) -> Event {
-    Event::DepositRefunded(DepositRefunded {
-        deposit_id: deposit.id.to_string(),
-        amount: Some(amount.to_wire().into()),
-        actor_id: actor.to_string(),
-    })
-}
-
-/// The event of a deposit that went into a wallet.
-pub(crate) fn deposit_credited(
-    deposit: &Deposit,
-    member: MemberId,
-    amount: Money,
-    actor: Uuid,
-) -> Event {
-    Event::DepositCredited(DepositCredited {
-        deposit_id: deposit.id.to_string(),
-        member_id: member.to_string(),
-        amount: Some(amount.to_wire().into()),
-        actor_id: actor.to_string(),
-    })
 }
 
 /// The event of an outcome; none for what others never knew.
@@ -357,24 +153,6 @@ fn reference(payment: &Payment) -> String {
     }
     let id = payment.id.0.simple().to_string();
     format!("HS-{}", id[id.len() - 8..].to_uppercase())
-}
-
-/// The event of a top-up.
-pub(crate) fn topped_up(member: MemberId, amount: Money) -> Event {
-    Event::WalletToppedUp(WalletToppedUp {
-        member_id: member.to_string(),
-        amount: Some(amount.to_wire().into()),
-    })
-}
-
-/// The event of an adjustment.
-pub(crate) fn adjusted(member: MemberId, by: Money, note: &Note) -> Event {
-    Event::WalletAdjusted(WalletAdjusted {
-        member_id: member.to_string(),
-        amount: Some(by.to_wire().into()),
-        reason: note.reason.clone(),
-        actor_id: note.actor.to_string(),
-    })
 }
 
 /// A method on the wire.

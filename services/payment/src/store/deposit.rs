@@ -292,7 +292,7 @@ pub(crate) async fn refund(
     payout::request(tx, payout).await?;
     (deposit.state, deposit.held) = (DepositState::Refunding, Money::ZERO);
     stored.save(tx).await?;
-    tell(tx, stored, wire::deposit_refunded(&stored.deposit, amount, actor)).await
+    tell(tx, stored, wire::deposit::refunded(&stored.deposit, amount, actor)).await
 }
 
 /// Puts what is held of a deposit into a member's wallet.
@@ -315,7 +315,7 @@ pub(crate) async fn credit(
     let whose = "update deposit set member_id = coalesce(member_id, $2) where id = $1";
     tx.execute(whose, &[&id, &member.0]).await?;
     stored.save(tx).await?;
-    tell(tx, stored, wire::deposit_credited(&stored.deposit, member, amount, actor)).await
+    tell(tx, stored, wire::deposit::credited(&stored.deposit, member, amount, actor)).await
 }
 
 /// Tells others what somebody did with a deposit that has just been saved.

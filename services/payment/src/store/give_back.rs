@@ -162,7 +162,7 @@ pub(crate) async fn retry(tx: &mut Tx, id: RefundId, actor: Uuid) -> Result<Stor
     stored.save(tx).await?;
     stored.touch(tx).await?;
     tasks::give_back(tx, &stored.refund).await?;
-    note(tx, &stored, wire::refund_retried(&stored.refund, actor)).await?;
+    note(tx, &stored, wire::refund::retried(&stored.refund, actor)).await?;
     Ok(stored)
 }
 
@@ -181,7 +181,7 @@ pub(crate) async fn settle(
     stored.settled = Some(by.clone());
     stored.save(tx).await?;
     stored.tell(tx).await?;
-    note(tx, &stored, wire::refund_settled(&stored.refund, &by)).await?;
+    note(tx, &stored, wire::refund::settled(&stored.refund, &by)).await?;
     tasks::forget_refund(tx, &stored.refund).await?;
     if let (Of::Payment(_), Method::Card) = (stored.refund.of, tender) {
         // The ledger has had it with the card ever since.

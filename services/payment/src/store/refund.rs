@@ -113,7 +113,7 @@ impl Stored {
             return Ok(());
         };
         let version = version.ok_or_else(|| Error::internal("a refund of no payment"))?;
-        let event = wire::refund_event(payment, order, self);
+        let event = wire::refund::event(payment, order, self);
         eventlog::append(tx, &[Draft::of(event, payment, version, order.0)]).await
     }
 }

@@ -129,7 +129,7 @@ pub(crate) async fn top_up_charged(
         Charged::Filled(balance) => {
             wallet.balance = balance;
             let moved = Move::new(Kind::TopUp, Account::Card, top_up.member, top_up.amount);
-            let told = wire::topped_up(top_up.member, top_up.amount);
+            let told = wire::wallet::topped_up(top_up.member, top_up.amount);
             wallet.save(tx, moved.of(top_up.id.0), Some(told)).await?;
             Ok(balance)
         }
@@ -156,7 +156,7 @@ pub(crate) async fn adjust(
 ) -> Result<Money, Error> {
     let mut wallet = lock(tx, member).await?;
     wallet.balance = wallet::adjust(wallet.balance, by)?;
-    let told = wire::adjusted(member, by, &note);
+    let told = wire::wallet::adjusted(member, by, &note);
     let moved = if by.is_negative() {
         let amount = Money::ZERO.minus(by).ok_or(Refusal::InsufficientBalance)?;
         Move::new(Kind::Adjustment, member, Account::Adjustment, amount)
