@@ -158,6 +158,12 @@ impl Rest {
 }
 
 impl Answer {
+    /// How long to wait before it is asked again, if it says so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+        Some(Duration::from_secs(seconds))
+    }
+
     /// The field at a JSON pointer without the first slash (`balance/units`), as text; empty when absent.
     pub fn text(&self, pointer: &str) -> String {
         match self.body.pointer(&format!("/{pointer}")) {

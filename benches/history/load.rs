@@ -125,11 +125,14 @@ async fn buy(
         let lines = json!([{ "productId": product, "quantity": 1 }]);
         let body = json!({ "paymentMethod": "WALLET", "lines": lines });
         let answer = member.post("/v1/orders", body).await;
-        if answer.is_ok_and(|answer| answer.status == 201) {
+        if answer.as_ref().is_ok_and(|answer| answer.status == 201) {
             let took = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
             answered.record(took.max(1)).expect("a histogram that grows");
-        } else {
-            refused += 1;
+            continue;
+        }
+        refused += 1;
+        if let Some(wait) = answer.ok().and_then(|answer| answer.retry_after()) {
+            sleep(wait).await;
         }
     }
 }

@@ -75,9 +75,12 @@ async fn sagas_a_second(members: &[(String, Rest)], products: &[String], pages: 
                 let product = &products[(number + placed) % products.len()];
                 let lines = json!([{ "productId": product, "quantity": 1 }]);
                 let body = json!({ "paymentMethod": "WALLET", "lines": lines });
-                // Refused while order has not heard of the product.
+                // Refused while order has not heard of the product, and while others fill the gateway.
                 let answer = member.post("/v1/orders", body).await.expect("an answer");
                 placed += usize::from(answer.status == 201);
+                if let Some(wait) = answer.retry_after() {
+                    tokio::time::sleep(wait).await;
+                }
             }
             placed
         });
