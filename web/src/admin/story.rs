@@ -102,7 +102,7 @@ fn entries(visit: &Visit, story: &OrderTimeline) -> Markup {
         visit.t("시각", "When"),
         visit.t("서비스", "Service"),
         visit.t("사건", "What"),
-        visit.t("원인", "Led to by"),
+        visit.t("원인", "Caused by"),
         visit.t("추적", "Trace"),
     ];
     let row = |entry: &TimelineEntry| {
@@ -133,5 +133,5 @@ fn exactly(visit: &Visit, entry: &TimelineEntry) -> Markup {
     let at = entry.time.as_ref();
     let (second, millis) =
         at.map_or((0, 0), |at| (at.seconds.rem_euclid(60), at.nanos / 1_000_000));
-    html! { (view::time(visit, at)) (format!(":{second:02}.{millis:03}")) }
+    html! { span.exact { (view::time(visit, at)) (format!(":{second:02}.{millis:03}")) } }
 }
