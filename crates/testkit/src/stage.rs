@@ -2,7 +2,11 @@
 //! with tokens. Other contexts are played by the test itself, which publishes
 //! their events.
 
-use std::time::SystemTime;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::SystemTime,
+};
 
 use base::{Error, Stop};
 use identity::auth::{self, Identity, Issuer, Role};
@@ -61,6 +65,8 @@ pub struct Stage {
     channel: Channel,
     stop: CancellationToken,
     serving: JoinHandle<Result<(), Error>>,
+    /// Those that were looked into, by service.
+    databases: Mutex<BTreeMap<String, Database>>,
 }
 
 impl Stage {
@@ -120,7 +126,7 @@ impl Stage {
         }
         let serving = tokio::spawn(server.run(listener));
         let channel = Endpoint::from_shared(address).expect("an address").connect_lazy();
-        Ok(Self { settings, channel, stop, serving })
+        Ok(Self { settings, channel, stop, serving, databases: Mutex::default() })
     }
 
     /// To call the services with generated clients.
@@ -133,7 +139,11 @@ impl Stage {
     /// # Panics
     /// When there is none.
     pub fn database(&self, service: &str) -> Database {
-        Database::new(&self.settings.database, service).expect("settings are right")
+        let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = databases.entry(service.to_owned()).or_insert_with(|| {
+            Database::new(&self.settings.database, service).expect("settings are right")
+        });
+        database.clone()
     }
 
     /// A call by someone.

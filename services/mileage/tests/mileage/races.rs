@@ -62,8 +62,11 @@ impl Holder {
         eventually(&format!("round {}: a balance of {balance}", self.round), ask).await;
     }
 
-    /// One of several at once: it is another one's turn to be first in each round.
+    /// One of several at once: it is another one's turn to be first in each round, and they come forwards
+    /// and backwards.
     async fn in_turn<T>(&self, place: usize, of: usize, run: impl Future<Output = T>) -> T {
+        let backwards = !(self.round / of).is_multiple_of(2);
+        let place = if backwards { of - 1 - place } else { place };
         for _ in 0..(self.round + place) % of * 4 {
             yield_now().await;
         }
