@@ -36,9 +36,8 @@ impl Reference {
         for part in [root.join("crates/pg")].iter().chain(&services) {
             for migration in migrations(&part.join("migrations")) {
                 let sql = fs::read_to_string(&migration).expect("a migration");
-                // Order and payment each keep such a table: here it is one.
-                let once = "create table if not exists withdrawn_member";
-                let sql = sql.replace("create table withdrawn_member", once);
+                // Services that each keep a table of the same name: here it is one.
+                let sql = sql.replace("create table ", "create table if not exists ");
                 let done = database.batch_execute(&sql).await;
                 done.unwrap_or_else(|error| panic!("{}: {error:?}", migration.display()));
             }

@@ -39,8 +39,8 @@ use crate::{
 
 /// What a method's limit is before anything is known of it: a burst.
 const FIRST_LIMIT: usize = 128;
-/// A call that takes less has not waited for long, however quick its method is otherwise.
-const QUICK: Duration = Duration::from_millis(50);
+/// A call that takes less has not waited for long, however quick its method is without a queue.
+const QUICK: Duration = Duration::from_millis(5);
 /// What was learned is forgotten when nothing was under way for so long.
 const REST: Duration = Duration::from_secs(1);
 /// Calls between two looks at how long one takes without a queue, per place of the limit.
@@ -318,7 +318,7 @@ mod tests {
         let parts = from("192.0.2.1", "");
         let enter = || admission.enter(&policies, route("/GetOrder"), &parts).ok();
         let fill = || std::iter::from_fn(enter).collect::<Vec<_>>();
-        for took in [1, 40, 40, 40] {
+        for took in [1, 4, 4, 4] {
             for place in fill() {
                 place.called(Duration::from_millis(took), false);
             }
