@@ -97,7 +97,7 @@ impl Sources {
 
 fn take(idle: &Idle, service: &'static str) -> Option<Client> {
     let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
-    let of_this = idle.iter().position(|(of, _)| *of == service)?;
+    let of_this = idle.iter().position(|(of, client)| *of == service && !client.is_closed())?;
     Some(idle.swap_remove(of_this).1)
 }
 
