@@ -12,6 +12,31 @@ use contracts::{
     payment::v1::payment,
 };
 
+base::id!(
+    /// Identifies an order; of the order context.
+    OrderId
+);
+base::id!(
+    /// Identifies a member; of the member context.
+    MemberId
+);
+base::id!(
+    /// Identifies a payment; of the payment context.
+    PaymentId
+);
+base::id!(
+    /// Identifies what of a payment goes back; of the payment context.
+    RefundId
+);
+base::id!(
+    /// Identifies a coupon; of the coupon context.
+    CouponId
+);
+base::id!(
+    /// Identifies an entry of points; of the mileage context.
+    EntryId
+);
+
 /// What of an order is not taken back.
 #[derive(Clone, Copy)]
 pub(crate) struct Rest {

@@ -3,16 +3,16 @@
 
 use std::time::{Duration, SystemTime};
 
-use base::{
-    Error,
-    id::{Uuid, parse},
-};
+use base::{Error, id::Uuid};
 use contracts::mileage::v1::{
     MileageCancelled, MileageEarned, MileageEntry, MileageEvent, MileageLot, mileage_event::Event,
 };
 use eventlog::Arrived;
 
-use crate::store::points::{Lot, Movement, Points, Said};
+use crate::{
+    domain::{EntryId, MemberId, OrderId, PaymentId},
+    store::points::{Lot, Movement, Points, Said},
+};
 
 /// When what versions before have earned expires.
 const EXPIRE_AFTER: Duration = Duration::from_hours(365 * 24);
@@ -29,7 +29,7 @@ pub(crate) fn said(arrived: &Arrived<MileageEvent>) -> Result<Option<Said>, Erro
         // A message says it.
         Some(Event::MileageExpiring(_)) | None => return Ok(None),
     };
-    let member = parse("member_id", member)?;
+    let member = MemberId::parse("member_id", member)?;
     let movement = |entry: &MileageEntry| movement(member, entry, arrived.occurred_at);
     Ok(Some(Said {
         points: Vec::new(),
@@ -39,11 +39,12 @@ pub(crate) fn said(arrived: &Arrived<MileageEvent>) -> Result<Option<Said>, Erro
 }
 
 fn earned(it: &MileageEarned, at: SystemTime) -> Result<Said, Error> {
-    let (entry, member) = (parse("entry_id", &it.entry_id)?, parse("member_id", &it.member_id)?);
+    let (entry, member) =
+        (EntryId::parse("entry_id", &it.entry_id)?, MemberId::parse("member_id", &it.member_id)?);
     let points = Points {
         entry,
-        payment: parse("payment_id", &it.payment_id)?,
-        order: parse("order_id", &it.order_id)?,
+        payment: PaymentId::parse("payment_id", &it.payment_id)?,
+        order: OrderId::parse("order_id", &it.order_id)?,
         member,
         points: it.points,
         cancelled: false,
@@ -60,11 +61,12 @@ fn earned(it: &MileageEarned, at: SystemTime) -> Result<Said, Error> {
 }
 
 fn cancelled(it: &MileageCancelled, at: SystemTime) -> Result<Said, Error> {
-    let (entry, member) = (parse("entry_id", &it.entry_id)?, parse("member_id", &it.member_id)?);
+    let (entry, member) =
+        (EntryId::parse("entry_id", &it.entry_id)?, MemberId::parse("member_id", &it.member_id)?);
     let points = Points {
         entry,
-        payment: parse("payment_id", &it.payment_id)?,
-        order: parse("order_id", &it.order_id)?,
+        payment: PaymentId::parse("payment_id", &it.payment_id)?,
+        order: OrderId::parse("order_id", &it.order_id)?,
         member,
         points: it.points,
         cancelled: true,
@@ -89,7 +91,7 @@ fn cancelled(it: &MileageCancelled, at: SystemTime) -> Result<Said, Error> {
 /// earned but for the last bit.
 fn revoke(points: &Points) -> Movement {
     Movement {
-        entry: Uuid::from_u128(points.entry.as_u128() ^ 1),
+        entry: EntryId(Uuid::from_u128(points.entry.0.as_u128() ^ 1)),
         member: points.member,
         kind: "REVOKE".to_owned(),
         points: -points.points,
@@ -100,26 +102,25 @@ fn revoke(points: &Points) -> Movement {
     }
 }
 
-fn movement(member: Uuid, entry: &MileageEntry, at: SystemTime) -> Result<Movement, Error> {
-    let id = |field, id: &str| (!id.is_empty()).then(|| parse(field, id)).transpose();
+fn movement(member: MemberId, entry: &MileageEntry, at: SystemTime) -> Result<Movement, Error> {
     let time = |time: prost_types::Timestamp| SystemTime::try_from(time).ok();
     Ok(Movement {
-        entry: parse("entry.id", &entry.id)?,
+        entry: EntryId::parse("entry.id", &entry.id)?,
         member,
         kind: entry.kind().as_str_name().to_owned(),
         points: entry.points,
-        order: id("entry.order_id", &entry.order_id)?,
-        earn_entry: id("entry.earn_entry_id", &entry.earn_entry_id)?,
+        order: OrderId::optional("entry.order_id", &entry.order_id)?,
+        earn_entry: EntryId::optional("entry.earn_entry_id", &entry.earn_entry_id)?,
         expire_time: entry.expire_time.and_then(time),
         create_time: entry.create_time.and_then(time).unwrap_or(at),
     })
 }
 
-fn lot(member: Uuid, lot: &MileageLot) -> Result<Lot, Error> {
+fn lot(member: MemberId, lot: &MileageLot) -> Result<Lot, Error> {
     let wrong = || Error::internal("a lot without an expiry");
     let expire_time = lot.expire_time.ok_or_else(wrong)?;
     Ok(Lot {
-        entry: parse("lot.entry_id", &lot.entry_id)?,
+        entry: EntryId::parse("lot.entry_id", &lot.entry_id)?,
         member,
         remaining: lot.remaining,
         expire_time: SystemTime::try_from(expire_time).map_err(|_| wrong())?,

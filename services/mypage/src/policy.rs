@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use base::{Error, id::parse};
+use base::Error;
 use contracts::{
     coupon::v1::{CouponEvent, coupon, coupon_event},
     delivery::v1::{DeliveryEvent, delivery, delivery_event},
@@ -19,7 +19,9 @@ use pg::Tx;
 use prost::Message as _;
 
 use crate::{
-    audit, points,
+    audit,
+    domain::{CouponId, MemberId, OrderId, RefundId},
+    points,
     store::{
         self, Coupon, Fact, Learned, Milestone, Parcel, Part, PartState, Refund, parts::PartEvent,
     },
@@ -90,8 +92,8 @@ fn milestone(arrived: &Arrived<OrderEvent>) -> Result<Option<Milestone>, Error> 
     };
     let returnable_until = returnable_until.map(SystemTime::try_from).transpose();
     Ok(Some(Milestone {
-        order: parse("order_id", order)?,
-        member: parse("member_id", member)?,
+        order: OrderId::parse("order_id", order)?,
+        member: MemberId::parse("member_id", member)?,
         state: state.as_str_name(),
         version: arrived.aggregate_version,
         at: arrived.occurred_at,
@@ -115,8 +117,8 @@ fn part(arrived: &Arrived<OrderEvent>) -> Result<Option<PartEvent>, Error> {
     };
     let event = OrderEvent { frame: None, event: arrived.message.event.clone() };
     Ok(Some(PartEvent {
-        order: parse("order_id", order)?,
-        member: parse("member_id", member)?,
+        order: OrderId::parse("order_id", order)?,
+        member: MemberId::parse("member_id", member)?,
         version: arrived.aggregate_version,
         at: arrived.occurred_at,
         body: event.encode_to_vec(),
@@ -201,8 +203,8 @@ fn refunds(batch: &[Arrived<PaymentEvent>]) -> Result<Vec<Refund>, Error> {
         // It is as old as the event that first spoke of it.
         refund.create_time.get_or_insert_with(|| arrived.occurred_at.into());
         Ok(Refund {
-            order: parse("order_id", order)?,
-            id: parse("refund.id", &refund.id)?,
+            order: OrderId::parse("order_id", order)?,
+            id: RefundId::parse("refund.id", &refund.id)?,
             body: refund.encode_to_vec(),
             version: arrived.aggregate_version,
         })
@@ -242,7 +244,7 @@ impl Policy<DeliveryEvent> for Deliveries {
         store::set_part(tx, Part::Delivery, &states).await?;
         let parcels = facts::of(batch, |arrived| match &arrived.message.event {
             Some(Event::DeliveryDispatched(it)) => Ok(Some(Parcel {
-                order: parse("order_id", &it.order_id)?,
+                order: OrderId::parse("order_id", &it.order_id)?,
                 carrier: it.carrier.clone(),
                 tracking_number: it.tracking_number.clone(),
             })),
@@ -259,8 +261,8 @@ fn part_state(
     version: i64,
 ) -> Result<PartState, Error> {
     Ok(PartState {
-        order: parse("order_id", order)?,
-        member: parse("member_id", member)?,
+        order: OrderId::parse("order_id", order)?,
+        member: MemberId::parse("member_id", member)?,
         state,
         version,
     })
@@ -287,11 +289,11 @@ impl Policy<MemberEvent> for Members {
                 Some(Event::MemberWithdrawn(it)) => (&it.member_id, Fact::Withdrawn),
                 _ => return Ok(None),
             };
-            Ok(Some(Learned { member: parse("member_id", member)?, fact }))
+            Ok(Some(Learned { member: MemberId::parse("member_id", member)?, fact }))
         })?;
         store::learn(tx, &facts).await?;
         let erased = facts::of(batch, |arrived| match &arrived.message.event {
-            Some(Event::MemberErased(it)) => parse("member_id", &it.member_id).map(Some),
+            Some(Event::MemberErased(it)) => MemberId::parse("member_id", &it.member_id).map(Some),
             _ => Ok(None),
         })?;
         store::addresses::erase_members(tx, &erased).await?;
@@ -322,7 +324,7 @@ impl Policy<NotificationEvent> for Notifications {
         use notification_event::Event;
         let facts = facts::of(batch, |arrived| match &arrived.message.event {
             Some(Event::NotificationSent(it)) if it.audience() == Audience::Admin => {
-                let member = parse("subject_id", &it.subject_id)?;
+                let member = MemberId::parse("subject_id", &it.subject_id)?;
                 Ok(Some(Learned { member, fact: Fact::AdminNotified }))
             }
             Some(Event::NotificationSent(_)) | None => Ok(None),
@@ -364,8 +366,8 @@ fn coupon(arrived: &Arrived<CouponEvent>) -> Result<Option<Coupon>, Error> {
         None => return Ok(None),
     };
     Ok(Some(Coupon {
-        id: parse("coupon_id", id)?,
-        member: parse("member_id", member)?,
+        id: CouponId::parse("coupon_id", id)?,
+        member: MemberId::parse("member_id", member)?,
         state: state.as_str_name().to_owned(),
         version: arrived.aggregate_version,
         body: body.as_ref().map(prost::Message::encode_to_vec),

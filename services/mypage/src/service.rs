@@ -1,6 +1,6 @@
 //! The My Page service's calls: parse, call, render.
 
-use base::{Error, error::Kind, id::Uuid};
+use base::{Error, error::Kind};
 use contracts::{
     member::v1::member,
     mileage::v1::ExpiringPoints,
@@ -16,6 +16,7 @@ use server::Incoming;
 use tonic::{Request, Response, Status};
 
 use crate::{
+    domain::{MemberId, OrderId},
     sources::Sources,
     store::{self, Coupon, OrderView},
     watch::{self, Watches},
@@ -45,7 +46,7 @@ impl MyPageService for Pages {
         // First: nobody holds a connection while they wait.
         let unavailable = self.sources.unavailable().await;
         let mut reader = self.database.read().await?;
-        Ok(Response::new(page(&mut reader, id, unavailable).await?))
+        Ok(Response::new(page(&mut reader, MemberId(id), unavailable).await?))
     }
 
     async fn watch_my_page(
@@ -54,7 +55,7 @@ impl MyPageService for Pages {
     ) -> Result<Response<watch::Messages>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let cursor = watch::cursor(&incoming.message.last_event_id)?;
-        Ok(Response::new(self.watches.open(member, cursor).await?))
+        Ok(Response::new(self.watches.open(MemberId(member), cursor).await?))
     }
 
     async fn list_my_orders(
@@ -64,8 +65,8 @@ impl MyPageService for Pages {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let page = incoming.page()?;
         let mut reader = self.database.read().await?;
-        let orders = store::orders(&mut reader, member, page).await?;
-        let render = |view: OrderView| Ok::<_, Error>((view.order, wire::order(view)?));
+        let orders = store::orders(&mut reader, MemberId(member), page).await?;
+        let render = |view: OrderView| Ok::<_, Error>((view.order.0, wire::order(view)?));
         let orders = orders.into_iter().map(render).collect::<Result<Vec<_>, _>>()?;
         let (orders, next_page_token) = page.cut(orders);
         Ok(Response::new(ListMyOrdersResponse { orders, next_page_token }))
@@ -76,9 +77,9 @@ impl MyPageService for Pages {
         request: Request<GetMyOrderRequest>,
     ) -> Result<Response<pb::OrderView>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
-        let order = base::id::parse("orderId", &incoming.message.order_id)?;
+        let order = OrderId::parse("orderId", &incoming.message.order_id)?;
         let mut reader = self.database.read().await?;
-        Ok(Response::new(wire::order(store::order(&mut reader, member, order).await?)?))
+        Ok(Response::new(wire::order(store::order(&mut reader, MemberId(member), order).await?)?))
     }
 
     async fn list_my_mileage(
@@ -88,9 +89,9 @@ impl MyPageService for Pages {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
         let page = incoming.page()?;
         let mut reader = self.database.read().await?;
-        let balance = store::points::balance(&mut reader, member).await?;
-        let lines = store::points::list(&mut reader, member, page).await?;
-        let entries = lines.iter().map(|line| (line.id(), wire::line(line)));
+        let balance = store::points::balance(&mut reader, MemberId(member)).await?;
+        let lines = store::points::list(&mut reader, MemberId(member), page).await?;
+        let entries = lines.iter().map(|line| (line.id().0, wire::line(line)));
         let (entries, next_page_token) = page.cut(entries);
         Ok(Response::new(ListMyMileageResponse { balance, entries, next_page_token }))
     }
@@ -100,11 +101,11 @@ impl MyPageService for Pages {
         request: Request<ShowAddressRequest>,
     ) -> Result<Response<ShowAddressResponse>, Status> {
         let (incoming, member) = Incoming::owned(request, "memberId", |m| &m.member_id)?;
-        let order = base::id::parse("orderId", &incoming.message.order_id)?;
+        let order = OrderId::parse("orderId", &incoming.message.order_id)?;
         let address = incoming.message.address.as_ref();
         let address = address.ok_or_else(|| Error::violation("address", "is required"))?;
         let mut tx = self.database.begin().await?;
-        store::addresses::keep(&mut tx, order, member, &address.encode_to_vec()).await?;
+        store::addresses::keep(&mut tx, order, MemberId(member), &address.encode_to_vec()).await?;
         tx.commit().await?;
         Ok(Response::new(ShowAddressResponse {}))
     }
@@ -113,7 +114,7 @@ impl MyPageService for Pages {
 /// The page of a member who has signed up, while these services are unavailable.
 pub(crate) async fn page(
     reader: &mut Reader,
-    id: Uuid,
+    id: MemberId,
     unavailable: Vec<String>,
 ) -> Result<pb::MyPage, Error> {
     let member = store::member(reader, id).await?;

@@ -18,6 +18,8 @@ use base::{Error, error::not_found, id::Uuid, page::Page};
 use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
+use crate::domain::{MemberId, OrderId};
+
 pub(crate) use self::{
     coupons::Coupon,
     parcels::{Parcel, keep as keep_parcels},
@@ -26,8 +28,8 @@ pub(crate) use self::{
 
 /// A state that an order passed.
 pub(crate) struct Milestone {
-    pub(crate) order: Uuid,
-    pub(crate) member: Uuid,
+    pub(crate) order: OrderId,
+    pub(crate) member: MemberId,
     /// Its name in the contract.
     pub(crate) state: &'static str,
     /// The order's: of two, the higher is the later.
@@ -50,7 +52,7 @@ pub(crate) async fn pass(tx: &mut Tx, milestones: &[Milestone]) -> Result<(), Er
         return Ok(());
     }
     // One row an order: a statement may not touch a row twice.
-    let mut latest: BTreeMap<Uuid, (&Milestone, Option<&[u8]>)> = BTreeMap::new();
+    let mut latest: BTreeMap<OrderId, (&Milestone, Option<&[u8]>)> = BTreeMap::new();
     for milestone in milestones {
         let placed = milestone.placed.as_deref();
         let entry = latest.entry(milestone.order).or_insert((milestone, placed));
@@ -59,17 +61,18 @@ pub(crate) async fn pass(tx: &mut Tx, milestones: &[Milestone]) -> Result<(), Er
     let column = |of: fn(&Milestone) -> &'static str| {
         latest.values().map(|(milestone, _)| of(milestone)).collect::<Vec<_>>()
     };
-    let orders: Vec<Uuid> = latest.keys().copied().collect();
-    let members: Vec<Uuid> = latest.values().map(|(milestone, _)| milestone.member).collect();
+    let orders: Vec<Uuid> = latest.keys().map(|order| order.0).collect();
+    let members: Vec<MemberId> = latest.values().map(|(milestone, _)| milestone.member).collect();
     let placed: Vec<Option<&[u8]>> = latest.values().map(|(_, placed)| *placed).collect();
     // The page tells how many orders there are.
     let pages = milestones.iter().filter(|m| m.placed.is_some()).map(|m| m.member).collect();
     let counted = changes::count(tx, members.iter().copied(), &pages).await?;
     let changes: Vec<i64> = members.iter().map(|member| counted[member]).collect();
+    let members: Vec<Uuid> = members.into_iter().map(|member| member.0).collect();
     let (states, reasons) = (column(|m| m.state), column(|m| m.cancel_reason));
     let closed = column(|m| m.close_reason);
     let returnable: Vec<_> = latest.values().map(|(m, _)| m.returnable_until).collect();
-    let passed: Vec<Uuid> = milestones.iter().map(|milestone| milestone.order).collect();
+    let passed: Vec<Uuid> = milestones.iter().map(|milestone| milestone.order.0).collect();
     let names: Vec<&str> = milestones.iter().map(|milestone| milestone.state).collect();
     let versions: Vec<i64> = milestones.iter().map(|milestone| milestone.version).collect();
     let times: Vec<SystemTime> = milestones.iter().map(|milestone| milestone.at).collect();
@@ -117,8 +120,8 @@ pub(crate) enum Part {
 
 /// How far that part has come.
 pub(crate) struct PartState {
-    pub(crate) order: Uuid,
-    pub(crate) member: Uuid,
+    pub(crate) order: OrderId,
+    pub(crate) member: MemberId,
     /// Its name in the contract.
     pub(crate) state: &'static str,
     /// Of two, the higher is the later.
@@ -130,19 +133,20 @@ pub(crate) async fn set_part(tx: &mut Tx, part: Part, states: &[PartState]) -> R
     if states.is_empty() {
         return Ok(());
     }
-    let mut latest: BTreeMap<Uuid, &PartState> = BTreeMap::new();
+    let mut latest: BTreeMap<OrderId, &PartState> = BTreeMap::new();
     for state in states {
         let entry = latest.entry(state.order).or_insert(state);
         if entry.version < state.version {
             *entry = state;
         }
     }
-    let orders: Vec<Uuid> = latest.keys().copied().collect();
-    let members: Vec<Uuid> = latest.values().map(|state| state.member).collect();
+    let orders: Vec<Uuid> = latest.keys().map(|order| order.0).collect();
+    let members: Vec<MemberId> = latest.values().map(|state| state.member).collect();
     let names: Vec<&str> = latest.values().map(|state| state.state).collect();
     let versions: Vec<i64> = latest.values().map(|state| state.version).collect();
     let counted = changes::count(tx, members.iter().copied(), &BTreeSet::new()).await?;
     let changes: Vec<i64> = members.iter().map(|member| counted[member]).collect();
+    let members: Vec<Uuid> = members.into_iter().map(|member| member.0).collect();
     let sql = match part {
         Part::Payment => {
             "insert into order_view (order_id, member_id, payment_state, payment_version, change)
@@ -193,7 +197,7 @@ use select_views;
 
 /// An order as the page shows it.
 pub(crate) struct OrderView {
-    pub(crate) order: Uuid,
+    pub(crate) order: OrderId,
     pub(crate) state: String,
     pub(crate) cancel_reason: String,
     pub(crate) close_reason: String,
@@ -211,7 +215,7 @@ pub(crate) struct OrderView {
     /// What was taken back of it: encoded events, the oldest first.
     pub(crate) parts: Vec<(SystemTime, Vec<u8>)>,
     pub(crate) returnable_until: Option<SystemTime>,
-    pub(crate) member: Uuid,
+    pub(crate) member: MemberId,
     /// What time it was when it was read, by the service's clock.
     pub(crate) now: SystemTime,
     /// The oldest first.
@@ -232,7 +236,7 @@ impl OrderView {
         let traces: Vec<String> = row.get("traces");
         let passed = states.into_iter().zip(times).zip(traces);
         Self {
-            order: row.get("order_id"),
+            order: OrderId(row.get("order_id")),
             state: row.get("state"),
             cancel_reason: row.get("cancel_reason"),
             close_reason: row.get("close_reason"),
@@ -245,7 +249,7 @@ impl OrderView {
             refunds: row.get::<_, Option<Vec<Vec<u8>>>>("refunds").unwrap_or_default(),
             parts: parts::of(row),
             returnable_until: row.get("returnable_until"),
-            member: row.get("member_id"),
+            member: MemberId(row.get("member_id")),
             now: row.get("now"),
             history: passed.map(|((state, at), trace_id)| Passed { state, at, trace_id }).collect(),
         }
@@ -255,7 +259,7 @@ impl OrderView {
 /// Reads a page of a member's orders, newest first.
 pub(crate) async fn orders(
     reader: &mut Reader,
-    member: Uuid,
+    member: MemberId,
     page: Page,
 ) -> Result<Vec<OrderView>, Error> {
     let rows = reader
@@ -268,7 +272,7 @@ pub(crate) async fn orders(
                 ),
                 " order by o.order_id desc"
             ),
-            &[&member, &page.below.unwrap_or(Uuid::max()), &page.limit()],
+            &[&member.0, &page.below.unwrap_or(Uuid::max()), &page.limit()],
         )
         .await?;
     Ok(rows.iter().map(OrderView::from_row).collect())
@@ -277,8 +281,8 @@ pub(crate) async fn orders(
 /// Reads one of a member's orders.
 pub(crate) async fn order(
     reader: &mut Reader,
-    member: Uuid,
-    order: Uuid,
+    member: MemberId,
+    order: OrderId,
 ) -> Result<OrderView, Error> {
     let row = reader
         .query_opt(
@@ -286,16 +290,19 @@ pub(crate) async fn order(
                 select_views!("order_view"),
                 " where o.order_id = $1 and o.member_id = $2 and o.state is not null"
             ),
-            &[&order, &member],
+            &[&order.0, &member.0],
         )
         .await?;
     row.as_ref().map(OrderView::from_row).ok_or_else(not_found)
 }
 
 /// Whose order it is, if it has been heard of.
-pub(crate) async fn member_of(reader: &mut Reader, order: Uuid) -> Result<Option<Uuid>, Error> {
+pub(crate) async fn member_of(
+    reader: &mut Reader,
+    order: OrderId,
+) -> Result<Option<MemberId>, Error> {
     let sql = "select member_id from order_view where order_id = $1";
-    Ok(reader.query_opt(sql, &[&order]).await?.map(|row| row.get(0)))
+    Ok(reader.query_opt(sql, &[&order.0]).await?.map(|row| MemberId(row.get(0))))
 }
 
 /// Something that is known of a member.
@@ -308,7 +315,7 @@ pub(crate) enum Fact {
 
 /// A fact about a member.
 pub(crate) struct Learned {
-    pub(crate) member: Uuid,
+    pub(crate) member: MemberId,
     pub(crate) fact: Fact,
 }
 
@@ -317,7 +324,7 @@ pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
     if facts.is_empty() {
         return Ok(());
     }
-    let mut members: BTreeMap<Uuid, [bool; 3]> = BTreeMap::new();
+    let mut members: BTreeMap<MemberId, [bool; 3]> = BTreeMap::new();
     for learned in facts {
         let [registered, withdrawn, admin_notified] = members.entry(learned.member).or_default();
         match learned.fact {
@@ -326,8 +333,8 @@ pub(crate) async fn learn(tx: &mut Tx, facts: &[Learned]) -> Result<(), Error> {
             Fact::AdminNotified => *admin_notified = true,
         }
     }
-    let ids: Vec<Uuid> = members.keys().copied().collect();
-    changes::count_pages(tx, &ids).await?;
+    changes::count_pages(tx, members.keys().copied()).await?;
+    let ids: Vec<Uuid> = members.keys().map(|member| member.0).collect();
     let column = |of: usize| members.values().map(|facts| facts[of]).collect::<Vec<_>>();
     tx.execute(
         "insert into member_view (member_id, registered, withdrawn, admin_notified)
@@ -350,14 +357,14 @@ pub(crate) struct Member {
 }
 
 /// Reads a member who has signed up.
-pub(crate) async fn member(reader: &mut Reader, id: Uuid) -> Result<Member, Error> {
+pub(crate) async fn member(reader: &mut Reader, id: MemberId) -> Result<Member, Error> {
     let row = reader
         .query_opt(
             "select withdrawn, admin_notified,
                (select count(*) from order_view o
                 where o.member_id = m.member_id and o.state is not null) as orders
              from member_view m where m.member_id = $1 and m.registered",
-            &[&id],
+            &[&id.0],
         )
         .await?;
     let row = row.ok_or_else(not_found)?;

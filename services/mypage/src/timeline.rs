@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use base::{Error, error::not_found, id::Uuid};
+use base::{Error, error::not_found};
 use contracts::{
     event::v1::{Envelope, ListTrailRequest, event_trail_service::LIST_TRAIL},
     mypage::v1::{
@@ -20,7 +20,7 @@ use rpc::Peer;
 use server::{Incoming, ServiceBuilder};
 use tonic::{Request, Response, Status};
 
-use crate::{sources::Peers, store};
+use crate::{domain::OrderId, sources::Peers, store};
 
 /// It knows nothing of orders.
 const MEMBER: &str = "member";
@@ -73,11 +73,13 @@ impl TimelineService for Timelines {
         request: Request<GetOrderTimelineRequest>,
     ) -> Result<Response<OrderTimeline>, Status> {
         let message = Incoming::granted(request)?.message;
-        let order = base::id::parse("orderId", &message.order_id)?;
+        let order = OrderId::parse("orderId", &message.order_id)?;
         let member = store::member_of(&mut self.database.read().await?, order).await?;
         // What is about the member may have followed from the order.
-        let ids: Vec<String> =
-            [Some(order), member].iter().flatten().map(Uuid::to_string).collect();
+        let ids: Vec<String> = [Some(order.to_string()), member.map(|id| id.to_string())]
+            .into_iter()
+            .flatten()
+            .collect();
         let answers = join_all(self.asked().map(|peer| self.ask(peer, &ids))).await;
         let (mut said, mut unavailable) = (Vec::new(), Vec::new());
         for ((service, _), answer) in self.asked().zip(answers) {

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::{
+    domain::{MemberId, OrderId},
     service,
     sources::{self, Sources, Unavailable},
     store::changes::{self, Cursor, Head},
@@ -42,7 +43,7 @@ pub(crate) type Messages = BoxStream<'static, Result<WatchMyPageResponse, Status
 pub(crate) struct Watches {
     database: Database,
     sources: Sources,
-    heads: Arc<Mutex<HashMap<Uuid, watch::Sender<Head>>>>,
+    heads: Arc<Mutex<HashMap<MemberId, watch::Sender<Head>>>>,
     /// Notified when a watch is opened: while there is none nobody looks.
     opened: Arc<Notify>,
     closing: CancellationToken,
@@ -84,7 +85,7 @@ impl Watches {
     }
 
     /// The members who have a watch.
-    fn watched(&self) -> Vec<Uuid> {
+    fn watched(&self) -> Vec<MemberId> {
         let mut heads = self.heads();
         heads.retain(|_, head| head.receiver_count() > 0);
         heads.keys().copied().collect()
@@ -103,12 +104,12 @@ impl Watches {
         Ok(())
     }
 
-    fn heads(&self) -> MutexGuard<'_, HashMap<Uuid, watch::Sender<Head>>> {
+    fn heads(&self) -> MutexGuard<'_, HashMap<MemberId, watch::Sender<Head>>> {
         self.heads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens a watch after `cursor`.
-    pub(crate) async fn open(&self, member: Uuid, cursor: Cursor) -> Result<Messages, Error> {
+    pub(crate) async fn open(&self, member: MemberId, cursor: Cursor) -> Result<Messages, Error> {
         // Before anything is read: so that no change falls in between.
         let head = self.heads().entry(member).or_default().subscribe();
         self.opened.notify_one();
@@ -139,7 +140,7 @@ impl Watches {
 /// One watch.
 struct Watcher {
     watches: Watches,
-    member: Uuid,
+    member: MemberId,
     /// Everything up to here is in the queue, or has been sent.
     cursor: Cursor,
     head: watch::Receiver<Head>,
@@ -197,7 +198,7 @@ impl Watcher {
             changes::orders(&mut reader, self.member, self.cursor, head.change, limit).await?;
         let end = match orders.last() {
             Some((last, _)) if orders.len() == READ => *last,
-            _ => Cursor { change: head.change, order: Uuid::max() },
+            _ => Cursor { change: head.change, order: OrderId(Uuid::max()) },
         };
         let mut messages = Vec::with_capacity(orders.len() + 1);
         for (cursor, order) in orders {
@@ -244,7 +245,7 @@ fn over() -> Error {
 
 /// `12` is the page as the 12th change made it, `12-<order>` an order.
 fn event_id(Cursor { change, order }: Cursor) -> String {
-    if order.is_nil() { change.to_string() } else { format!("{change}-{}", order.simple()) }
+    if order.0.is_nil() { change.to_string() } else { format!("{change}-{}", order.0.simple()) }
 }
 
 /// Where a watch is to begin.
@@ -257,7 +258,7 @@ pub(crate) fn cursor(last_event_id: &str) -> Result<Cursor, Error> {
         None => (last_event_id, Some(Uuid::nil())),
     };
     match (change.parse(), order) {
-        (Ok(change), Some(order)) => Ok(Cursor { change, order }),
+        (Ok(change), Some(order)) => Ok(Cursor { change, order: OrderId(order) }),
         _ => Err(Error::violation("lastEventId", "must be the eventId of a message")),
     }
 }
@@ -268,7 +269,7 @@ mod tests {
 
     #[test]
     fn an_event_id_is_where_a_watch_goes_on() {
-        for at in [Cursor::page(12), Cursor { change: 12, order: base::id::new() }] {
+        for at in [Cursor::page(12), Cursor { change: 12, order: OrderId(base::id::new()) }] {
             assert_eq!(cursor(&event_id(at)).expect("is one"), at);
         }
         assert_eq!(cursor("").expect("the start"), Cursor::START);
@@ -279,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_page_comes_before_the_orders_of_its_change() {
-        let order = Cursor { change: 12, order: base::id::new() };
+        let order = Cursor { change: 12, order: OrderId(base::id::new()) };
         assert!(Cursor::START < Cursor::page(0) && Cursor::page(12) < order);
         assert!(order < Cursor::page(13));
     }

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use base::{Error, id::Uuid};
+use base::Error;
 use contracts::{
     Money,
     coupon::v1::{self as coupon, coupon::State as CouponState},
@@ -67,7 +67,9 @@ fn points(points: &Points) -> MileageEntry {
 }
 
 fn movement(movement: &Movement) -> MileageEntry {
-    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    fn id(id: Option<impl ToString>) -> String {
+        id.map(|id| id.to_string()).unwrap_or_default()
+    }
     MileageEntry {
         id: movement.entry.to_string(),
         payment_id: String::new(),

@@ -11,22 +11,23 @@ use base::{Error, id::Uuid};
 use pg::{Reader, Tx};
 
 use super::{OrderView, select_views};
+use crate::domain::{MemberId, OrderId};
 
 /// Where a watch stands: everything of the change up to this order has been seen. The page is
 /// before all orders of its change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Cursor {
     pub(crate) change: i64,
-    pub(crate) order: Uuid,
+    pub(crate) order: OrderId,
 }
 
 impl Cursor {
     /// Before everything.
-    pub(crate) const START: Self = Self { change: -1, order: Uuid::nil() };
+    pub(crate) const START: Self = Self { change: -1, order: OrderId(Uuid::nil()) };
 
     /// At the page as this change made it.
     pub(crate) const fn page(change: i64) -> Self {
-        Self { change, order: Uuid::nil() }
+        Self { change, order: OrderId(Uuid::nil()) }
     }
 }
 
@@ -43,10 +44,10 @@ pub(crate) struct Head {
 /// numbers. Goes before any other statement about them: see the module doc.
 pub(crate) async fn count(
     tx: &mut Tx,
-    members: impl IntoIterator<Item = Uuid>,
-    pages: &BTreeSet<Uuid>,
-) -> Result<BTreeMap<Uuid, i64>, Error> {
-    let members: BTreeSet<Uuid> = members.into_iter().collect();
+    members: impl IntoIterator<Item = MemberId>,
+    pages: &BTreeSet<MemberId>,
+) -> Result<BTreeMap<MemberId, i64>, Error> {
+    let members: BTreeSet<Uuid> = members.into_iter().map(|member| member.0).collect();
     let members: Vec<Uuid> = members.into_iter().collect();
     // Locked in one order by all, so that two who count the same members wait for each other; each
     // number is taken after its member's lock.
@@ -58,11 +59,12 @@ pub(crate) async fn count(
             &[&members],
         )
         .await?;
-    let changes: BTreeMap<Uuid, i64> =
-        rows.iter().map(|row| (row.get("member"), row.get("change"))).collect();
-    let shown: Vec<Uuid> = changes.keys().filter(|m| pages.contains(m)).copied().collect();
+    let changes: BTreeMap<MemberId, i64> =
+        rows.iter().map(|row| (MemberId(row.get("member")), row.get("change"))).collect();
+    let shown = changes.iter().filter(|(member, _)| pages.contains(member));
+    let (shown, numbers): (Vec<Uuid>, Vec<i64>) =
+        shown.map(|(member, change)| (member.0, *change)).unzip();
     if !shown.is_empty() {
-        let numbers: Vec<i64> = shown.iter().map(|member| changes[member]).collect();
         tx.execute(
             "insert into member_view (member_id, page_change)
              select * from unnest($1::uuid[], $2::bigint[])
@@ -75,16 +77,20 @@ pub(crate) async fn count(
 }
 
 /// Numbers one change of the page of each of these members; as [`count`].
-pub(crate) async fn count_pages(tx: &mut Tx, members: &[Uuid]) -> Result<(), Error> {
-    let pages = members.iter().copied().collect();
-    count(tx, members.iter().copied(), &pages).await.map(|_| ())
+pub(crate) async fn count_pages(
+    tx: &mut Tx,
+    members: impl IntoIterator<Item = MemberId>,
+) -> Result<(), Error> {
+    let pages: BTreeSet<MemberId> = members.into_iter().collect();
+    count(tx, pages.iter().copied(), &pages).await.map(|_| ())
 }
 
 /// How far these members have come; who has never been heard of is left out.
 pub(crate) async fn heads(
     reader: &mut Reader,
-    members: &[Uuid],
-) -> Result<Vec<(Uuid, Head)>, Error> {
+    members: &[MemberId],
+) -> Result<Vec<(MemberId, Head)>, Error> {
+    let members: Vec<Uuid> = members.iter().map(|member| member.0).collect();
     let rows = reader
         .query(
             "select member_id, greatest(coalesce(o.change, 0), m.page_change) as change,
@@ -101,14 +107,14 @@ pub(crate) async fn heads(
         change: row.get("change"),
         page: row.get("page_change"),
     };
-    Ok(rows.iter().map(|row| (row.get("member_id"), head(row))).collect())
+    Ok(rows.iter().map(|row| (MemberId(row.get("member_id")), head(row))).collect())
 }
 
 /// Reads the next of a member's orders that changed after the cursor, up to a change that was
 /// there before: what changes meanwhile comes with its new number.
 pub(crate) async fn orders(
     reader: &mut Reader,
-    member: Uuid,
+    member: MemberId,
     after: Cursor,
     up_to: i64,
     limit: i64,
@@ -124,12 +130,12 @@ pub(crate) async fn orders(
                 ),
                 " order by o.change, o.order_id"
             ),
-            &[&member, &after.change, &after.order, &up_to, &limit],
+            &[&member.0, &after.change, &after.order.0, &up_to, &limit],
         )
         .await?;
     let cursor = |row: &tokio_postgres::Row| Cursor {
         change: row.get("change"),
-        order: row.get("order_id"),
+        order: OrderId(row.get("order_id")),
     };
     Ok(rows.iter().map(|row| (cursor(row), OrderView::from_row(row))).collect())
 }

@@ -2,17 +2,18 @@
 
 use std::{collections::BTreeMap, time::SystemTime};
 
-use base::{Error, id::Uuid};
+use base::Error;
 use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
 use super::changes;
+use crate::domain::{CouponId, MemberId};
 
 /// A member's coupon.
 #[derive(Clone)]
 pub(crate) struct Coupon {
-    pub(crate) id: Uuid,
-    pub(crate) member: Uuid,
+    pub(crate) id: CouponId,
+    pub(crate) member: MemberId,
     /// Its name in the contract.
     pub(crate) state: String,
     /// Of two, the higher is the later.
@@ -30,14 +31,14 @@ impl Coupon {
 
 /// Takes in what was said of coupons, in any order: one that was ever cancelled is.
 pub(crate) async fn keep(tx: &mut Tx, coupons: &[Coupon]) -> Result<(), Error> {
-    fn column<T>(kept: &BTreeMap<Uuid, Coupon>, of: impl Fn(&Coupon) -> T) -> Vec<T> {
+    fn column<T>(kept: &BTreeMap<CouponId, Coupon>, of: impl Fn(&Coupon) -> T) -> Vec<T> {
         kept.values().map(of).collect()
     }
     if coupons.is_empty() {
         return Ok(());
     }
     // One row a coupon: a statement may not touch a row twice.
-    let mut kept: BTreeMap<Uuid, Coupon> = BTreeMap::new();
+    let mut kept: BTreeMap<CouponId, Coupon> = BTreeMap::new();
     for coupon in coupons {
         let entry = kept.entry(coupon.id).or_insert_with(|| coupon.clone());
         let create_time = entry.create_time.min(coupon.create_time);
@@ -46,7 +47,7 @@ pub(crate) async fn keep(tx: &mut Tx, coupons: &[Coupon]) -> Result<(), Error> {
         }
         entry.create_time = create_time;
     }
-    changes::count_pages(tx, &column(&kept, |coupon| coupon.member)).await?;
+    changes::count_pages(tx, column(&kept, |coupon| coupon.member)).await?;
     tx.execute(
         "insert into coupon_view (coupon_id, member_id, cancelled, state, version, body,
            create_time)
@@ -62,8 +63,8 @@ pub(crate) async fn keep(tx: &mut Tx, coupons: &[Coupon]) -> Result<(), Error> {
            version = greatest(coupon_view.version, excluded.version),
            create_time = least(coupon_view.create_time, excluded.create_time)",
         &[
-            &column(&kept, |coupon| coupon.id),
-            &column(&kept, |coupon| coupon.member),
+            &column(&kept, |coupon| coupon.id.0),
+            &column(&kept, |coupon| coupon.member.0),
             &column(&kept, |coupon| coupon.state.clone()),
             &column(&kept, |coupon| coupon.version),
             &column(&kept, |coupon| coupon.body.clone()),
@@ -75,16 +76,16 @@ pub(crate) async fn keep(tx: &mut Tx, coupons: &[Coupon]) -> Result<(), Error> {
 }
 
 /// Reads a member's coupons, newest first.
-pub(crate) async fn list(reader: &mut Reader, member: Uuid) -> Result<Vec<Coupon>, Error> {
+pub(crate) async fn list(reader: &mut Reader, member: MemberId) -> Result<Vec<Coupon>, Error> {
     let rows = reader
         .query(
             "select coupon_id, state, version, body, create_time from coupon_view
              where member_id = $1 order by coupon_id desc",
-            &[&member],
+            &[&member.0],
         )
         .await?;
     let coupon = |row: &Row| Coupon {
-        id: row.get("coupon_id"),
+        id: CouponId(row.get("coupon_id")),
         member,
         state: row.get("state"),
         version: row.get("version"),

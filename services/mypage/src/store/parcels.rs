@@ -3,9 +3,11 @@
 use base::{Error, id::Uuid};
 use pg::Tx;
 
+use crate::domain::OrderId;
+
 /// A parcel, as delivery said it.
 pub(crate) struct Parcel {
-    pub(crate) order: Uuid,
+    pub(crate) order: OrderId,
     pub(crate) carrier: String,
     pub(crate) tracking_number: String,
 }
@@ -15,7 +17,7 @@ pub(crate) async fn keep(tx: &mut Tx, parcels: &[Parcel]) -> Result<(), Error> {
     if parcels.is_empty() {
         return Ok(());
     }
-    let orders: Vec<Uuid> = parcels.iter().map(|parcel| parcel.order).collect();
+    let orders: Vec<Uuid> = parcels.iter().map(|parcel| parcel.order.0).collect();
     let carriers: Vec<&str> = parcels.iter().map(|parcel| &*parcel.carrier).collect();
     let numbers: Vec<&str> = parcels.iter().map(|parcel| &*parcel.tracking_number).collect();
     tx.execute(

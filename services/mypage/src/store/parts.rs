@@ -7,11 +7,12 @@ use pg::Tx;
 use tokio_postgres::Row;
 
 use super::changes;
+use crate::domain::{MemberId, OrderId};
 
 /// What order said of a cancellation of lines, or of a return.
 pub(crate) struct PartEvent {
-    pub(crate) order: Uuid,
-    pub(crate) member: Uuid,
+    pub(crate) order: OrderId,
+    pub(crate) member: MemberId,
     /// The order's: of two, the higher is the later.
     pub(crate) version: i64,
     pub(crate) at: SystemTime,
@@ -32,7 +33,7 @@ pub(crate) async fn keep(tx: &mut Tx, events: &[PartEvent]) -> Result<(), Error>
         return Ok(());
     }
     let counted = changes::count(tx, events.iter().map(|it| it.member), &BTreeSet::new()).await?;
-    let orders: Vec<Uuid> = events.iter().map(|it| it.order).collect();
+    let orders: Vec<Uuid> = events.iter().map(|it| it.order.0).collect();
     let versions: Vec<i64> = events.iter().map(|it| it.version).collect();
     let times: Vec<SystemTime> = events.iter().map(|it| it.at).collect();
     let bodies: Vec<&[u8]> = events.iter().map(|it| it.body.as_slice()).collect();

@@ -8,14 +8,15 @@ use pg::{Reader, Tx};
 use tokio_postgres::Row;
 
 use super::changes;
+use crate::domain::{EntryId, MemberId, OrderId, PaymentId};
 
 /// The points of one payment.
 #[derive(Clone)]
 pub(crate) struct Points {
-    pub(crate) entry: Uuid,
-    pub(crate) payment: Uuid,
-    pub(crate) order: Uuid,
-    pub(crate) member: Uuid,
+    pub(crate) entry: EntryId,
+    pub(crate) payment: PaymentId,
+    pub(crate) order: OrderId,
+    pub(crate) member: MemberId,
     pub(crate) points: i64,
     pub(crate) cancelled: bool,
     pub(crate) expire_time: Option<SystemTime>,
@@ -25,13 +26,13 @@ pub(crate) struct Points {
 /// Another change of a balance.
 #[derive(Clone)]
 pub(crate) struct Movement {
-    pub(crate) entry: Uuid,
-    pub(crate) member: Uuid,
+    pub(crate) entry: EntryId,
+    pub(crate) member: MemberId,
     /// Its kind's name in the contract.
     pub(crate) kind: String,
     pub(crate) points: i64,
-    pub(crate) order: Option<Uuid>,
-    pub(crate) earn_entry: Option<Uuid>,
+    pub(crate) order: Option<OrderId>,
+    pub(crate) earn_entry: Option<EntryId>,
     pub(crate) expire_time: Option<SystemTime>,
     pub(crate) create_time: SystemTime,
 }
@@ -39,8 +40,8 @@ pub(crate) struct Movement {
 /// What is left of the points of one payment.
 #[derive(Clone)]
 pub(crate) struct Lot {
-    pub(crate) entry: Uuid,
-    pub(crate) member: Uuid,
+    pub(crate) entry: EntryId,
+    pub(crate) member: MemberId,
     pub(crate) remaining: i64,
     pub(crate) expire_time: SystemTime,
     /// Of two, the higher is the later.
@@ -61,11 +62,11 @@ pub(crate) async fn keep(tx: &mut Tx, said: &[Said]) -> Result<(), Error> {
     let movements: Vec<&Movement> = said.iter().flat_map(|it| &it.movements).collect();
     let lots: Vec<&Lot> = said.iter().flat_map(|it| &it.lots).collect();
     let members = points.iter().map(|it| it.member).chain(movements.iter().map(|it| it.member));
-    let members: Vec<Uuid> = members.chain(lots.iter().map(|it| it.member)).collect();
+    let members: Vec<MemberId> = members.chain(lots.iter().map(|it| it.member)).collect();
     if members.is_empty() {
         return Ok(());
     }
-    changes::count_pages(tx, &members).await?;
+    changes::count_pages(tx, members).await?;
     keep_points(tx, &points).await?;
     keep_movements(tx, &movements).await?;
     keep_lots(tx, &lots).await
@@ -81,7 +82,7 @@ where
 /// What was ever cancelled is.
 async fn keep_points(tx: &mut Tx, points: &[&Points]) -> Result<(), Error> {
     // One row an entry: a statement may not touch a row twice.
-    let mut kept: BTreeMap<Uuid, Points> = BTreeMap::new();
+    let mut kept: BTreeMap<EntryId, Points> = BTreeMap::new();
     for points in points {
         let entry = kept.entry(points.entry).or_insert_with(|| (*points).clone());
         entry.cancelled |= points.cancelled;
@@ -99,10 +100,10 @@ async fn keep_points(tx: &mut Tx, points: &[&Points]) -> Result<(), Error> {
            cancelled = mileage_view.cancelled or excluded.cancelled,
            create_time = least(mileage_view.create_time, excluded.create_time)",
         &[
-            &column(kept.values(), |points| points.entry),
-            &column(kept.values(), |points| points.payment),
-            &column(kept.values(), |points| points.order),
-            &column(kept.values(), |points| points.member),
+            &column(kept.values(), |points| points.entry.0),
+            &column(kept.values(), |points| points.payment.0),
+            &column(kept.values(), |points| points.order.0),
+            &column(kept.values(), |points| points.member.0),
             &column(kept.values(), |points| points.points),
             &column(kept.values(), |points| points.cancelled),
             &column(kept.values(), |points| points.create_time),
@@ -124,12 +125,12 @@ async fn keep_movements(tx: &mut Tx, movements: &[&Movement]) -> Result<(), Erro
            $6::uuid[], $7::timestamptz[], $8::timestamptz[])
          on conflict (entry_id) do nothing",
         &[
-            &column(movements.clone(), |it| it.entry),
-            &column(movements.clone(), |it| it.member),
+            &column(movements.clone(), |it| it.entry.0),
+            &column(movements.clone(), |it| it.member.0),
             &column(movements.clone(), |it| it.kind.as_str()),
             &column(movements.clone(), |it| it.points),
-            &column(movements.clone(), |it| it.order),
-            &column(movements.clone(), |it| it.earn_entry),
+            &column(movements.clone(), |it| it.order.map(|order| order.0)),
+            &column(movements.clone(), |it| it.earn_entry.map(|entry| entry.0)),
             &column(movements.clone(), |it| it.expire_time),
             &column(movements, |it| it.create_time),
         ],
@@ -139,7 +140,7 @@ async fn keep_movements(tx: &mut Tx, movements: &[&Movement]) -> Result<(), Erro
 }
 
 async fn keep_lots(tx: &mut Tx, lots: &[&Lot]) -> Result<(), Error> {
-    let mut latest: BTreeMap<Uuid, &Lot> = BTreeMap::new();
+    let mut latest: BTreeMap<EntryId, &Lot> = BTreeMap::new();
     for lot in lots {
         let entry = latest.entry(lot.entry).or_insert(lot);
         if entry.version < lot.version {
@@ -159,8 +160,8 @@ async fn keep_lots(tx: &mut Tx, lots: &[&Lot]) -> Result<(), Error> {
            expire_time = excluded.expire_time, version = excluded.version
          where lot_view.version < excluded.version",
         &[
-            &column(lots.clone(), |lot| lot.entry),
-            &column(lots.clone(), |lot| lot.member),
+            &column(lots.clone(), |lot| lot.entry.0),
+            &column(lots.clone(), |lot| lot.member.0),
             &column(lots.clone(), |lot| lot.remaining),
             &column(lots.clone(), |lot| lot.expire_time),
             &column(lots, |lot| lot.version),
@@ -171,14 +172,14 @@ async fn keep_lots(tx: &mut Tx, lots: &[&Lot]) -> Result<(), Error> {
 }
 
 /// Adds up what changed a member's points.
-pub(crate) async fn balance(reader: &mut Reader, member: Uuid) -> Result<i64, Error> {
+pub(crate) async fn balance(reader: &mut Reader, member: MemberId) -> Result<i64, Error> {
     let row = reader
         .query_one(
             "select least(
                coalesce((select sum(points) from mileage_view where member_id = $1), 0)
                + coalesce((select sum(points) from movement_view where member_id = $1), 0),
                9223372036854775807)::bigint",
-            &[&member],
+            &[&member.0],
         )
         .await?;
     Ok(row.get(0))
@@ -187,7 +188,7 @@ pub(crate) async fn balance(reader: &mut Reader, member: Uuid) -> Result<i64, Er
 /// Adds up what expires within 30 days, unless it is spent, and answers before when that is.
 pub(crate) async fn expiring(
     reader: &mut Reader,
-    member: Uuid,
+    member: MemberId,
 ) -> Result<(i64, SystemTime), Error> {
     let row = reader
         .query_one(
@@ -196,7 +197,7 @@ pub(crate) async fn expiring(
              from lot_view
              where member_id = $1 and remaining > 0
                and expire_time < date_trunc('hour', clock_now() + interval '30 days 1 hour')",
-            &[&member],
+            &[&member.0],
         )
         .await?;
     Ok((row.get(0), row.get(1)))
@@ -209,7 +210,7 @@ pub(crate) enum Line {
 }
 
 impl Line {
-    pub(crate) fn id(&self) -> Uuid {
+    pub(crate) fn id(&self) -> EntryId {
         match self {
             Self::Earned(points) => points.entry,
             Self::Moved(movement) => movement.entry,
@@ -220,7 +221,7 @@ impl Line {
 /// Reads a page of what changed a member's points, newest first.
 pub(crate) async fn list(
     reader: &mut Reader,
-    member: Uuid,
+    member: MemberId,
     page: Page,
 ) -> Result<Vec<Line>, Error> {
     let (below, limit) = (page.below.unwrap_or(Uuid::max()), page.limit());
@@ -230,7 +231,7 @@ pub(crate) async fn list(
                (select l.expire_time from lot_view l where l.entry_id = m.entry_id) as expire_time
              from mileage_view m where m.member_id = $1 and m.entry_id < $2
              order by m.entry_id desc limit $3",
-            &[&member, &below, &limit],
+            &[&member.0, &below, &limit],
         )
         .await?;
     let moved = reader
@@ -238,14 +239,14 @@ pub(crate) async fn list(
             "select entry_id, kind, points, order_id, earn_entry_id, expire_time, create_time
              from movement_view where member_id = $1 and entry_id < $2
              order by entry_id desc limit $3",
-            &[&member, &below, &limit],
+            &[&member.0, &below, &limit],
         )
         .await?;
     let points = |row: &Row| {
         Line::Earned(Points {
-            entry: row.get("entry_id"),
-            payment: row.get("payment_id"),
-            order: row.get("order_id"),
+            entry: EntryId(row.get("entry_id")),
+            payment: PaymentId(row.get("payment_id")),
+            order: OrderId(row.get("order_id")),
             member,
             points: row.get("points"),
             cancelled: row.get("cancelled"),
@@ -255,12 +256,12 @@ pub(crate) async fn list(
     };
     let movement = |row: &Row| {
         Line::Moved(Movement {
-            entry: row.get("entry_id"),
+            entry: EntryId(row.get("entry_id")),
             member,
             kind: row.get("kind"),
             points: row.get("points"),
-            order: row.get("order_id"),
-            earn_entry: row.get("earn_entry_id"),
+            order: row.get::<_, Option<Uuid>>("order_id").map(OrderId),
+            earn_entry: row.get::<_, Option<Uuid>>("earn_entry_id").map(EntryId),
             expire_time: row.get("expire_time"),
             create_time: row.get("create_time"),
         })

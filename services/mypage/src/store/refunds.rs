@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use base::{Error, id::Uuid};
 use pg::Tx;
 
+use crate::domain::{OrderId, RefundId};
+
 /// A refund, as payment said it.
 pub(crate) struct Refund {
-    pub(crate) order: Uuid,
-    pub(crate) id: Uuid,
+    pub(crate) order: OrderId,
+    pub(crate) id: RefundId,
     /// Encoded.
     pub(crate) body: Vec<u8>,
     /// The payment's: of two, the higher is the later.
@@ -18,7 +20,7 @@ pub(crate) struct Refund {
 /// Keeps the last of what was said of each refund.
 pub(crate) async fn keep(tx: &mut Tx, refunds: &[Refund]) -> Result<(), Error> {
     // A statement may not touch a row twice.
-    let mut latest: BTreeMap<(Uuid, Uuid), &Refund> = BTreeMap::new();
+    let mut latest: BTreeMap<(OrderId, RefundId), &Refund> = BTreeMap::new();
     for refund in refunds {
         let entry = latest.entry((refund.order, refund.id)).or_insert(refund);
         if entry.version < refund.version {
@@ -28,7 +30,8 @@ pub(crate) async fn keep(tx: &mut Tx, refunds: &[Refund]) -> Result<(), Error> {
     if latest.is_empty() {
         return Ok(());
     }
-    let (orders, ids): (Vec<Uuid>, Vec<Uuid>) = latest.keys().copied().unzip();
+    let (orders, ids): (Vec<Uuid>, Vec<Uuid>) =
+        latest.keys().map(|(order, refund)| (order.0, refund.0)).unzip();
     let bodies: Vec<&[u8]> = latest.values().map(|refund| refund.body.as_slice()).collect();
     let versions: Vec<i64> = latest.values().map(|refund| refund.version).collect();
     tx.execute(
