@@ -25,7 +25,7 @@ const LIBRARIES: &[(&str, usize)] = &[
     ("server", 2_000),
     ("transcoder", 1_400),
     ("transcoder-build", 900),
-    ("testkit", 1_100),
+    ("testkit", 1_150),
     ("transcoder-testkit", 300),
 ];
 
