@@ -26,10 +26,10 @@ up: machine ## bring everything up (ARGS="--data-dir DIR --http ADDRESS --grpc A
 	@exec $(or $(HANSANG),target/debug/hansang) up $(ARGS)
 
 test: TESTING := yes
-# Most tests wait for processes half of their time, so two of them share a core.
+# Tests share a core, since they wait most of their time: .config/nextest.toml says how many slots each takes.
 test: machine ## run all tests: domain, services, stories, architecture
 	@if cargo nextest --version >/dev/null 2>&1; then \
-	  cargo nextest run --workspace --test-threads $$(( 2 * $$(nproc) )) $(ARGS) && cargo test --workspace --exclude contracts --doc --quiet; \
+	  cargo nextest run --workspace --test-threads $$(( 6 * $$(nproc) )) $(ARGS) && cargo test --workspace --exclude contracts --doc --quiet; \
 	else \
 	  cargo test --workspace $(ARGS); \
 	fi

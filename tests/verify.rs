@@ -1,25 +1,15 @@
 //! `hansang verify` can fail: after a small story each invariant is broken by hand,
 //! one at a time, and exactly that line says so. Runs the real program.
 
+mod breaks;
+mod parts;
+
 use std::{collections::BTreeSet, process::Command};
 
 use tokio_postgres::{Client, Config, NoTls};
 
-#[path = "verify/breaks.rs"]
-mod breaks;
-#[path = "stories/deployment.rs"]
-#[expect(dead_code, reason = "the stories do more with a deployment")]
-mod deployment;
-#[path = "verify/parts.rs"]
-mod parts;
-#[path = "stories/people.rs"]
-#[expect(dead_code, reason = "the stories have more people")]
-mod people;
-
-use self::{
-    breaks::{Break, MESSAGE},
-    deployment::Deployment,
-};
+use self::breaks::{Break, MESSAGE};
+use crate::{deployment::Deployment, people};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_invariant_that_is_broken_is_found_and_no_other() {

@@ -5,10 +5,10 @@ use app::run::SERVICES;
 use http::Method;
 use serde_json::{Value, json};
 
+use super::shop::Shop;
 use crate::{
     deployment::eventually,
     people::{Member, Product, same, with_status, won},
-    shop::Shop,
 };
 
 /// An order that was set going.

@@ -15,13 +15,15 @@ use tonic::{
     transport::Channel,
 };
 
-use crate::{
+use super::{
     bodies::{account, address, policy, set},
+    sagas::Saga,
+};
+use crate::{
     deployment::Deployment,
     dynamic::Dynamic,
-    methods::Rpc,
+    matrix::methods::Rpc,
     people::{Member, Product, with_status, won},
-    sagas::Saga,
 };
 
 /// A stream that says nothing for so long was let through.

@@ -1,7 +1,7 @@
 //! Every field of every call, and what it may hold. A contract that grows a field
 //! makes the test fail until its limit stands here, beside the proto's comment.
 
-use crate::limits::Limit::{
+use super::limits::Limit::{
     self, Compared, Duration, Email, Entries, Enum, EventId, Exactly, Filter, Id, Like, Lines,
     Name, Number, Only, Optional, PageSize, PageToken, Required, Text, Verbatim,
 };

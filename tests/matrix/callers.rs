@@ -29,10 +29,8 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use crate::{
-    dynamic::Dynamic,
-    methods::{Answer, Known, Rpc},
-};
+use super::methods::{Answer, Known, Rpc};
+use crate::dynamic::Dynamic;
 
 const LIMIT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);

@@ -5,10 +5,10 @@ use app::rest::{Answer, Rest};
 use http::Method;
 use serde_json::{Value, json};
 
+use super::shop::refused;
 use crate::{
     deployment::{Deployment, eventually},
     people::{same, with_status, won},
-    shop::refused,
 };
 
 async fn patch(who: &Rest, path: &str, body: Value) -> anyhow::Result<Answer> {

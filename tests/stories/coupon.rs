@@ -5,10 +5,10 @@ use app::rest::{Answer, Rest};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use super::shop::refused;
 use crate::{
     deployment::{Deployment, eventually},
     people::{Member, Product, refused_for_now, same, states, with_status},
-    shop::refused,
 };
 
 /// Nobody listens there.

@@ -12,10 +12,10 @@ use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 
+use super::shop::refused;
 use crate::{
     deployment::{Deployment, eventually},
     people::{Member, Product, refused_for_now, same, with_status},
-    shop::refused,
 };
 
 const SECRET: &str = "what the carrier and we know";

@@ -7,10 +7,10 @@ use app::rest::{Answer, Rest};
 use http::Method;
 use serde_json::{Value, json};
 
+use super::shop::{self, refused};
 use crate::{
     deployment::{Deployment, eventually},
     people::{Member, Product, refused_for_now, same, with_status, won},
-    shop::{self, refused},
 };
 
 const PRICE: i64 = 1_000;

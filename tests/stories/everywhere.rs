@@ -11,10 +11,10 @@ use app::rest::{Answer, Rest};
 use http::Method;
 use serde_json::{Value, json};
 
+use super::shop::{Transfer, refused};
 use crate::{
     deployment::{Deployment, eventually},
     people::{Member, Product, same, with_status, won},
-    shop::{Transfer, refused},
 };
 
 const PRICE: i64 = 1_000;

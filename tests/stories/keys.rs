@@ -8,7 +8,8 @@ use identity::auth::public_jwk;
 use serde_json::{Value, json};
 use settings::Secret;
 
-use crate::{deployment::Deployment, load::Load};
+use super::load::Load;
+use crate::deployment::Deployment;
 
 const ROTATED: &str = "order";
 

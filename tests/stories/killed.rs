@@ -14,7 +14,8 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    deployment::{Deployment, eventually, parts::STARTED},
+    deployment::{Deployment, eventually},
+    parts::STARTED,
     people::{Member, Product, same, states, with_status, won},
 };
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use app::rest::{Answer, Rest};
 use serde_json::json;
 
+use super::shop::{self, refused};
 use crate::{
     deployment::{Deployment, eventually},
     people::{Member, refused_for_now, same, with_status, won},
-    shop::{self, refused},
 };
 
 async fn withdraw(member: &Member) -> Answer {

@@ -3,10 +3,10 @@
 use app::rest::{Answer, Rest};
 use serde_json::{Value, json};
 
+use super::shop::{self, refused};
 use crate::{
     deployment::{Deployment, eventually},
     people::{Member, Product, same, with_status},
-    shop::{self, refused},
 };
 
 const PRICE: i64 = 1_000;

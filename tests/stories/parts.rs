@@ -4,12 +4,14 @@
 use app::rest::{Answer, Rest};
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     checkout::{Shop, units},
     deliveries::{arrived, dispatch},
+    shop::{confirm, refused},
+};
+use crate::{
     deployment::{Deployment, eventually},
     people::{Member, Product, refused_for_now, same, with_status, won},
-    shop::{confirm, refused},
 };
 
 /// Cancels pieces of an order.

@@ -7,10 +7,10 @@ use futures_util::{StreamExt as _, future::join_all, stream};
 use http::Method;
 use serde_json::json;
 
+use super::shop;
 use crate::{
     deployment::{Deployment, eventually},
     people::{Member, Product, states, with_status, won},
-    shop,
 };
 
 const PRICE: i64 = 1_000;

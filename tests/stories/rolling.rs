@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use app::run::SERVICES;
 
-use crate::{deployment::Deployment, load::Load};
+use super::load::Load;
+use crate::deployment::Deployment;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replacing_every_process_under_load_loses_no_request() {

@@ -7,10 +7,10 @@ use app::rest::Lines;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::shop::refused;
 use crate::{
     deployment::{Deployment, eventually},
     people::{Member, with_status},
-    shop::refused,
 };
 
 const EVENTS: (&str, &str) = ("accept", "text/event-stream");

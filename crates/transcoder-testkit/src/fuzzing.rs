@@ -1,6 +1,6 @@
 //! What the fuzz targets in `fuzz/` call: all that makes something of what others
 //! sent. Whatever they sent, nothing panics and what is written is JSON. The tests
-//! (`tests/fuzzing.rs`) do the same for a second, without libFuzzer's sense of what is new.
+//! (`tests/it/fuzzing.rs`) do the same for a second, without libFuzzer's sense of what is new.
 
 use std::sync::LazyLock;
 

@@ -1,5 +1,5 @@
 //! The document of our own contracts. That it is valid OpenAPI, a validator says:
-//! `tests/openapi.rs`.
+//! `tests/it/openapi.rs`.
 
 use std::collections::BTreeSet;
 
