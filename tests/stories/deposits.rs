@@ -238,6 +238,23 @@ async fn what_comes_too_late_or_for_nothing_is_held_and_given_back_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_came_twice_and_what_it_paid_go_back_each_by_a_payout_of_its_own() {
+    let bank = Bank::open("deposit_twice_and_cancelled").await;
+    let Waiting { order, payment, reference } = bank.waiting(&bank.product, 2).await;
+    with_status(201, bank.arrives("tx 1", 2_000, &reference).await);
+    let twice = with_status(201, bank.arrives("tx 2", 1_500, &reference).await).text("id");
+    bank.member.eventually_sees(&order, "DELIVERING").await;
+    with_status(200, bank.end(&twice, "refund", account("110-234-567890")).await);
+    let to = json!({ "refundAccount": account("110-234-567890")["account"] });
+    let cancelled = bank.seller.post(&format!("/v1/orders/{order}:cancel"), to).await;
+    with_status(200, cancelled.expect("an answer"));
+    bank.eventually_is(&twice, "REFUNDED DUPLICATE 0+0").await;
+    bank.member.eventually_sees(&order, "CANCELLED").await;
+    assert_eq!(bank.payment_state(&payment).await, "CANCELLED");
+    bank.deployment.all_holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deposit_is_recorded_when_product_is_back() {
     let mut bank = Bank::split("deposit_without_product").await;
     let Waiting { order, payment, reference } = bank.waiting(&bank.product, 1).await;

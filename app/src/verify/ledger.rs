@@ -138,7 +138,8 @@ const DEPOSITS: &str = "
         where t.order_id = p.order_id and t.kind = 'PAYMENT' and e.account = 'HELD')
     order by 1";
 
-/// A payout is on its way until it is sent, or back. That of a refund has the refund's id.
+/// A payout is on its way until it is sent, or back. That of a refund has the refund's id; that of a deposit may name
+/// an order, too, which has refunds of its own.
 const PAYOUTS: &str = "
     select 'payout ' || p.id || ' of ' || p.amount_minor || ' is ' || p.state || ', ' || s.sum
       || ' of it is on its way'
@@ -146,7 +147,8 @@ const PAYOUTS: &str = "
       select coalesce(sum(e.amount_minor), 0) as sum from ledger_transaction t
       join ledger_entry e on e.transaction_id = t.id
       where e.account = 'PAYOUT'
-        and (t.subject_id = p.id or (t.order_id = p.order_id and t.kind = 'REFUND'
+        and (t.subject_id = p.id or (p.deposit_id is null and t.order_id = p.order_id
+          and t.kind = 'REFUND'
           and t.subject_id is not distinct from (select part_id from refund where id = p.id)))) s
     where ($1::uuid[] is null or p.id = any($1) or p.order_id = any($1) or p.member_id = any($1)
         or p.deposit_id = any($1))
