@@ -83,9 +83,11 @@ const KEEPER: &str = r#"
     postgres=$1 directory=$3
     shift 3
     "$postgres" -D "$directory/data" -k "$directory" -c listen_addresses= \
-        -c max_connections=300 -c shared_buffers=32MB "$@" >"$directory/log" 2>&1 </dev/null &
+        -c max_connections=300 -c shared_buffers=32MB -c max_wal_size=1GB "$@" >"$directory/log" 2>&1 </dev/null &
     server=$!
     cat >/dev/null
+    # A server that has just been started ignores SIGQUIT, as whatever a shell runs in the background; but not SIGTERM.
+    kill -TERM $server
     kill -QUIT $server
     wait $server
     rm -rf "$directory""#;
@@ -162,7 +164,7 @@ fn template(binaries: &Binaries) -> PathBuf {
     made_once("template", KIT, |draft| {
         let made = unprivileged(&binaries.program("initdb"), draft)
             .args(["--no-sync", "--auth=trust", "--username=hansang", "--encoding=UTF8"])
-            .args(["--locale=C", "--pgdata", "."])
+            .args(["--locale=C", "--wal-segsize=1", "--pgdata", "."])
             .output()
             .expect("initdb starts");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -269,4 +271,20 @@ fn as_other_user(program: &Path, directory: &Path) -> Command {
 /// Whose the cluster is when we are root.
 fn other_user() -> Option<User> {
     User::other().expect("there is a user for Postgres")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::until;
+
+    #[tokio::test]
+    async fn a_server_that_has_just_been_started_ends_with_its_test() {
+        let cluster = Cluster::start(&[], &[]);
+        let host = cluster.url.split(['@', '/']).nth(3).expect("a host");
+        let directory = PathBuf::from(host.replace("%2F", "/"));
+        assert!(directory.exists(), "{}", directory.display());
+        drop(cluster);
+        until("its directory is removed", async || !directory.exists()).await;
+    }
 }
