@@ -62,13 +62,12 @@ pub(crate) async fn pass(tx: &mut Tx, milestones: &[Milestone]) -> Result<(), Er
         latest.values().map(|(milestone, _)| of(milestone)).collect::<Vec<_>>()
     };
     let orders: Vec<Uuid> = latest.keys().map(|order| order.0).collect();
-    let members: Vec<MemberId> = latest.values().map(|(milestone, _)| milestone.member).collect();
+    let members = latest.values().map(|(milestone, _)| milestone.member);
     let placed: Vec<Option<&[u8]>> = latest.values().map(|(_, placed)| *placed).collect();
     // The page tells how many orders there are.
     let pages = milestones.iter().filter(|m| m.placed.is_some()).map(|m| m.member).collect();
-    let counted = changes::count(tx, members.iter().copied(), &pages).await?;
-    let changes: Vec<i64> = members.iter().map(|member| counted[member]).collect();
-    let members: Vec<Uuid> = members.into_iter().map(|member| member.0).collect();
+    let counted = changes::count(tx, members.clone(), &pages).await?;
+    let (members, changes): (Vec<_>, Vec<_>) = members.map(|id| (id.0, counted[&id])).unzip();
     let (states, reasons) = (column(|m| m.state), column(|m| m.cancel_reason));
     let closed = column(|m| m.close_reason);
     let returnable: Vec<_> = latest.values().map(|(m, _)| m.returnable_until).collect();
@@ -141,12 +140,11 @@ pub(crate) async fn set_part(tx: &mut Tx, part: Part, states: &[PartState]) -> R
         }
     }
     let orders: Vec<Uuid> = latest.keys().map(|order| order.0).collect();
-    let members: Vec<MemberId> = latest.values().map(|state| state.member).collect();
+    let members = latest.values().map(|state| state.member);
     let names: Vec<&str> = latest.values().map(|state| state.state).collect();
     let versions: Vec<i64> = latest.values().map(|state| state.version).collect();
-    let counted = changes::count(tx, members.iter().copied(), &BTreeSet::new()).await?;
-    let changes: Vec<i64> = members.iter().map(|member| counted[member]).collect();
-    let members: Vec<Uuid> = members.into_iter().map(|member| member.0).collect();
+    let counted = changes::count(tx, members.clone(), &BTreeSet::new()).await?;
+    let (members, changes): (Vec<_>, Vec<_>) = members.map(|id| (id.0, counted[&id])).unzip();
     let sql = match part {
         Part::Payment => {
             "insert into order_view (order_id, member_id, payment_state, payment_version, change)

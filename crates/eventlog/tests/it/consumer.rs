@@ -1,7 +1,5 @@
 //! What a consumer does with events that cannot be applied, now or ever.
 
-#![expect(clippy::unwrap_used, reason = "clippy does not see that helpers of tests are tests")]
-
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU32, Ordering},

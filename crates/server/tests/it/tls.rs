@@ -1,8 +1,6 @@
 //! A process whose gRPC listener speaks TLS: calls, health and metrics go by it, and
 //! whoever comes in plain text, or without a certificate where one is asked for, gets nothing.
 
-#![expect(clippy::unwrap_used, reason = "clippy does not see that helpers of tests are tests")]
-
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use rpc::{

@@ -1,6 +1,6 @@
 //! A source of events and a place to apply them, as two services would have them.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![expect(clippy::unwrap_used, reason = "clippy does not see that helpers of tests are tests")]
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -10,7 +10,6 @@ use pg::{Cause, Database, Tx};
 use prost::Message;
 use rpc::Peer;
 use schema::Events;
-use settings::DatabaseSettings;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{self, server::TcpIncoming};
@@ -32,7 +31,6 @@ impl Events for Note {
 
 /// A service with a log: counters that say so whenever they change.
 pub(crate) struct Producer {
-    pub(crate) settings: DatabaseSettings,
     pub(crate) database: Database,
     pub(crate) address: SocketAddr,
     pub(crate) log: Log,
@@ -59,7 +57,7 @@ impl Producer {
                 stop.clone().cancelled_owned(),
             );
         let server = tokio::spawn(server);
-        Self { settings: made.settings, database: made.database, address, log, stop, server }
+        Self { database: made.database, address, log, stop, server }
     }
 
     pub(crate) async fn start() -> Self {

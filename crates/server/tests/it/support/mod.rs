@@ -1,5 +1,7 @@
 //! What a process with no service of the shop's serves.
 
+#![expect(clippy::unwrap_used, reason = "clippy does not see that helpers of tests are tests")]
+
 use schema::{Access, Api};
 
 /// As the contracts have it.
