@@ -8,7 +8,7 @@ use std::{
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::OnceLock,
+    sync::{LazyLock, OnceLock},
     thread,
     time::{Duration, SystemTime},
 };
@@ -99,7 +99,7 @@ impl Cluster {
     /// # Panics
     /// When it cannot.
     pub fn start(options: &[&str], files: &[(&str, &[u8])]) -> Self {
-        Self::copied(&template(&binaries()), options, files)
+        Self::copied(&template(), options, files)
     }
 
     /// The same, with the files of another one that is stopped.
@@ -116,7 +116,7 @@ impl Cluster {
         }
         let keeper = keeper
             .args(["-c", KEEPER, "sh"])
-            .args([&binaries().program("postgres"), template, &directory])
+            .args([&BINARIES.program("postgres"), template, &directory])
             .args(options)
             .process_group(0)
             .stdin(Stdio::piped())
@@ -160,15 +160,15 @@ pub fn scratch() -> PathBuf {
 
 /// A cluster to copy: five times faster than `initdb`. What is created in it has the tables that every service
 /// has, which would take longer to make than most tests.
-fn template(binaries: &Binaries) -> PathBuf {
+fn template() -> PathBuf {
     made_once("template", KIT, |draft| {
-        let made = unprivileged(&binaries.program("initdb"), draft)
+        let made = unprivileged(&BINARIES.program("initdb"), draft)
             .args(["--no-sync", "--auth=trust", "--username=hansang", "--encoding=UTF8"])
             .args(["--locale=C", "--wal-segsize=1", "--pgdata", "."])
             .output()
             .expect("initdb starts");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        fill_cluster(binaries, draft, async |url: &str| {
+        fill_cluster(draft, async |url: &str| {
             let url = Secret::new(url.replace("{database}", "template1"));
             let settings = DatabaseSettings { url, ..DatabaseSettings::default() };
             migrate(&settings, "template1", &[]).await.expect("migrations apply");
@@ -178,12 +178,11 @@ fn template(binaries: &Binaries) -> PathBuf {
 
 /// A copy of that one, with more in it.
 fn prepare(version: impl Hash, fill: impl AsyncFnOnce(&str) + Send) -> PathBuf {
-    let binaries = binaries();
-    let template = template(&binaries);
+    let template = template();
     made_once("prepared", (KIT, version), |draft| {
         let copied = Command::new("cp").arg("-a").args([&template, draft]).status();
         assert!(copied.expect("cp starts").success(), "{} is copied", template.display());
-        fill_cluster(&binaries, draft, fill);
+        fill_cluster(draft, fill);
     })
 }
 
@@ -192,7 +191,7 @@ fn prepare(version: impl Hash, fill: impl AsyncFnOnce(&str) + Send) -> PathBuf {
 fn made_once(kind: &str, version: impl Hash, make: impl FnOnce(&Path)) -> PathBuf {
     const DAY: Duration = Duration::from_hours(24);
     let mut hasher = DefaultHasher::new();
-    (version, binaries().program("initdb")).hash(&mut hasher);
+    (version, BINARIES.program("initdb")).hash(&mut hasher);
     let whose = if other_user().is_some() { "lent" } else { "own" };
     let prefix = format!("hansang-test-{kind}-{whose}-");
     let directory = scratch().join(format!("{prefix}{:x}", hasher.finish()));
@@ -220,8 +219,8 @@ fn made_once(kind: &str, version: impl Hash, make: impl FnOnce(&Path)) -> PathBu
 
 /// Has `fill` make what it makes in this cluster, which runs as long. It gets the superuser's URL, with
 /// `{database}` in it.
-fn fill_cluster(binaries: &Binaries, cluster: &Path, fill: impl AsyncFnOnce(&str) + Send) {
-    let mut postgres = as_other_user(&binaries.program("postgres"), cluster)
+fn fill_cluster(cluster: &Path, fill: impl AsyncFnOnce(&str) + Send) {
+    let mut postgres = as_other_user(&BINARIES.program("postgres"), cluster)
         .args(["-D", ".", "-k", ".", "-c", "listen_addresses=", "-c", "fsync=off"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -245,9 +244,9 @@ fn fill_cluster(binaries: &Binaries, cluster: &Path, fill: impl AsyncFnOnce(&str
     assert!(postgres.wait().expect("our child").success(), "postgres stops in order");
 }
 
-fn binaries() -> Binaries {
-    Binaries::find(None).expect("Postgres is installed")
-}
+/// Looked for once: that runs `pg_config`.
+static BINARIES: LazyLock<Binaries> =
+    LazyLock::new(|| Binaries::find(None).expect("Postgres is installed"));
 
 /// A command in a new directory that is its own. Not as root: Postgres refuses to.
 fn unprivileged(program: &Path, directory: &Path) -> Command {
